@@ -1,0 +1,1 @@
+"""Examples: the record, its sources, pools, subsets and manifests."""

@@ -1,0 +1,1 @@
+"""Generation, the response store and scoring."""

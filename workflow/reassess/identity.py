@@ -1,0 +1,116 @@
+"""What a job's result depends on, as canonical JSON: the parameter that decides whether a job runs again.
+
+Left out are values equal to their defaults (so that a new option with a default reruns nothing) and neutral fields
+(GPUs, batch splitting, logging: see `trainer_args.NEUTRAL`). A version per kind of job is raised when a change
+of code changes results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from reassess.judge import JUDGE_VERSION
+from reassess.study import GrpoStage, Study
+from reassess.trainer_args import NEUTRAL, config_fields
+
+VERSIONS = {"data": 1, "toy": 1, "sft": 1, "grpo": 1, "generate": 1, "score": 1, "tables": 1}
+
+
+def canonical(spec: dict[str, Any]) -> str:
+    """Return JSON with sorted keys and no white space."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(text: str) -> str:
+    """Return the first eight hex digits of the SHA-256: the name of a checkpoint directory."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def pool_spec(study: Study, name: str) -> str:
+    """Identity of a pool's examples."""
+    return canonical({"version": VERSIONS["data"], **study.pools[name].model_dump(mode="json", exclude_defaults=True)})
+
+
+def benchmark_spec(study: Study, name: str) -> str:
+    """Identity of a benchmark's examples."""
+    spec = study.benchmarks[name].model_dump(mode="json", exclude_defaults=True)
+    return canonical({"version": VERSIONS["data"], **spec})
+
+
+def model_spec(study: Study, name: str) -> str:
+    """Identity of a base model."""
+    model = study.models[name]
+    if model.toy is not None:
+        # The toy base is pretrained on prompts of the study's form, so that it can answer them.
+        toy = {"version": VERSIONS["toy"], "prompt": _prompt(study)}
+        return canonical({**toy, **model.toy.model_dump(mode="json", exclude_defaults=True)})
+    return canonical(model.model_dump(mode="json", include={"path", "revision"}, exclude_none=True))
+
+
+def stage_spec(study: Study, model: str, stage: str) -> str:
+    """Identity of a training stage on a model: what its weights depend on besides parent, subset and seed."""
+    spec = study.stages[stage]
+    defaults = config_fields(spec.trainer)
+    args = {
+        key: value for key, value in spec.args.items() if key not in NEUTRAL and value != defaults[key][1]
+    }
+    fields: dict[str, Any] = {
+        "trainer": spec.trainer,
+        "version": VERSIONS[spec.trainer],
+        "batch_size": spec.batch_size,
+        "args": args,
+        "prompt": _prompt(study),
+        "model": _loading(study, model),
+    }
+    if spec.trajectory:
+        fields["trajectory"] = spec.trajectory
+    if isinstance(spec, GrpoStage):
+        fields["rewards"] = spec.rewards
+        fields["judge"] = JUDGE_VERSION
+    return canonical(fields)
+
+
+def suite_spec(study: Study, model: str, suite: str) -> str:
+    """Identity of the responses of a model to a suite, besides checkpoint and benchmark data."""
+    spec = study.suites[suite]
+    evaluation = study.evaluation.model_dump(mode="json", exclude_defaults=True, exclude={"batch_size"})
+    return canonical(
+        {
+            "version": VERSIONS["generate"],
+            "benchmarks": list(spec.benchmarks),
+            "decoding": spec.decoding.model_dump(mode="json", exclude_defaults=True),
+            "evaluation": evaluation,
+            "prompt": _prompt(study),
+            "model": _loading(study, model),
+            "seed": study.seed,
+        }
+    )
+
+
+def score_spec(study: Study) -> str:
+    """Identity of scores, besides the responses."""
+    return canonical({"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format})
+
+
+def report_spec(study: Study) -> str:
+    """Identity of tables and figures, besides the scores: the recipes name the rows."""
+    return canonical(
+        {
+            "version": VERSIONS["tables"],
+            "name": study.name,
+            "seed": study.seed,
+            "recipes": {name: list(stages) for name, stages in study.recipes.items()},
+            "report": study.report.model_dump(mode="json"),
+        }
+    )
+
+
+def _prompt(study: Study) -> dict[str, Any]:
+    return study.prompt.model_dump(mode="json", exclude_defaults=True)
+
+
+def _loading(study: Study, model: str) -> dict[str, Any]:
+    fields = {"dtype", "max_prompt_length", "min_pixels", "max_pixels", "trust_remote_code"}
+    return study.models[model].model_dump(mode="json", include=fields, exclude_defaults=True)

@@ -1,0 +1,65 @@
+"""The one place that spells a path under `results/`.
+
+Every function takes plain names, so that a rule can pass wildcards (`"{model}"`) through the same function.
+"""
+
+from __future__ import annotations
+
+RESULTS = "results"
+TABLES = ("capacity", "scale", "transfer", "cost", "reward")
+FIGURES = ("scale", "reward")
+
+
+def study(name: str) -> str:
+    """The validated study that the jobs of a workflow read."""
+    return f"{RESULTS}/studies/{name}.json"
+
+
+def pool(name: str) -> str:
+    """A pool's directory: `shards/*.parquet` and `manifest.json`."""
+    return f"{RESULTS}/pools/{name}"
+
+
+def benchmark(name: str) -> str:
+    """A benchmark's directory, laid out like a pool's."""
+    return f"{RESULTS}/benchmarks/{name}"
+
+
+def subset(pool_name: str, seed: str | int, n: str | int) -> str:
+    """The ids of a training subset and their hash."""
+    return f"{RESULTS}/subsets/{pool_name}/seed{seed}/{n}.json"
+
+
+def model(name: str) -> str:
+    """A base model's directory: the Hugging Face checkpoint in `model/`, and `manifest.json`."""
+    return f"{RESULTS}/models/{name}"
+
+
+def cell(model_name: str, pool_name: str, seed: str | int, lineage: str) -> str:
+    """The key of a trained checkpoint, shared by its run and its evaluations."""
+    return f"{model_name}/{pool_name}/seed{seed}/{lineage}"
+
+
+def run(cell_name: str) -> str:
+    """A training run's directory: `model/`, `run.json`, `metrics.jsonl` and undeclared `checkpoints/`."""
+    return f"{RESULTS}/runs/{cell_name}"
+
+
+def evaluation(cell_name: str, suite: str) -> str:
+    """An evaluation's directory: `responses.parquet`, `scores.parquet` and `scores.json`."""
+    return f"{RESULTS}/evals/{cell_name}/{suite}"
+
+
+def store(fingerprint: str) -> str:
+    """The append-only responses of one checkpoint, whatever study or suite asked for them."""
+    return f"{RESULTS}/responses/{fingerprint[:16]}"
+
+
+def table(name: str, suffix: str, partial: bool = False) -> str:
+    """One table in one format (`csv`, `md`, `tex`)."""
+    return f"{RESULTS}/tables{'_partial' if partial else ''}/{name}.{suffix}"
+
+
+def figure(name: str, suffix: str, partial: bool = False) -> str:
+    """One figure in one format (`svg`, `pdf`)."""
+    return f"{RESULTS}/figures{'_partial' if partial else ''}/{name}.{suffix}"

@@ -1,0 +1,368 @@
+"""The typed study: one YAML file, validated before anything runs.
+
+Every model here is frozen and refuses unknown keys. Nothing heavy is imported, so that the Snakefile can
+parse a study in well under a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from reassess.trainer_args import check_args
+
+# Names become directories and Snakemake wildcards, and "@" and "/" are the grammar of a lineage.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+Positive = Annotated[int, Field(ge=1)]
+RewardName = Literal["accuracy", "format"]
+FAMILIES = ("sum", "bars", "tallest", "locate")
+Family = Literal["sum", "bars", "tallest", "locate"]
+
+
+class Strict(BaseModel):
+    """Base of every part of a study: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Resources(Strict):
+    """What one job asks of the machine. Changing any of it reruns nothing."""
+
+    gpu: Annotated[int, Field(ge=0)] = 0
+    """GPUs of the job. Training runs in one process, on at most one GPU."""
+    threads: Positive = 1
+    """CPU threads of the job."""
+    mem_mb: Positive = 4000
+    """Memory in MB."""
+    runtime: Positive = 240
+    """Time limit in minutes."""
+
+
+class ToyModel(Strict):
+    """An Idefics3 built from its config class and pretrained here; needs no download."""
+
+    size: Literal["xs", "s"]
+    """`xs` has about 0.5M parameters, `s` about 1M."""
+    steps: Positive = 900
+    """Pretraining steps of 32 sequences."""
+    scenes: Positive = 20000
+    """Distinct pretraining scenes."""
+    seed: int = 0
+    """Seed of weights, scenes and batches."""
+
+
+class Model(Strict):
+    """A base model: a toy built here, a Hugging Face directory, or a hub id with a pinned revision."""
+
+    toy: ToyModel | None = None
+    """Build and pretrain a toy model. Exclusive with `path`."""
+    path: str | None = None
+    """A local Hugging Face checkpoint directory, or a hub id such as `Qwen/Qwen2.5-VL-3B-Instruct`."""
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """The 40-digit commit of a hub model. Required for a hub id, so that a rerun gets the same weights."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the checkpoint. Off unless you have read that code."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of weights in training and evaluation."""
+    max_prompt_length: Positive = 2048
+    """Longest prompt in tokens, image tokens included. A longer row is put aside, for every method alike."""
+    min_pixels: Positive | None = None
+    """Smallest image area in pixels; a smaller image is enlarged. The same in SFT, RL and evaluation."""
+    max_pixels: Positive | None = None
+    """Largest image area in pixels; a larger image is reduced. The same in SFT, RL and evaluation."""
+    resources: dict[Literal["model", "sft", "grpo", "generate"], Resources] = {}
+    """Resources by kind of job. What is left out takes the defaults."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Model:
+        if (self.toy is None) == (self.path is None):
+            raise ValueError("give exactly one of `toy` (built here) and `path` (a directory or a hub id)")
+        if self.path is not None and not Path(self.path).is_dir():
+            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", self.path):
+                raise ValueError(
+                    f"`path` {self.path!r} is neither an existing directory nor a hub id of the form owner/name"
+                )
+            if self.revision is None:
+                raise ValueError(f"hub model {self.path!r} needs `revision`: the 40-digit commit to pin")
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels {self.min_pixels} is larger than max_pixels {self.max_pixels}")
+        for kind in ("sft", "grpo"):
+            if kind in self.resources and self.resources[kind].gpu > 1:
+                raise ValueError(f"resources.{kind}.gpu is {self.resources[kind].gpu}: training uses one GPU at most")
+        return self
+
+
+class ToySource(Strict):
+    """Visual questions drawn here: perception, then a short chain of reasoning."""
+
+    kind: Literal["toy"]
+    n: Positive
+    """Examples to draw, spread evenly over families and difficulty levels."""
+    families: tuple[Family, ...] = FAMILIES
+    """Task families."""
+    split: Literal["train", "test"] = "train"
+    """`train` and `test` never share a scene or a handwritten digit."""
+    ood: bool = False
+    """More objects or moves than in training, and colour pairs held out of it."""
+    text_only: bool = False
+    """The text twins: the same questions with a description in place of the image."""
+    seed: int = 0
+    """Seed of the drawing."""
+
+
+class ParquetSource(Strict):
+    """Examples of your own, in Parquet files with the columns of an example record."""
+
+    kind: Literal["parquet"]
+    path: str
+    """A Parquet file or a directory of them."""
+    licence: str
+    """Licence of the data, recorded in the manifest."""
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str) -> str:
+        if not Path(path).exists():
+            raise ValueError(f"no such file or directory: {path!r}")
+        return path
+
+
+Source = Annotated[ToySource | ParquetSource, Field(discriminator="kind")]
+
+
+class Pool(Strict):
+    """Training examples from one or more sources. SFT and RL draw from the same pool."""
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    max_put_aside: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Largest share of rows that may be unusable (broken image, empty gold) before the job fails."""
+
+
+class Benchmark(Pool):
+    """Evaluation examples."""
+
+    modality: Literal["visual", "text"] = "visual"
+    """`text` benchmarks have no images; the transfer table compares the two groups."""
+
+
+class Decoding(Strict):
+    """How responses are drawn, under vLLM's names for sampling parameters."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Positive = 2048
+    """Longest response in tokens; a longer one counts as truncated."""
+    n: Positive = 1
+    """Samples per prompt."""
+
+    @model_validator(mode="after")
+    def _greedy_is_single(self) -> Decoding:
+        if self.temperature == 0 and self.n > 1:
+            raise ValueError(f"n is {self.n} at temperature 0: greedy samples are all the same, use n: 1")
+        return self
+
+
+class Suite(Strict):
+    """Benchmarks that one engine start answers."""
+
+    benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)]
+    decoding: Decoding = Decoding()
+    on: Literal["cells", "trajectory"] = "cells"
+    """`cells`: every finished model. `trajectory`: the intermediate checkpoints of stages that keep them."""
+
+
+class Evaluation(Strict):
+    """The generation engine."""
+
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """`auto` takes vLLM where it imports and can run, else transformers."""
+    batch_size: Positive = 64
+    """Prompts per batch of the transformers engine."""
+    engine_args: dict[str, Any] = {}
+    """Passed to `vllm.LLM` under its own names."""
+
+
+class Prompt(Strict):
+    """The one prompt that SFT, RL and evaluation share."""
+
+    system: str | None = None
+    """System message; none by default."""
+    instruction: str = (
+        "Think about the question first, inside <think> </think>. Then give the final answer inside <answer> </answer>."
+    )
+    """Put after the question and its options."""
+    format: Literal["think_answer", "think_boxed"] = "think_answer"
+    """The shape of a response: what SFT targets have and what the format reward asks."""
+
+
+class SftStage(Strict):
+    """Supervised fine-tuning on the reference rationale and answer, through `trl.SFTTrainer`."""
+
+    trainer: Literal["sft"]
+    batch_size: Positive
+    """Sequences per optimizer step, over all devices and accumulation steps."""
+    args: dict[str, Any] = {}
+    """Options of `trl.SFTConfig` under their own names."""
+    trajectory: Annotated[int, Field(ge=0)] = 0
+    """Intermediate checkpoints to keep, evenly spaced, the last step included."""
+
+    @model_validator(mode="after")
+    def _args(self) -> SftStage:
+        object.__setattr__(self, "args", check_args("sft", self.args, self.batch_size))
+        return self
+
+
+class GrpoStage(Strict):
+    """Group relative policy optimisation (arXiv 2402.03300) through `trl.GRPOTrainer`."""
+
+    trainer: Literal["grpo"]
+    batch_size: Positive
+    """Completions per optimizer step, over all devices and accumulation steps."""
+    rewards: Annotated[dict[RewardName, float], Field(min_length=1)]
+    """Weights of the rewards: `accuracy` is the judge's verdict, `format` the response's shape."""
+    args: dict[str, Any] = {}
+    """Options of `trl.GRPOConfig` under their own names."""
+    trajectory: Annotated[int, Field(ge=0)] = 0
+    """Intermediate checkpoints to keep, evenly spaced, the last step included."""
+
+    @model_validator(mode="after")
+    def _args(self) -> GrpoStage:
+        if sum(self.rewards.values()) <= 0 or any(weight < 0 for weight in self.rewards.values()):
+            raise ValueError(f"rewards {self.rewards}: weights must not be negative and their sum must be above 0")
+        object.__setattr__(self, "args", check_args("grpo", self.args, self.batch_size))
+        return self
+
+
+Stage = Annotated[SftStage | GrpoStage, Field(discriminator="trainer")]
+
+
+class Filter(Strict):
+    """Cells by their coordinates. A key that is left out matches every value."""
+
+    model: tuple[Name, ...] | None = None
+    pool: tuple[Name, ...] | None = None
+    size: tuple[int, ...] | None = None
+    seed: tuple[int, ...] | None = None
+    recipe: tuple[Name, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scalars(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value if isinstance(value, list | tuple) else [value] for key, value in data.items()}
+        return data
+
+
+class Report(Strict):
+    """How results are summarised."""
+
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    """Bootstrap resamples behind each 95% interval."""
+
+
+class Study(Strict):
+    """One study: axes, options, and what to report."""
+
+    name: Name
+    """Names the study in `results/studies/` and in tables."""
+    seed: int = 0
+    """Seeds sampling in evaluation and the bootstrap. Training seeds are the axis `seeds`."""
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    pools: Annotated[dict[Name, Pool], Field(min_length=1)]
+    sizes: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    """Training examples. A smaller subset is a prefix of a larger one."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    """Seeds of subsets and training."""
+    stages: dict[Name, Stage]
+    recipes: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1)]
+    """Lists of stages. An empty list is the base model."""
+    benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    suites: Annotated[dict[Name, Suite], Field(min_length=1)]
+    prompt: Prompt = Prompt()
+    evaluation: Evaluation = Evaluation()
+    exclude: tuple[Filter, ...] = ()
+    """Cells taken out of the product of the axes."""
+    only: tuple[Filter, ...] = ()
+    """Where given, cells that match none of these are taken out."""
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        problems = list(_problems(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _problems(study: Study) -> Iterable[str]:
+    """Yield what does not fit together, each with its key path and the valid values."""
+    for axis in ("sizes", "seeds"):
+        values = getattr(study, axis)
+        if len(set(values)) != len(values):
+            yield f"{axis}: duplicate values in {list(values)}"
+    for recipe, stages in study.recipes.items():
+        for stage in stages:
+            if stage not in study.stages:
+                yield f"recipes.{recipe}: unknown stage {stage!r}; known stages: {_names(study.stages)}"
+    same: dict[tuple[str, ...], str] = {}
+    for recipe, stages in study.recipes.items():
+        if stages in same:
+            yield f"recipes.{recipe}: the same stages as recipes.{same[stages]}"
+        same.setdefault(stages, recipe)
+    answered: set[str] = set()
+    for suite, spec in study.suites.items():
+        if len(set(spec.benchmarks)) != len(spec.benchmarks):
+            yield f"suites.{suite}.benchmarks: duplicate names in {list(spec.benchmarks)}"
+        for benchmark in spec.benchmarks:
+            if benchmark not in study.benchmarks:
+                yield (
+                    f"suites.{suite}.benchmarks: unknown benchmark {benchmark!r}; "
+                    f"known benchmarks: {_names(study.benchmarks)}"
+                )
+            if spec.on == "cells" and benchmark in answered:
+                yield f"suites.{suite}.benchmarks: {benchmark!r} is in another suite on cells already"
+            if spec.on == "cells":
+                answered.add(benchmark)
+    for pool, pool_spec in study.pools.items():
+        if all(isinstance(source, ToySource) for source in pool_spec.sources):
+            n = sum(source.n for source in pool_spec.sources if isinstance(source, ToySource))
+            if max(study.sizes) > n:
+                yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {n} examples"
+        for source in pool_spec.sources:
+            if isinstance(source, ToySource) and source.split == "test":
+                yield f"pools.{pool}.sources: split 'test' is for benchmarks; a pool takes 'train'"
+    for benchmark, spec_ in study.benchmarks.items():
+        for source in spec_.sources:
+            if isinstance(source, ToySource) and source.split == "train":
+                yield f"benchmarks.{benchmark}.sources: split 'train' is for pools; a benchmark takes 'test'"
+            if isinstance(source, ToySource) and source.text_only != (spec_.modality == "text"):
+                yield f"benchmarks.{benchmark}: modality {spec_.modality!r} does not fit text_only: {source.text_only}"
+    used = {stage for stages in study.recipes.values() for stage in stages}
+    keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
+    on_trajectory = [suite for suite, spec in study.suites.items() if spec.on == "trajectory"]
+    if keeps and not on_trajectory:
+        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `on: trajectory` would evaluate these checkpoints"
+    if not [suite for suite, spec in study.suites.items() if spec.on == "cells"]:
+        yield "suites: none has `on: cells`, so no finished model would be evaluated"
+    axes: dict[str, Iterable[Any]] = {
+        "model": study.models,
+        "pool": study.pools,
+        "size": study.sizes,
+        "seed": study.seeds,
+        "recipe": study.recipes,
+    }
+    for key in ("exclude", "only"):
+        for i, item in enumerate(getattr(study, key)):
+            for axis, known in axes.items():
+                for value in getattr(item, axis) or ():
+                    if value not in known:
+                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(known)}"
+
+
+def _names(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,1 @@
+"""Training stages, and what all of them share."""

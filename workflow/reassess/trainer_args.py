@@ -1,0 +1,191 @@
+"""Checks `args:` of a stage against the installed TRL config class, without importing it.
+
+Importing TRL takes seconds and a Snakefile is parsed once per job, so the fields are read from the source of the
+dataclasses. The real class is constructed, and checks once more, when the job starts.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.metadata
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+# The class of each trainer and its bases, most basic first, as (file under site-packages, class name).
+CONFIG_CLASSES = {
+    "sft": [
+        ("transformers/training_args.py", "TrainingArguments"),
+        ("trl/trainer/base_config.py", "_BaseConfig"),
+        ("trl/trainer/sft_config.py", "SFTConfig"),
+    ],
+    "grpo": [
+        ("transformers/training_args.py", "TrainingArguments"),
+        ("trl/trainer/base_config.py", "_BaseConfig"),
+        ("trl/trainer/grpo_config.py", "GRPOConfig"),
+    ],
+}
+
+_BY_THE_STUDY = "the study sets it"
+# Options that a study may not set under `args`, and what to do instead.
+REFUSED = {
+    "output_dir": _BY_THE_STUDY,
+    "run_name": _BY_THE_STUDY,
+    "seed": "training seeds are the axis `seeds`",
+    "data_seed": "training seeds are the axis `seeds`",
+    "gradient_accumulation_steps": "it follows from `batch_size` and `per_device_train_batch_size`",
+    "auto_find_batch_size": "it would change the batch between cells; set `per_device_train_batch_size`",
+    "generation_batch_size": "it follows from `batch_size` and `steps_per_generation`",
+    "resume_from_checkpoint": "a stopped run always continues from its own checkpoint",
+    "save_strategy": "checkpoints are saved by steps; set `save_steps`",
+    "save_only_model": "a checkpoint without optimizer state can't be resumed",
+    "load_best_model_at_end": "the last step is the result; use `trajectory` to look at earlier ones",
+    "ignore_data_skip": "a resumed run would see other data than an unbroken one",
+    "remove_unused_columns": "the reward functions need the columns",
+    "model_init_kwargs": "set dtype and trust_remote_code under `models`",
+    "trust_remote_code": "set it under `models`",
+    "reward_weights": "use the stage's `rewards`",
+    "push_to_hub": "training never uploads",
+    "hub_token": "secrets do not belong in a study",
+    "use_cpu": "the device is chosen by `models.<name>.resources.<stage>.gpu`",
+    # Every sequence is kept whole: TRL cuts at max_length without a word, and where the whole completion is cut
+    # it trains on nothing, with loss 0. Rows too long for a model are put aside by `max_prompt_length` instead.
+    "max_length": "sequences are never cut; `models.<name>.max_prompt_length` puts long rows aside",
+    "truncation_mode": "sequences are never cut; `models.<name>.max_prompt_length` puts long rows aside",
+    "packing": "TRL has no packing for vision-language models",
+    "padding_free": "TRL has no padding-free batches for vision-language models",
+    "assistant_only_loss": "data are prompt and completion; the loss is on the completion already",
+    "completion_only_loss": "the loss is on the completion; a loss on image tokens is not meant",
+    "use_transformers_continuous_batching": "not available for vision-language models",
+    "use_transformers_paged": "not available for vision-language models",
+    # TRL 1.16 hands prompts with expanded image tokens to vLLM, which expands them again: rollouts come from a
+    # corrupted prompt without an error (TRL issues 6294 and 6401).
+    "use_vllm": "TRL expands image tokens twice on the way to vLLM, so rollouts would answer a corrupted prompt",
+    "chat_template_kwargs": "the one prompt is the study's `prompt`",
+    "chat_template_path": "the one prompt is the study's `prompt`",
+}
+
+# Options that do not change what is learnt: changing one of them reruns nothing.
+NEUTRAL = frozenset(
+    {
+        "per_device_train_batch_size",
+        "gradient_checkpointing",
+        "gradient_checkpointing_kwargs",
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "dataloader_persistent_workers",
+        "dataloader_prefetch_factor",
+        "disable_tqdm",
+        "log_completions",
+        "log_level",
+        "log_level_replica",
+        "logging_steps",
+        "num_completions_to_print",
+        "project",
+        "report_to",
+        "save_steps",
+        "save_total_limit",
+        "skip_memory_metrics",
+        "trackio_space_id",
+    }
+)
+
+
+@cache
+def config_fields(trainer: str) -> dict[str, tuple[Any, Any]]:
+    """Return the fields of a trainer's config class as `{name: (type, default)}`.
+
+    A type that is not made of builtins is `Any`; a default that is not a literal is `...`.
+    """
+    fields: dict[str, tuple[Any, Any]] = {}
+    for file, class_name in CONFIG_CLASSES[trainer]:
+        package, _, rest = file.partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
+        tree = ast.parse((Path(spec.origin).parent / rest).read_text(encoding="utf-8"))
+        body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+        for node in body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                fields[node.target.id] = (_type(node.annotation), _default(node.value))
+    return fields
+
+
+def check_args(trainer: str, args: dict[str, Any], batch_size: int) -> dict[str, Any]:
+    """Return `args` with values brought to the types of the trainer's config class.
+
+    YAML reads `1e-3` as text, so numbers in text form are taken as numbers.
+
+    Raises:
+        ValueError: an option is unknown, refused, of the wrong type, or does not divide `batch_size`.
+    """
+    fields = config_fields(trainer)
+    class_name = CONFIG_CLASSES[trainer][-1][1]
+    checked: dict[str, Any] = {}
+    for key, value in args.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            version = importlib.metadata.version("trl")
+            raise ValueError(f"args.{key}: trl {version} {class_name} has no such option{hint}")
+        if key in REFUSED:
+            raise ValueError(f"args.{key} cannot be set in a study: {REFUSED[key]}")
+        try:
+            checked[key] = TypeAdapter(fields[key][0]).validate_python(value)
+        except ValidationError as error:
+            raise ValueError(f"args.{key}: {value!r} is not valid: {error.errors()[0]['msg']}") from None
+    _check_batches(trainer, checked, batch_size)
+    return checked
+
+
+def accumulation(args: dict[str, Any], batch_size: int) -> tuple[int, int]:
+    """Return (per-device batch size, accumulation steps) whose product is `batch_size`, for one process."""
+    per_device = int(args.get("per_device_train_batch_size", batch_size))
+    return per_device, batch_size // per_device
+
+
+def _check_batches(trainer: str, args: dict[str, Any], batch_size: int) -> None:
+    per_device, steps = accumulation(args, batch_size)
+    if per_device < 1 or per_device * steps != batch_size:
+        raise ValueError(f"args.per_device_train_batch_size: {per_device} does not divide batch_size {batch_size}")
+    save_steps = args.get("save_steps")
+    if save_steps is not None and (save_steps < 1 or save_steps != int(save_steps)):
+        raise ValueError(f"args.save_steps: {save_steps} must be a whole number of steps")
+    if trainer == "grpo":
+        generations = args.get("num_generations", 8)  # TRL's default
+        if generations < 2 or batch_size % generations:
+            raise ValueError(
+                f"args.num_generations: {generations} must be at least 2 and divide batch_size {batch_size}"
+            )
+
+
+def _type(annotation: ast.expr) -> Any:
+    """Return the type that an annotation spells, `Any` where it needs more than builtins."""
+    simple = {"int": int, "float": float, "str": str, "bool": bool, "dict": dict, "list": list}
+    match annotation:
+        case ast.Name(id=name) if name in simple:
+            return simple[name]
+        case ast.Constant(value=None):
+            return None
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            sides = (_type(left), _type(right))
+            return Any if Any in sides else sides[0] | sides[1] if sides[0] is not None else sides[1] | None
+        case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id=name)) if name in simple:
+            return list[simple[name]]  # type: ignore[valid-type]
+        case ast.Subscript(value=ast.Name(id="dict")):
+            return dict
+    return Any
+
+
+def _default(value: ast.expr | None) -> Any:
+    """Return the literal default of a dataclass field, `...` where it is computed."""
+    if isinstance(value, ast.Call):
+        value = next((keyword.value for keyword in value.keywords if keyword.arg == "default"), None)
+    try:
+        return ... if value is None else ast.literal_eval(value)
+    except ValueError:
+        return ...
