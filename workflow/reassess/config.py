@@ -73,7 +73,10 @@ def parse(data: dict[str, Any], source: str) -> Study:
         study = Study.model_validate(data)
         grid.cells(study)
     except ValidationError as error:
-        lines = [_line(details) for details in error.errors()]
+        found = error.errors()
+        # An invalid item leaves a list one shorter: "too short" would only repeat the item's own error.
+        deeper = {details["loc"][: len(other["loc"])] for details in found for other in found if details is not other}
+        lines = [_line(item) for item in found if not (item["type"] == "too_short" and item["loc"] in deeper)]
         raise StudyError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))) from None
     except ValueError as error:
         raise StudyError(f"{source}: {error}") from None
@@ -146,9 +149,9 @@ def _walk(loc: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, list[str]
         if part == "[key]":
             continue
         shown.append(str(part))
-        if len(options) == 1 and isinstance(current, type) and issubclass(current, BaseModel):
-            model = current
-            field = current.model_fields.get(str(part))
+        if len(options) == 1:
+            model = options[0]
+            field = model.model_fields.get(str(part))
             current = field.annotation if field else None
         else:
             current = _inner(current)

@@ -71,6 +71,16 @@ def lineage(stages: tuple[str, ...], size: int) -> str:
     return "/".join(f"{stage}@{size}" for stage in stages)
 
 
+def model_of(cell: str) -> str:
+    """Return the model of a cell's key."""
+    return cell.partition("/")[0]
+
+
+def is_base(cell: str) -> bool:
+    """Return whether a cell's key is one of the two controls on the base model."""
+    return cell.partition("/")[2] in (BASE, BASE_THINK)
+
+
 def cells(study: Study) -> list[Cell]:
     """Return the cells of a study: the product of the axes less what the filters take out.
 
@@ -105,10 +115,9 @@ def runs(study: Study) -> list[Run]:
 
 def evaluations(study: Study) -> list[tuple[str, str]]:
     """Return every (cell key, suite) that is evaluated."""
-    found = [
-        (cell.key, suite) for cell in cells(study) for suite, spec in study.suites.items() if spec.on == "cells"
-    ]
-    on_trajectory = [suite for suite, spec in study.suites.items() if spec.on == "trajectory"]
+    final = [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]
+    found = [(cell.key, suite) for cell in cells(study) for suite in final]
+    on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     for run in runs(study):
         if study.stages[run.stage].trajectory:
             found += [(run.cell, suite) for suite in on_trajectory]

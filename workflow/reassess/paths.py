@@ -1,12 +1,13 @@
 """The one place that spells a path under `results/`.
 
-Every function takes plain names, so that a rule can pass wildcards (`"{model}"`) through the same function.
+Every function takes plain names, so that a rule can pass wildcards (`"{model}"`) through the same function; `file` is
+a path below the directory that the function names.
 """
 
 from __future__ import annotations
 
 RESULTS = "results"
-TABLES = ("capacity", "scale", "transfer", "cost", "reward")
+TABLES = ("capacity", "scale", "transfer", "families", "cost", "reward")
 FIGURES = ("scale", "reward")
 
 
@@ -15,14 +16,14 @@ def study(name: str) -> str:
     return f"{RESULTS}/studies/{name}.json"
 
 
-def pool(name: str) -> str:
+def pool(name: str, file: str = "") -> str:
     """A pool's directory: `shards/*.parquet` and `manifest.json`."""
-    return f"{RESULTS}/pools/{name}"
+    return _join(f"{RESULTS}/pools/{name}", file)
 
 
-def benchmark(name: str) -> str:
+def benchmark(name: str, file: str = "") -> str:
     """A benchmark's directory, laid out like a pool's."""
-    return f"{RESULTS}/benchmarks/{name}"
+    return _join(f"{RESULTS}/benchmarks/{name}", file)
 
 
 def subset(pool_name: str, seed: str | int, n: str | int) -> str:
@@ -30,9 +31,9 @@ def subset(pool_name: str, seed: str | int, n: str | int) -> str:
     return f"{RESULTS}/subsets/{pool_name}/seed{seed}/{n}.json"
 
 
-def model(name: str) -> str:
+def model(name: str, file: str = "") -> str:
     """A base model's directory: the Hugging Face checkpoint in `model/`, and `manifest.json`."""
-    return f"{RESULTS}/models/{name}"
+    return _join(f"{RESULTS}/models/{name}", file)
 
 
 def cell(model_name: str, pool_name: str, seed: str | int, lineage: str) -> str:
@@ -40,14 +41,14 @@ def cell(model_name: str, pool_name: str, seed: str | int, lineage: str) -> str:
     return f"{model_name}/{pool_name}/seed{seed}/{lineage}"
 
 
-def run(cell_name: str) -> str:
+def run(cell_name: str, file: str = "") -> str:
     """A training run's directory: `model/`, `run.json`, `metrics.jsonl` and undeclared `checkpoints/`."""
-    return f"{RESULTS}/runs/{cell_name}"
+    return _join(f"{RESULTS}/runs/{cell_name}", file)
 
 
-def evaluation(cell_name: str, suite: str) -> str:
+def evaluation(cell_name: str, suite: str, file: str = "") -> str:
     """An evaluation's directory: `responses.parquet`, `scores.parquet` and `scores.json`."""
-    return f"{RESULTS}/evals/{cell_name}/{suite}"
+    return _join(f"{RESULTS}/evals/{cell_name}/{suite}", file)
 
 
 def store(fingerprint: str) -> str:
@@ -63,3 +64,7 @@ def table(name: str, suffix: str, partial: bool = False) -> str:
 def figure(name: str, suffix: str, partial: bool = False) -> str:
     """One figure in one format (`svg`, `pdf`)."""
     return f"{RESULTS}/figures{'_partial' if partial else ''}/{name}.{suffix}"
+
+
+def _join(directory: str, file: str) -> str:
+    return f"{directory}/{file}" if file else directory

@@ -49,8 +49,6 @@ class ToyModel(Strict):
     """`xs` has about 0.5M parameters, `s` about 1M."""
     steps: Positive = 900
     """Pretraining steps of 32 sequences."""
-    scenes: Positive = 20000
-    """Distinct pretraining scenes."""
     seed: int = 0
     """Seed of weights, scenes and batches."""
 
@@ -76,6 +74,10 @@ class Model(Strict):
     """Largest image area in pixels; a larger image is reduced. The same in SFT, RL and evaluation."""
     resources: dict[Literal["model", "sft", "grpo", "generate"], Resources] = {}
     """Resources by kind of job. What is left out takes the defaults."""
+
+    def resources_for(self, kind: Literal["model", "sft", "grpo", "generate"]) -> Resources:
+        """Return what one kind of job on this model asks of the machine."""
+        return self.resources.get(kind, Resources())
 
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
@@ -172,8 +174,12 @@ class Suite(Strict):
 
     benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)]
     decoding: Decoding = Decoding()
-    on: Literal["cells", "trajectory"] = "cells"
-    """`cells`: every finished model. `trajectory`: the intermediate checkpoints of stages that keep them."""
+    checkpoints: Literal["final", "trajectory"] = "final"
+    """`final`: every finished model. `trajectory`: the intermediate checkpoints of stages that keep them."""
+
+    @property
+    def on(self) -> str:
+        return "cells" if self.checkpoints == "final" else "trajectory"
 
 
 class Evaluation(Strict):
@@ -254,7 +260,7 @@ class Filter(Strict):
     @classmethod
     def _scalars(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            return {key: value if isinstance(value, list | tuple) else [value] for key, value in data.items()}
+            return {k: v if v is None or isinstance(v, list | tuple) else [v] for k, v in data.items()}
         return data
 
 
@@ -291,6 +297,11 @@ class Study(Strict):
     """Where given, cells that match none of these are taken out."""
     report: Report = Report()
 
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether any job asks for a GPU."""
+        return any(spec.gpu for model in self.models.values() for spec in model.resources.values())
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         problems = list(_problems(self))
@@ -324,9 +335,9 @@ def _problems(study: Study) -> Iterable[str]:
                     f"suites.{suite}.benchmarks: unknown benchmark {benchmark!r}; "
                     f"known benchmarks: {_names(study.benchmarks)}"
                 )
-            if spec.on == "cells" and benchmark in answered:
-                yield f"suites.{suite}.benchmarks: {benchmark!r} is in another suite on cells already"
-            if spec.on == "cells":
+            if spec.checkpoints == "final" and benchmark in answered:
+                yield f"suites.{suite}.benchmarks: {benchmark!r} is in another suite of final checkpoints already"
+            if spec.checkpoints == "final":
                 answered.add(benchmark)
     for pool, pool_spec in study.pools.items():
         if all(isinstance(source, ToySource) for source in pool_spec.sources):
@@ -344,11 +355,11 @@ def _problems(study: Study) -> Iterable[str]:
                 yield f"benchmarks.{benchmark}: modality {spec_.modality!r} does not fit text_only: {source.text_only}"
     used = {stage for stages in study.recipes.values() for stage in stages}
     keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
-    on_trajectory = [suite for suite, spec in study.suites.items() if spec.on == "trajectory"]
+    on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     if keeps and not on_trajectory:
-        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `on: trajectory` would evaluate these checkpoints"
-    if not [suite for suite, spec in study.suites.items() if spec.on == "cells"]:
-        yield "suites: none has `on: cells`, so no finished model would be evaluated"
+        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
+    if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
+        yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
     axes: dict[str, Iterable[Any]] = {
         "model": study.models,
         "pool": study.pools,

@@ -1,0 +1,32 @@
+# `make study` and `make test` set up all they need. Everything else is plain Snakemake: see README.md.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+STUDY ?= config.yaml
+
+.PHONY: help setup study test lint dev
+
+help:
+	@echo "make study   set up and run the default study (STUDY=studies/x.yaml for another), then print its table"
+	@echo "make test    set up and run the tests"
+	@echo "make lint    ruff, snakefmt, snakemake --lint, mypy"
+	@echo "make setup   build .venv from envs/cpu.txt"
+
+setup:
+	@scripts/setup.sh cpu
+
+dev: setup
+	@scripts/setup.sh cpu dev
+
+study: setup
+	@snakemake --workflow-profile profiles/local --configfile $(STUDY)
+	@reassess show $(STUDY)
+
+test: dev
+	@scripts/test.sh
+
+lint: dev
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	mypy

@@ -1,0 +1,54 @@
+"""Tables and figures, from scores and run records alone."""
+
+
+rule tabulate:
+    input:
+        SCORES,
+        RUNS,
+    output:
+        TABLE_FILES,
+    log:
+        "results/logs/tables.log",
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        spec=identity.report_spec(STUDY),
+    shell:
+        "reassess tables --study {params.study} > {log} 2>&1"
+
+
+rule plot:
+    input:
+        SCORES,
+        RUNS,
+    output:
+        FIGURE_FILES,
+    log:
+        "results/logs/figures.log",
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        spec=identity.report_spec(STUDY),
+    shell:
+        "reassess figures --study {params.study} > {log} 2>&1"
+
+
+# The scores are asked for too: Snakemake would not miss a deleted one behind a table that exists.
+rule tables:
+    input:
+        TABLE_FILES,
+        SCORES,
+
+
+rule tables_partial:
+    log:
+        "results/logs/tables_partial.log",
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+    shell:
+        "(reassess tables --partial --study {params.study} && reassess figures --partial --study {params.study})"
+        " 2>&1 | tee {log}"

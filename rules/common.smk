@@ -1,0 +1,109 @@
+"""The study behind the rules: parsed and validated once, before anything runs."""
+
+import re
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from reassess import config as study_config
+from reassess import grid, identity, paths, targets
+
+
+def parse_study():
+    """The validated study; a mistake in it ends the parse with one message."""
+    files = [str(file) for file in workflow.overwrite_configfiles] or ["config.yaml"]
+    try:
+        for file in files:
+            # Snakemake's own reader keeps the last of two equal keys.
+            study_config.read_yaml(file)
+        study = study_config.parse(dict(config), files[-1])
+        # Snakemake tells a workflow its targets only after the parse.
+        targets.check(study, sys.argv[1:])
+        return study
+    except study_config.StudyError as error:
+        raise WorkflowError(str(error)) from None
+
+
+STUDY = parse_study()
+STUDY_FILE = paths.study(STUDY.name)
+# Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in.
+ENVIRONMENT = workflow.source_path(
+    "../envs/cuda.yaml" if STUDY.uses_gpu else "../envs/cpu.yaml"
+)
+EVALUATIONS = grid.evaluations(STUDY)
+SCORES = [
+    paths.evaluation(cell, suite, f"scores.{suffix}")
+    for cell, suite in EVALUATIONS
+    for suffix in ("json", "parquet")
+]
+RUNS = [paths.run(run.cell, "run.json") for run in grid.runs(STUDY)]
+TABLE_FILES = [
+    paths.table(name, suffix)
+    for name in paths.TABLES
+    for suffix in ("csv", "md", "tex")
+]
+FIGURE_FILES = [
+    paths.figure(name, suffix) for name in paths.FIGURES for suffix in ("svg", "pdf")
+]
+
+
+def one_of(values):
+    """A wildcard constraint: these names and no others."""
+    return "|".join(re.escape(str(value)) for value in values)
+
+
+# A trained cell with its wildcards, as paths have it.
+CELL = paths.cell("{model}", "{pool}", "{seed}", "{lineage}")
+STAGE_AT = f"(?:{one_of(STUDY.stages) or 'none'})@(?:{one_of(STUDY.sizes)})"
+LINEAGE = f"{STAGE_AT}(?:/{STAGE_AT})*"
+
+
+wildcard_constraints:
+    model=one_of(STUDY.models),
+    pool=one_of(STUDY.pools),
+    seed=one_of(STUDY.seeds),
+    n=one_of(STUDY.sizes),
+    benchmark=one_of(STUDY.benchmarks),
+    suite=one_of(STUDY.suites),
+    lineage=LINEAGE,
+    cell=f"(?:{one_of(STUDY.models)})/(?:{grid.BASE}|{grid.BASE_THINK}"
+    f"|(?:{one_of(STUDY.pools)})/seed(?:{one_of(STUDY.seeds)})/{LINEAGE})",
+
+
+onstart:
+    study_config.dump(STUDY, STUDY_FILE)
+
+
+def run_of(wildcards):
+    return grid.Run(
+        wildcards.model, wildcards.pool, int(wildcards.seed), wildcards.lineage
+    )
+
+
+def parent_record(wildcards):
+    """The record that is written last when the checkpoint to start from is finished."""
+    parent = run_of(wildcards).parent
+    return (
+        paths.run(parent.cell, "run.json")
+        if parent
+        else paths.model(wildcards.model, "manifest.json")
+    )
+
+
+def training(wildcards):
+    """What the study gives this training job."""
+    return STUDY.models[wildcards.model].resources_for(
+        STUDY.stages[run_of(wildcards).stage].trainer
+    )
+
+
+def checkpoint_record(wildcards):
+    """The record that is written last when the checkpoint to evaluate is finished."""
+    if grid.is_base(wildcards.cell):
+        return paths.model(grid.model_of(wildcards.cell), "manifest.json")
+    return paths.run(wildcards.cell, "run.json")
+
+
+def generating(wildcards):
+    """What the study gives this generate job."""
+    return STUDY.models[grid.model_of(wildcards.cell)].resources_for("generate")

@@ -1,0 +1,27 @@
+"""Base models: toys built here, local checkpoints, or pinned hub snapshots."""
+
+
+rule base_model:
+    output:
+        manifest=paths.model("{model}", "manifest.json"),
+        model=directory(paths.model("{model}", "model")),
+    log:
+        "results/logs/base_model/{model}.log",
+    # The longest chain of a small study starts here.
+    priority: 20
+    conda:
+        ENVIRONMENT
+    threads: lambda wildcards: STUDY.models[wildcards.model].resources_for("model").threads
+    resources:
+        gpu=lambda wildcards: STUDY.models[wildcards.model].resources_for("model").gpu,
+        mem_mb=lambda wildcards: STUDY.models[wildcards.model]
+        .resources_for("model")
+        .mem_mb,
+        runtime=lambda wildcards: STUDY.models[wildcards.model]
+        .resources_for("model")
+        .runtime,
+    params:
+        study=STUDY_FILE,
+        spec=lambda wildcards: identity.model_spec(STUDY, wildcards.model),
+    shell:
+        "reassess base-model --study {params.study} --model {wildcards.model} --threads {threads} > {log} 2>&1"

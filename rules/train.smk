@@ -1,0 +1,32 @@
+"""Training: one rule for every stage, from the base model or from a parent checkpoint."""
+
+
+rule train:
+    input:
+        parent=parent_record,
+        subset=lambda wildcards: paths.subset(
+            wildcards.pool, wildcards.seed, run_of(wildcards).size
+        ),
+    # Checkpoints are not declared: Snakemake would delete them with a failed job's outputs.
+    output:
+        run=paths.run(CELL, "run.json"),
+        metrics=paths.run(CELL, "metrics.jsonl"),
+        model=directory(paths.run(CELL, "model")),
+    log:
+        "results/logs/train/{model}/{pool}/seed{seed}/{lineage}.log",
+    priority: 10
+    conda:
+        ENVIRONMENT
+    threads: lambda wildcards: training(wildcards).threads
+    resources:
+        gpu=lambda wildcards: training(wildcards).gpu,
+        mem_mb=lambda wildcards: training(wildcards).mem_mb,
+        runtime=lambda wildcards: training(wildcards).runtime,
+    params:
+        study=STUDY_FILE,
+        spec=lambda wildcards: identity.stage_spec(
+            STUDY, wildcards.model, run_of(wildcards).stage
+        ),
+    shell:
+        "reassess train --study {params.study} --model {wildcards.model} --pool {wildcards.pool}"
+        " --seed {wildcards.seed} --lineage {wildcards.lineage} --threads {threads} > {log} 2>&1"

@@ -1,0 +1,90 @@
+"""What tests share: one thread, no hub, and one briefly pretrained toy model per session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before torch or vllm is imported, here and in every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+from filelock import FileLock
+from reassess import config, grid
+from reassess.data.example import Example
+from reassess.study import Study
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_study() -> Study:
+    """`studies/tiny.yaml`."""
+    return config.load(ROOT / "studies" / "tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny_study: Study) -> Path:
+    """A working directory with the base model, pool, benchmarks and subsets of the tiny study; do not write here."""
+    from reassess.data import build
+    from reassess.models.base import build_base
+
+    # Workers of one session share it: the parent of a worker's base directory is the session's.
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "tiny"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "ready").exists():
+            folder.mkdir(exist_ok=True)
+            before = Path.cwd()
+            os.chdir(folder)
+            try:
+                config.dump(tiny_study, "results/studies/tiny.json")
+                build_base(tiny_study, "toy-xs")
+                for pool in tiny_study.pools:
+                    build.build_pool(tiny_study, pool)
+                for benchmark in tiny_study.benchmarks:
+                    build.build_benchmark(tiny_study, benchmark)
+                for run in grid.runs(tiny_study):
+                    build.build_subset(run.pool, run.seed, run.size)
+            finally:
+                os.chdir(before)
+            (folder / "ready").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_checkpoint(tiny_base: Path) -> Path:
+    """A briefly pretrained toy-xs as a Hugging Face directory; do not write here."""
+    return tiny_base / "results/models/toy-xs/model"
+
+
+@pytest.fixture
+def tiny_results(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of `tiny_base` as the current directory."""
+    folder = tmp_path / "work"
+    shutil.copytree(tiny_base, folder)
+    monkeypatch.chdir(folder)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def toy_examples() -> list[Example]:
+    """Thirty-two visual toy examples of the test split."""
+    from reassess.data import toy
+    from reassess.study import ToySource
+
+    return toy.draw(ToySource(kind="toy", n=32, split="test"))

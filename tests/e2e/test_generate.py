@@ -1,0 +1,353 @@
+"""Generation with real engines on a toy checkpoint: both engines agree, and a killed evaluation loses nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from reassess import config, paths
+from reassess.data import toy
+from reassess.data.example import Example
+from reassess.evaluate import engines, transformers_engine
+from reassess.evaluate.engines import EngineError, Request, Setting
+from reassess.evaluate.generate import TOO_LONG, EvaluationError, generate
+from reassess.evaluate.store import Response, Store
+from reassess.models.load import fingerprint, load_model, load_processor, prompt_length, render
+from reassess.study import Decoding, Study, ToySource
+
+GREEDY = Decoding(max_tokens=24)
+SAMPLED = Decoding(temperature=1.0, top_p=0.9, max_tokens=24)
+needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
+
+
+def edited(study: Study, **changes: Any) -> Study:
+    """Return a study with top-level parts replaced."""
+    return config.parse({**study.model_dump(mode="json"), **changes}, "test")
+
+
+@pytest.fixture
+def work(tiny_results: Path, tiny_study: Study) -> Study:
+    """The tiny study answered by transformers, its results in the current directory."""
+    return edited(tiny_study, evaluation={"engine": "transformers", "batch_size": 8})
+
+
+def suite(benchmarks: tuple[str, ...] = ("toy-id", "toy-text"), **decoding: Any) -> dict[str, Any]:
+    held_out = {"benchmarks": ["toy-id"], "checkpoints": "trajectory", "decoding": {"max_tokens": 8}}
+    return {"main": {"benchmarks": list(benchmarks), "decoding": decoding or {"max_tokens": 8}}, "held-out": held_out}
+
+
+def records(cell: str, name: str = "main") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    root = Path(paths.evaluation(cell, name))
+    rows: list[dict[str, Any]] = pq.read_table(root / "responses.parquet").to_pylist()
+    return json.loads((root / "responses.json").read_text()), rows
+
+
+def stored() -> int:
+    """Return the number of complete lines in all stores."""
+    return sum(file.read_bytes().count(b"\n") for file in Path("results/responses").glob("*/*.jsonl"))
+
+
+# Engines
+
+
+@pytest.fixture(scope="module")
+def talkative(toy_checkpoint: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that says something else to every prompt and would often write image placeholders."""
+    import torch
+
+    directory = tmp_path_factory.mktemp("talkative") / "model"
+    shutil.copytree(toy_checkpoint, directory)
+    model = load_model(directory, tiny_study.models["toy-xs"])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(std=0.1)
+        model.lm_head.weight[model.config.image_token_id] *= 20
+    model.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def setting(toy_checkpoint: Path, tiny_study: Study) -> Setting:
+    model = tiny_study.models["toy-xs"]
+    return Setting(model, load_processor(toy_checkpoint, model), 200, 0, 0, 16, {})
+
+
+@pytest.fixture(scope="module")
+def requests(toy_examples: list[Example], tiny_study: Study, setting: Setting) -> list[Request]:
+    """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
+    twins = toy.draw(ToySource(kind="toy", n=32, split="test", text_only=True))
+    found = []
+    for number, example in enumerate([*toy_examples[:32], *twins]):
+        length = prompt_length(example, tiny_study.prompt, setting.processor, setting.model)
+        for prefill in ("", "<think>"):
+            text = render(example, tiny_study.prompt, setting.processor, prefill)
+            found.append(Request(f"{number}{prefill}", text, example, length, None))
+    assert len(found) == 128
+    return found
+
+
+def by_transformers(
+    directory: Path, setting: Setting, requests: list[Request], decoding: Decoding
+) -> dict[str, Response]:
+    info = engines.EngineInfo("transformers", "", "float32", "cpu")
+    engine = engines.start(info, str(directory), setting)
+    return {key: row for batch in engine.answer(requests, decoding) for key, row in batch.items()}
+
+
+def seeded(requests: list[Request]) -> list[Request]:
+    return [request._replace(seed=1000 + number) for number, request in enumerate(requests)]
+
+
+@needs_vllm
+def test_engines_agree(
+    toy_checkpoint: Path, talkative: Path, setting: Setting, requests: list[Request], tmp_path: Path
+) -> None:
+    too_long = requests[-1]._replace(key="too long", prompt=requests[-1].prompt * 20)
+    few = seeded(requests)[:16]
+    jobs = [
+        (str(toy_checkpoint), requests, GREEDY),
+        # The same engine with other weights: nothing that was computed with the old ones may be left.
+        (str(talkative), [*requests, too_long], GREEDY),
+        (str(talkative), seeded(requests), SAMPLED),
+        (str(talkative), [request._replace(seed=1000 + 15 - i) for i, request in enumerate(few)][::-1], SAMPLED),
+        (str(talkative), few[::-1], SAMPLED),
+    ]
+    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((setting, jobs)))
+    script = Path(__file__).with_name("ask_vllm.py")
+    command = [sys.executable, str(script), str(tmp_path / "jobs.pickle"), str(tmp_path / "out.json")]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    out = json.loads((tmp_path / "out.json").read_text())
+    print(out["seconds"])
+    assert out["reasons"] == ["", "this vllm has no GPU to run on, and the job has 1"]
+    answers = [{key: Response(**row) for key, row in job.items()} for job in out["answers"]]
+
+    assert answers[0] == by_transformers(toy_checkpoint, setting, requests, GREEDY)
+    refused = answers[1].pop("too long")
+    assert refused.finish_reason == "error"
+    assert "200" in str(refused.error)
+    ours = by_transformers(talkative, setting, requests, GREEDY)
+    assert answers[1] == ours
+    assert len({row.response for row in ours.values()}) > 64
+    assert {row.finish_reason for row in [*answers[0].values(), *ours.values()]} == {"stop", "length"}
+
+    # A sample depends on its seed, not on its batch: sixteen alone and backwards, and another seed.
+    for request in few:
+        assert answers[4][request.key] == answers[2][request.key]
+    assert sum(answers[3][request.key] != answers[2][request.key] for request in few) > 12
+
+
+def test_image_placeholders_are_never_written(
+    talkative: Path, setting: Setting, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    banned = by_transformers(talkative, setting, requests[:32], GREEDY)
+    monkeypatch.setattr(transformers_engine, "banned_tokens", lambda processor: [])
+    assert by_transformers(talkative, setting, requests[:32], GREEDY) != banned
+
+
+def test_samples_do_not_depend_on_their_batch(talkative: Path, setting: Setting, requests: list[Request]) -> None:
+    asked = seeded(requests)[::3]
+    found = by_transformers(talkative, setting, asked, SAMPLED)
+    assert by_transformers(talkative, setting._replace(batch_size=5), asked[::-1], SAMPLED) == found
+    other = [request._replace(seed=1) for request in asked]
+    same = by_transformers(talkative, setting, other, SAMPLED)
+    assert sum(same[key] != found[key] for key in found) > 30
+
+
+def test_auto_says_why_it_takes_transformers(
+    tiny_study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    info = engines.choose(edited(tiny_study, evaluation={"engine": "auto"}), "toy-xs", 0)
+    assert (info.name, info.dtype, info.device) == ("transformers", "float32", "cpu")
+    assert capsys.readouterr().out == "engine: transformers (vllm is not installed)\n"
+    with pytest.raises(EngineError, match=r"evaluation\.engine: vllm cannot run here: vllm is not installed"):
+        engines.choose(edited(tiny_study, evaluation={"engine": "vllm"}), "toy-xs", 0)
+
+
+def test_engine_arguments_of_the_study_are_refused(tiny_study: Study) -> None:
+    evaluation = {"engine": "transformers", "engine_args": {"dtype": "auto"}}
+    with pytest.raises(EngineError, match=r"evaluation\.engine_args\.dtype: set models\.<name>\.dtype"):
+        engines.choose(edited(tiny_study, evaluation=evaluation), "toy-xs", 0)
+
+
+# Evaluations
+
+
+def test_store_answers_what_it_has(work: Study) -> None:
+    generate(work, "toy-xs/base", "main")
+    record, rows = records("toy-xs/base")
+    assert (record["generated"], record["reused"], len(rows)) == (64, 0, 64)
+    assert record["benchmarks"]["toy-text"]["modality"] == "text"
+    assert [row["id"] for row in rows[:2]] == ["toy-test-0-000000", "toy-test-0-000001"]
+    before = (Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet").read_bytes()
+
+    generate(work, "toy-xs/base", "main")
+    again, _ = records("toy-xs/base")
+    assert (again["generated"], again["reused"]) == (0, 64)
+    assert (Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet").read_bytes() == before
+    timings = {"seconds", "cpu_seconds", "generated", "reused"}
+    assert {k: v for k, v in again.items() if k not in timings} == {k: v for k, v in record.items() if k not in timings}
+    assert stored() == 64
+
+
+def test_no_engine_starts_where_nothing_is_missing(work: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(work, "toy-xs/base", "main")
+
+    def start(*args: Any) -> None:
+        raise AssertionError("an engine was started")
+
+    monkeypatch.setattr(engines, "start", start)
+    generate(work, "toy-xs/base", "main")
+    with pytest.raises(AssertionError, match="an engine was started"):
+        generate(work, "toy-xs/base-think", "main")
+
+
+def test_one_more_benchmark_generates_its_own(work: Study) -> None:
+    one = edited(work, suites=suite(("toy-text",)))
+    generate(one, "toy-xs/base", "main")
+    generate(edited(work, suites=suite(("toy-id", "toy-text"))), "toy-xs/base", "main")
+    record, rows = records("toy-xs/base")
+    assert (record["generated"], record["reused"]) == (32, 32)
+    assert [row["benchmark"] for row in rows] == ["toy-id"] * 32 + ["toy-text"] * 32
+    assert stored() == 64
+
+
+def test_forced_think_is_part_of_the_response(work: Study) -> None:
+    generate(work, "toy-xs/base-think", "main")
+    record, rows = records("toy-xs/base-think")
+    assert record["prefill"] == "<think>"
+    assert all(row["response"].startswith("<think>") and row["prompt_tokens"] > 1 for row in rows)
+
+
+def test_samples_have_seeds_of_their_own(work: Study) -> None:
+    drawn = {"temperature": 1.0, "max_tokens": 8}
+    seeds = []
+    for study_seed in (0, 1):
+        study = edited(work, seed=study_seed, suites=suite(("toy-text",), n=4, **drawn))
+        generate(study, "toy-xs/base", "main")
+        record, rows = records("toy-xs/base")
+        assert (record["generated"], len(rows)) == (128, 128)
+        assert [row["sample"] for row in rows[:5]] == [0, 1, 2, 3, 0]
+        seeds.append([row["seed"] for row in rows])
+        first = [row["response"] for row in rows]
+        shutil.rmtree("results/responses")
+        generate(study, "toy-xs/base", "main")
+        assert [row["response"] for row in records("toy-xs/base")[1]] == first
+        assert len(set(first)) > 32
+    assert len({*seeds[0], *seeds[1]}) == 256
+    # More samples keep those that are there.
+    generate(edited(work, seed=1, suites=suite(("toy-text",), n=6, **drawn)), "toy-xs/base", "main")
+    record, _ = records("toy-xs/base")
+    assert (record["generated"], record["reused"]) == (64, 128)
+
+
+def test_every_step_of_a_trajectory_is_answered(work: Study, talkative: Path) -> None:
+    cell = "toy-xs/toy/seed1/grpo@32"
+    steps = {2: Path(paths.model("toy-xs")) / "model", 4: talkative}
+    root = Path(paths.run(cell))
+    root.mkdir(parents=True)
+    kept = [{"step": step, "path": str(path), "fingerprint": fingerprint(path)} for step, path in steps.items()]
+    (root / "run.json").write_text(json.dumps({"trajectory": kept}))
+    generate(work, cell, "held-out")
+    record, rows = records(cell, "held-out")
+    assert [(row["step"], row["path"]) for row in record["checkpoints"]] == [(k, str(v)) for k, v in steps.items()]
+    assert [row["step"] for row in rows] == [2] * 32 + [4] * 32
+    assert {row["response"] for row in rows[:32]}.isdisjoint(row["response"] for row in rows[32:])
+
+
+def test_long_prompts_are_put_aside_and_counted(work: Study) -> None:
+    model = work.model_dump(mode="json")["models"]["toy-xs"] | {"max_prompt_length": 34}
+    generate(edited(work, models={"toy-xs": model}), "toy-xs/base", "main")
+    record, rows = records("toy-xs/base")
+    aside = sum(counts.get(TOO_LONG, 0) for counts in record["put_aside"].values())
+    assert 0 < aside < 64
+    assert len(rows) == 64 - aside
+    assert max(row["prompt_tokens"] for row in rows) <= 34
+
+
+def test_changed_checkpoint_is_refused(work: Study) -> None:
+    weights = Path(paths.model("toy-xs")) / "model" / "generation_config.json"
+    weights.write_text(weights.read_text() + " ")
+    with pytest.raises(EvaluationError, match="the checkpoint was changed after it was made"):
+        generate(work, "toy-xs/base", "main")
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "message"),
+    [
+        ("toy-xs/toy/seed1/sft@32", "main", "run.json: not there"),
+        ("toy-xs/base", "held-out", "no trajectory, but suite 'held-out' asks for one"),
+        ("toy-xs/base", "mian", "suite 'mian' is not in the study; known: main, held-out"),
+        ("nobody/base", "main", "no model 'nobody' in the study; known: toy-xs"),
+    ],
+)
+def test_cell_that_cannot_be_evaluated_is_named(work: Study, cell: str, name: str, message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        generate(work, cell, name)
+
+
+# A killed evaluation
+
+RUN = """
+import os, sys
+from reassess import config
+from reassess.evaluate.generate import generate
+study = config.load(sys.argv[1])
+for directory in sys.argv[2:]:
+    os.chdir(directory)
+    generate(study, "toy-xs/base", "main")
+"""
+
+
+@pytest.fixture
+def slow(tiny_study: Study) -> Study:
+    """The tiny study with an engine that takes seconds: few sequences at a time, 256 samples."""
+    evaluation: dict[str, Any] = {"engine": "transformers", "batch_size": 8}
+    if importlib.util.find_spec("vllm") is not None:
+        evaluation = {"engine": "vllm", "engine_args": {"max_num_seqs": 2}}
+    return edited(tiny_study, evaluation=evaluation, suites=suite(n=4, temperature=1.0, max_tokens=24))
+
+
+@pytest.fixture
+def unbroken(tiny_base: Path, tmp_path: Path) -> Iterator[Path]:
+    """A second copy of the tiny results."""
+    yield Path(shutil.copytree(tiny_base, tmp_path / "unbroken"))
+    shutil.rmtree(tmp_path / "unbroken", ignore_errors=True)
+
+
+def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: Path) -> None:
+    config.dump(slow, "study.json")
+    command = [sys.executable, "-c", RUN, str(tiny_results / "study.json")]
+    process = subprocess.Popen([*command, str(tiny_results)])
+    while stored() == 0 and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert process.returncode == -9, "it ended before it could be killed"
+    before = stored()
+    assert 0 < before < 256
+    assert not Path(paths.evaluation("toy-xs/base", "main"), "responses.parquet").exists()
+    # What a kill in the middle of a write leaves.
+    (file,) = Path("results/responses").glob("*/*.jsonl")
+    with file.open("ab") as handle:
+        handle.write(b'{"key": "torn')
+
+    subprocess.run([*command, str(tiny_results), str(unbroken)], check=True)
+    record, _ = records("toy-xs/base")
+    assert (record["reused"], record["generated"]) == (before, 256 - before)
+    assert len(Store(paths.store(record["checkpoints"][0]["fingerprint"]))) == 256
+    responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
+    assert pq.read_table(responses).equals(pq.read_table(unbroken / responses))

@@ -1,0 +1,225 @@
+"""Training through TRL: SFT, GRPO, and GRPO on top of SFT, on the toy model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reassess import config, identity
+from reassess.grid import Run
+from reassess.models.load import fingerprint
+from reassess.study import Study
+from reassess.train.run import TrainError, train
+
+SFT = Run("toy-xs", "toy", 1, "sft@32")
+CHAIN = Run("toy-xs", "toy", 1, "sft@32/grpo@32")
+
+
+def variant(study: Study, stage: str, **args: Any) -> Study:
+    """Return the study with other options of one stage."""
+    raw = study.model_dump(mode="json")
+    raw["stages"][stage]["args"].update(args)
+    return config.parse(raw, "variant")
+
+
+def directory(run: Run) -> Path:
+    return Path("results/runs") / run.cell
+
+
+def record(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory(run) / "run.json").read_text())
+    return found
+
+
+def metrics(run: Run) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory(run) / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory in which SFT, and GRPO on top of it, have been trained."""
+    folder = tmp_path_factory.mktemp("trained") / "work"
+    shutil.copytree(tiny_base, folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    train(variant(tiny_study, "sft", num_train_epochs=6), SFT)
+    train(tiny_study, CHAIN)
+    yield folder
+    os.chdir(before)
+
+
+def test_sft_learns(trained: Path) -> None:
+    rows = metrics(SFT)
+    assert rows[-1]["step"] == 24
+    losses = [row["loss"] for row in rows]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_the_record_of_a_run_is_complete(trained: Path, tiny_study: Study) -> None:
+    sft, chain = record(SFT), record(CHAIN)
+    subset = json.loads(Path("results/subsets/toy/seed1/32.json").read_text())
+    base = json.loads(Path("results/models/toy-xs/manifest.json").read_text())
+    assert sft["parent"] == {"path": "results/models/toy-xs/model", "fingerprint": base["fingerprint"]}
+    assert chain["parent"] == {"path": (directory(SFT) / "model").as_posix(), "fingerprint": sft["fingerprint"]}
+    assert sft["fingerprint"] == fingerprint(directory(SFT) / "model") != base["fingerprint"]
+    assert chain["spec"] == json.loads(identity.stage_spec(tiny_study, "toy-xs", "grpo"))
+    for run in (sft, chain):
+        assert run["steps_done"] == run["steps_planned"]
+        assert run["subset"]["ids_sha256"] == subset["ids_sha256"] == run["trained_ids_sha256"]
+        assert run["put_aside"] == {}
+        assert run["device"] == "cpu"
+        assert run["cpu_seconds"] > 0
+    assert sft["samples_seen"] == 6 * 32
+    assert chain["samples_seen"] == 16 * 8
+    assert chain["tokens_seen"] == metrics(CHAIN)[-1]["num_tokens"]
+
+
+def test_metrics_have_trls_names_and_rates(trained: Path) -> None:
+    for row in metrics(CHAIN):
+        assert {
+            "step", "loss", "reward", "reward_std", "rewards/accuracy/mean", "rewards/format/mean", "entropy",
+            "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "num_tokens",
+            "tokens_per_second", "samples_per_second",
+        } <= set(row)  # fmt: skip
+        assert row["tokens_per_second"] > 0
+        weighted = 1.0 * row["rewards/accuracy/mean"] + 0.5 * row["rewards/format/mean"]
+        assert row["reward"] == pytest.approx(weighted, abs=1e-5)
+
+
+def test_only_what_is_needed_stays(trained: Path, tiny_base: Path) -> None:
+    base = tiny_base / "results/models/toy-xs/model"
+    for run in (SFT, CHAIN):
+        assert not list(directory(run).rglob("checkpoint-*"))
+        assert not (directory(run) / "failure.json").exists()
+        for name in (
+            "processor_config.json",
+            "chat_template.jinja",
+            "tokenizer.json",
+            "config.json",
+            "generation_config.json",
+        ):
+            assert (directory(run) / "model" / name).read_bytes() == (base / name).read_bytes()
+
+
+def test_the_trajectory_ends_in_the_exported_weights(trained: Path) -> None:
+    kept = record(CHAIN)["trajectory"]
+    assert [item["step"] for item in kept] == [8, 16]
+    assert [fingerprint(item["path"]) for item in kept] == [item["fingerprint"] for item in kept]
+    assert kept[-1]["fingerprint"] == record(CHAIN)["fingerprint"] != kept[0]["fingerprint"]
+
+
+def test_images_are_never_sampled(trained: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that all but insists on image tokens still samples none, and training goes on."""
+    import torch
+    from reassess.models import load
+
+    weights = load.load_model("results/models/toy-xs/model", tiny_study.models["toy-xs"])
+    token = weights.config.image_token_id
+    seen: list[int] = []
+
+    def insisting(*args: Any, **kwargs: Any) -> Any:
+        model = original(*args, **kwargs)
+        head = model.lm_head
+        head.register_forward_hook(lambda module, inputs, output: output.index_fill_(-1, torch.tensor([token]), 50.0))
+        generate = model.generate
+
+        def recording(*args: Any, **kwargs: Any) -> Any:
+            output = generate(*args, **kwargs)
+            seen.extend(output[:, kwargs["input_ids"].shape[1] :].flatten().tolist())
+            return output
+
+        model.generate = recording
+        return model
+
+    original = load.load_model
+    monkeypatch.setattr(load, "load_model", insisting)
+    train(variant(tiny_study, "grpo", max_steps=1, generation_kwargs={"suppress_tokens": [5]}), CHAIN)
+    assert seen
+    assert token not in seen
+    assert 5 not in seen
+
+
+@pytest.mark.usefixtures("tiny_results")
+def test_a_run_that_stops_early_is_no_run(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reassess.train.callbacks import Checkpointing
+
+    def stop(self: Checkpointing, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = True
+
+    monkeypatch.setattr(Checkpointing, "on_step_end", stop)
+    with pytest.raises(TrainError, match="stopped at step 1 of 8"):
+        train(tiny_study, SFT)
+    assert not (directory(SFT) / "run.json").exists()
+    assert not (directory(SFT) / "model").exists()
+    failure = json.loads((directory(SFT) / "failure.json").read_text())
+    assert (failure["type"], failure["error"]) == ("TrainError", "stopped at step 1 of 8")
+
+
+@pytest.mark.usefixtures("tiny_results")
+def test_what_cannot_be_trained_from_is_refused(tiny_study: Study) -> None:
+    with pytest.raises(TrainError, match="the parent checkpoint is not there or not finished"):
+        train(tiny_study, CHAIN)
+    with pytest.raises(TrainError, match=r"stages.sft.args: .*nonsense"):
+        train(variant(tiny_study, "sft", lr_scheduler_type="nonsense"), SFT)
+    raw = tiny_study.model_dump(mode="json")
+    raw["models"]["toy-xs"]["resources"] = {"sft": {"gpu": 1}}
+    with pytest.raises(TrainError, match=r"resources.sft.gpu is 1 but no GPU is visible"):
+        train(config.parse(raw, "variant"), SFT)
+    manifest = Path("results/pools/toy/manifest.json")
+    manifest.write_text(manifest.read_text().replace('"content_sha256": "', '"content_sha256": "0'))
+    with pytest.raises(TrainError, match="drawn from another state of pool 'toy'"):
+        train(tiny_study, SFT)
+    with Path("results/models/toy-xs/model/config.json").open("a") as handle:
+        handle.write("\n")
+    with pytest.raises(TrainError, match=r"is not the checkpoint that .*manifest.json describes"):
+        train(tiny_study, SFT)
+
+
+@pytest.mark.usefixtures("tiny_results")
+def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: Study, toy_checkpoint: Path) -> None:
+    import torch
+    from reassess.data import toy
+    from reassess.models import load
+    from reassess.study import ToySource
+    from reassess.train import data, export
+    from safetensors.torch import load_file, save_file
+
+    spec = tiny_study.models["toy-xs"]
+    model = load.load_model(toy_checkpoint, spec)
+    rows = data.Rows(
+        toy.draw(ToySource(kind="toy", n=2)), tiny_study.prompt, spec, load.load_processor(toy_checkpoint, spec)
+    )
+    exported = Path("exported")
+    export.export(model, toy_checkpoint, spec, exported)
+    export.check(exported, model, spec, rows)
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] += 1
+    with pytest.raises(TrainError, match=r"1 of 52 tensors differ from the trained ones, as lm_head.weight"):
+        export.check(exported, model, spec, rows)
+    weights = load_file(exported / "model.safetensors")
+    save_file({f"renamed.{name}": tensor for name, tensor in weights.items()}, exported / "model.safetensors")
+    with pytest.raises(TrainError, match=r"52 missing keys .*52 unexpected keys"):
+        export.check(exported, model, spec, rows)
+
+
+def test_bfloat16_is_for_the_export_alone(trained: Path, tiny_study: Study) -> None:
+    """Small updates vanish in bfloat16 weights, so those that the optimizer works on are float32."""
+    import torch
+
+    from reassess.models import load
+
+    run = Run("toy-xs", "toy", 1, "sft@16")
+    raw = tiny_study.model_dump(mode="json")
+    raw["models"]["toy-xs"]["dtype"] = "bfloat16"
+    exported = []
+    for study in (tiny_study, config.parse(raw, "variant")):
+        train(study, run)
+        exported.append(load.load_model(directory(run) / "model", study.models["toy-xs"]).state_dict())
+    full, half = exported
+    assert json.loads((directory(run) / "model/config.json").read_text())["dtype"] == "bfloat16"
+    assert all(torch.equal(half[name], full[name].to(torch.bfloat16)) for name in full)

@@ -1,0 +1,183 @@
+"""A run that is killed at any moment, and started again, ends like one that was never stopped: bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reassess import config
+from reassess.grid import Run
+from reassess.study import Study
+from reassess.train.run import TrainError, train
+
+# Fields of a metrics line that say how fast it went.
+TIMING = {"tokens_per_second", "samples_per_second", "step_time"}
+# Kills the process while it writes a checkpoint: half of the optimizer's state is on the disk.
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+import torch
+save, step = torch.save, sys.argv.pop(1)
+def cut(state, path, *args, **kwargs):
+    save(state, path, *args, **kwargs)
+    if str(path).endswith(f"checkpoint-{step}/optimizer.pt"):
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+torch.save = cut
+from reassess.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+PLAIN = "import sys; from reassess.cli import main; sys.exit(main(sys.argv[1:]))"
+
+CASES = {
+    # Logged at other steps than saved.
+    "sft": ("sft@16", {"num_train_epochs": 10, "save_steps": 3, "logging_steps": 5}),
+    "grpo": ("grpo@32", {"save_steps": 3}),
+    # Ends in its second epoch, whose order of prompts must be that of an unbroken run; two steps share their
+    # completions, and the reference model is the parent, not what the run resumes from.
+    "grpo with reference": (
+        "grpo@16",
+        {"num_train_epochs": 2, "steps_per_generation": 2, "save_steps": 2, "beta": 0.04, "save_total_limit": 1},
+    ),
+}
+
+
+def case(study: Study, name: str) -> tuple[Study, Run]:
+    lineage, args = CASES[name]
+    raw = study.model_dump(mode="json")
+    raw["stages"][lineage.partition("@")[0]]["args"].update(args)
+    return config.parse(raw, name), Run("toy-xs", "toy", 1, lineage)
+
+
+def result(run: Run) -> dict[str, Any]:
+    """Return what must be equal between two runs."""
+    root = Path("results/runs") / run.cell
+    record = json.loads((root / "run.json").read_text())
+    lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "metrics": [{name: value for name, value in line.items() if name not in TIMING} for line in lines],
+        **{key: record[key] for key in ("fingerprint", "trajectory", "steps_done", "samples_seen", "tokens_seen")},
+    }
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The results of the cases without a stop."""
+    folder = tmp_path_factory.mktemp("unbroken") / "work"
+    shutil.copytree(tiny_base, folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    results = {}
+    for name in CASES:
+        study, run = case(tiny_study, name)
+        train(study, run)
+        results[name] = result(run)
+    os.chdir(before)
+    return results
+
+
+def start(script: list[str], study: Study, run: Run) -> subprocess.Popen[bytes]:
+    config.dump(study, "study.json")
+    arguments = ["train", "--study", "study.json", "--model", run.model, "--pool", run.pool, "--seed", str(run.seed)]
+    command = [sys.executable, "-c", *script, *arguments, "--lineage", run.lineage]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def logged(run: Run) -> int:
+    files = list((Path("results/runs") / run.cell).glob("checkpoints/*/metrics.jsonl"))
+    return len(files[0].read_text().splitlines()) if files else 0
+
+
+@pytest.mark.usefixtures("tiny_results")
+@pytest.mark.parametrize("name", CASES)
+def test_killed_at_a_random_moment(name: str, tiny_study: Study, unbroken: dict[str, dict[str, Any]]) -> None:
+    study, run = case(tiny_study, name)
+    total = len(unbroken[name]["metrics"])
+    rng = random.Random(f"kill {name}")
+    moment, delay = rng.randint(total * 2 // 3, total - 3), rng.uniform(0, 0.1)
+    process = start([PLAIN], study, run)
+    while logged(run) < moment and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    assert not (Path("results/runs") / run.cell / "run.json").exists()
+    assert list((Path("results/runs") / run.cell).glob("checkpoints/*/checkpoint-*/complete.json"))
+    train(study, run)
+    assert result(run) == unbroken[name]
+
+
+@pytest.mark.usefixtures("tiny_results")
+@pytest.mark.parametrize(("name", "step"), [("sft", 9), ("grpo with reference", 12)])
+def test_killed_while_a_checkpoint_is_written(
+    name: str, step: int, tiny_study: Study, unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, run = case(tiny_study, name)
+    process = start([KILLED_WHILE_SAVING, str(step)], study, run)
+    assert process.wait() == -signal.SIGKILL
+    [cut] = (Path("results/runs") / run.cell).glob(f"checkpoints/*/checkpoint-{step}")
+    assert not (cut / "complete.json").exists()
+    train(study, run)
+    said = capsys.readouterr().out
+    assert f"checkpoint-{step}: incomplete, removed" in said
+    assert f"resuming at step {step - (3 if name == 'sft' else 2)}" in said
+    assert result(run) == unbroken[name]
+
+
+@pytest.fixture
+def stopped(tiny_results: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Run, Path]:
+    """The SFT case after its last checkpoint, killed before the export; and its checkpoint directory."""
+    from reassess.train import run as module
+
+    study, run = case(tiny_study, "sft")
+    with monkeypatch.context() as context:
+        context.setattr(module, "_finish", lambda *args: None)
+        train(study, run)
+    [root] = (tiny_results / "results/runs" / run.cell).glob("checkpoints/*")
+    return study, run, root
+
+
+def test_killed_after_the_last_step(
+    stopped: tuple[Study, Run, Path], unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, run, root = stopped
+    assert sorted(path.name for path in root.glob("checkpoint-*")) == ["checkpoint-18", "checkpoint-20"]
+    train(study, run)
+    assert "resuming at step 20" in capsys.readouterr().out
+    assert result(run) == unbroken["sft"]
+
+
+def test_a_changed_stage_starts_over(stopped: tuple[Study, Run, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    study, run, root = stopped
+    raw = study.model_dump(mode="json")
+    raw["stages"]["sft"]["args"].update(learning_rate=5e-4, num_train_epochs=1)
+    train(config.parse(raw, "changed"), run)
+    assert "from the start" in capsys.readouterr().out
+    # What the old stage left is gone, and nothing of it is in the new run's metrics.
+    assert not root.exists()
+    assert [line["step"] for line in result(run)["metrics"]] == [2]
+
+
+def test_a_checkpoint_that_does_not_fit_the_model_is_refused(stopped: tuple[Study, Run, Path]) -> None:
+    from reassess.train import checkpoints
+    from safetensors.torch import load_file, save_file
+
+    study, run, root = stopped
+    path = root / "checkpoint-20"
+    weights = load_file(path / "model.safetensors")
+    save_file(
+        {name.replace("text_model", "other"): tensor for name, tensor in weights.items()}, path / "model.safetensors"
+    )
+    (path / checkpoints.COMPLETE).unlink()
+    checkpoints.mark_complete(path, 0, 0)
+    with pytest.raises(TrainError, match=r"do not fit the model's 52 tensors: \d+ missing keys .* unexpected keys"):
+        train(study, run)
+    assert not (Path("results/runs") / run.cell / "run.json").exists()

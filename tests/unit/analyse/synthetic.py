@@ -1,0 +1,216 @@
+"""A study with synthetic results: the files that jobs would leave, with scores that a test chooses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from reassess import grid, paths
+from reassess.study import Study
+
+Correct = Callable[[str, int | None, str, int], list[bool | None]]
+"""(cell key, step, benchmark, items) -> whether each item is correct."""
+
+
+def make_study(**changes: Any) -> Study:
+    """Two models, two seeds, two sizes; the recipe `sft-grpo` keeps two checkpoints."""
+    toy: dict[str, Any] = {"kind": "toy", "n": 40}
+    fields: dict[str, Any] = {
+        "name": "synthetic",
+        "models": {"m1": {"toy": {"size": "xs"}}, "m2": {"toy": {"size": "s"}}},
+        "pools": {"pool": {"sources": [toy]}},
+        "sizes": [10, 20],
+        "seeds": [1, 2],
+        "stages": {
+            "sft": {"trainer": "sft", "batch_size": 2},
+            "grpo": {
+                "trainer": "grpo",
+                "batch_size": 8,
+                "rewards": {"accuracy": 1.0, "format": 0.5},
+                "trajectory": 2,
+                "args": {"num_generations": 4},
+            },
+        },
+        "recipes": {"base": [], "sft": ["sft"], "sft-grpo": ["sft", "grpo"]},
+        "benchmarks": {
+            "vis-a": {"sources": [{**toy, "split": "test"}]},
+            "vis-b": {"sources": [{**toy, "split": "test", "ood": True}]},
+            "txt": {"modality": "text", "sources": [{**toy, "split": "test", "text_only": True}]},
+        },
+        "suites": {
+            "main": {"benchmarks": ["vis-a", "vis-b", "txt"]},
+            "held-out": {"checkpoints": "trajectory", "benchmarks": ["vis-a"]},
+        },
+        "report": {"resamples": 200},
+    }
+    return Study.model_validate({**fields, **changes})
+
+
+def small_study(**changes: Any) -> Study:
+    """One model, one seed, one size, one recipe, one visual benchmark."""
+    fields: dict[str, Any] = {
+        "models": {"m1": {"toy": {"size": "xs"}}},
+        "sizes": [10],
+        "seeds": [1],
+        "stages": {"sft": {"trainer": "sft", "batch_size": 2}},
+        "recipes": {"base": [], "sft": ["sft"]},
+        "benchmarks": {"vis-a": {"sources": [{"kind": "toy", "n": 40, "split": "test"}]}},
+        "suites": {"main": {"benchmarks": ["vis-a"]}},
+    }
+    return make_study(**{**fields, **changes})
+
+
+def random_scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
+    """Plausible scores: the base at 30%, SFT at 50%, RL at 60%, sizes and benchmarks apart by some points."""
+    rng = np.random.default_rng([len(cell), sum(cell.encode()), step or 0, sum(benchmark.encode())])
+    rate = 0.3 + 0.2 * ("sft" in cell) + 0.1 * ("grpo" in cell) + 0.05 * ("@20" in cell) - 0.1 * (benchmark == "vis-b")
+    return [bool(value) for value in rng.random(n) < rate]
+
+
+def write_results(study: Study, correct: Correct = random_scores, n: int = 40) -> None:
+    """Write every file of a finished study under the current directory.
+
+    Item i of a benchmark has family f0 or f1 by parity and difficulty 1 + i % 3; its gold is "7" where i % 4 < 2 or
+    i % 8 == 2, else the item's number.
+    """
+    for name in study.models:
+        write_json(Path(paths.model(name)) / "manifest.json", {"fingerprint": f"base-{name}"})
+    for run in grid.runs(study):
+        kept = study.stages[run.stage].trajectory
+        steps = [10 * (i + 1) for i in range(kept)]
+        folder = Path(paths.run(run.cell))
+        lines = [
+            {"step": step, "loss": 1.0, "reward": step / 20, "rewards/accuracy/mean": step / 40}
+            for step in range(5, 21, 5)
+        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_json(
+            folder / "run.json",
+            {
+                "fingerprint": f"fp {run.cell}",
+                "parent": {"fingerprint": f"fp {run.parent.cell}" if run.parent else f"base-{run.model}"},
+                "subset": {
+                    "ids_sha256": f"ids {run.seed} {run.size}",
+                    "content_sha256": f"content {run.seed} {run.size}",
+                },
+                "trained_ids_sha256": f"trained {run.seed} {run.size}",
+                "put_aside": {"too long": 1},
+                "prompt_sha256": "prompt",
+                "pixels": {"min": None, "max": None},
+                "judge_version": 1,
+                "steps_planned": 20,
+                "steps_done": 20,
+                "samples_seen": run.size * run.seed,
+                "tokens_seen": 1000 * run.size,
+                "seconds": 100.0,
+                "cpu_seconds": 200.0,
+                "device": "cpu",
+                "trajectory": [{"step": step, "fingerprint": f"fp {run.cell} {step}"} for step in steps],
+            },
+        )
+    for key, suite in grid.evaluations(study):
+        write_evaluation(study, key, suite, correct, n)
+
+
+def write_evaluation(study: Study, key: str, suite: str, correct: Correct, n: int) -> None:
+    """Write scores.parquet and scores.json of one evaluation."""
+    spec = study.suites[suite]
+    steps: list[int | None] = [None]
+    if spec.checkpoints == "trajectory":
+        stage = key.rsplit("/", 1)[-1].split("@")[0]
+        steps = [10 * (i + 1) for i in range(study.stages[stage].trajectory)]
+    rows, counts, checkpoints = [], {}, []
+    model = key.split("/")[0]
+    made = f"base-{model}" if key in (f"{model}/base", f"{model}/base-think") else f"fp {key}"
+    for step in steps:
+        checkpoints.append({"step": step, "path": "model", "fingerprint": made if step is None else f"{made} {step}"})
+        for benchmark in spec.benchmarks:
+            values = correct(key, step, benchmark, n)
+            rows += [_row(benchmark, step, i, value) for i, value in enumerate(values)]
+            name = benchmark if step is None else f"{benchmark}@{step}"
+            unscored = sum(value is None for value in values)
+            counts[name] = {"n": n, "unscored": unscored, "unparsed": 2, "truncated": 1}
+    folder = Path(paths.evaluation(key, suite))
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), folder / "scores.parquet")
+    write_json(
+        folder / "scores.json",
+        {
+            "cell": key,
+            "suite": suite,
+            "checkpoints": checkpoints,
+            "engine": {"name": "transformers", "version": "5.16"},
+            "decoding": {"temperature": 0.0, "max_tokens": 64},
+            "prompt_sha256": "prompt",
+            "pixels": {"min": None, "max": None},
+            "benchmarks": {name: {"n": n, "content_sha256": f"content {name}"} for name in spec.benchmarks},
+            "put_aside": {},
+            "judge_version": 1,
+            "scores": counts,
+        },
+    )
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+def edit_json(path: str, **changes: Any) -> None:
+    """Change keys of a JSON file; a key with dots goes into nested mappings."""
+    record = json.loads(Path(path).read_text())
+    for key, value in changes.items():
+        inner = record
+        *parents, last = key.split("__")
+        for parent in parents:
+            inner = inner[int(parent) if isinstance(inner, list) else parent]
+        inner[last] = value
+    Path(path).write_text(json.dumps(record))
+
+
+def _row(benchmark: str, step: int | None, i: int, correct: bool | None) -> dict[str, Any]:
+    common = i % 4 < 2 or i % 8 == 2
+    return {
+        "benchmark": benchmark,
+        "id": f"{benchmark}-{i}",
+        "sample": 0,
+        "step": step,
+        "source": "toy",
+        "family": f"f{i % 2}",
+        "difficulty": 1 + i % 3,
+        "kind": "numeric",
+        "gold": "7" if common else f"other {i}",
+        "correct": correct,
+        "answer": "7",
+        "reason": "equal",
+        "format_ok": True,
+        "truncated": False,
+        "n_tokens": 12,
+    }
+
+
+SCORES = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("id", pa.string()),
+        ("sample", pa.int64()),
+        ("step", pa.int64()),
+        ("source", pa.string()),
+        ("family", pa.string()),
+        ("difficulty", pa.int64()),
+        ("kind", pa.string()),
+        ("gold", pa.string()),
+        ("correct", pa.bool_()),
+        ("answer", pa.string()),
+        ("reason", pa.string()),
+        ("format_ok", pa.bool_()),
+        ("truncated", pa.bool_()),
+        ("n_tokens", pa.int64()),
+    ]
+)

@@ -1,0 +1,78 @@
+"""Figures show the estimates, and are the same bytes each time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from reassess import paths
+from reassess.analyse.collect import MissingError, collect
+from reassess.analyse.estimates import Estimates
+from reassess.analyse.figures import figures, reward_figure, scale_figure
+from synthetic import make_study, small_study, write_results
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
+    k = {"base": 8, "base-think": 12}.get(cell.split("/")[-1], 20) + 8 * ("@20" in cell) - (step or 0) // 10
+    return [i < k for i in range(n)]
+
+
+def test_figures_are_written_and_reproducible() -> None:
+    study = make_study()
+    write_results(study)
+    written = {path: Path(path).read_bytes() for path in figures(study)}
+    assert set(written) == {paths.figure(name, suffix) for name in paths.FIGURES for suffix in ("svg", "pdf")}
+    assert {path: Path(path).read_bytes() for path in figures(study)} == written
+
+
+def test_scale_figure_shows_the_means() -> None:
+    study = make_study()
+    write_results(study, scores)
+    panels = scale_figure(Estimates(collect(study))).axes
+    assert [panel.get_title() for panel in panels] == ["m1", "m2"]
+    lines = {line.get_label(): [round(float(y), 6) for y in line.get_ydata()] for line in panels[0].get_lines()}
+    assert lines == {
+        "sft": [50, 70],
+        "sft-grpo": [50, 70],
+        "base": [20, 20],
+        "base-think": [30, 30],
+        "floor": [62.5, 62.5],
+    }
+    assert panels[0].get_ylabel() == "Visual accuracy (%)"
+
+
+def test_reward_figure_has_a_panel_per_model_and_recipe_at_the_largest_size() -> None:
+    study = make_study()
+    write_results(study, scores)
+    axes = reward_figure(Estimates(collect(study))).axes
+    assert [axis.get_title() for axis in axes if axis.get_title()] == [
+        "m1, sft-grpo, 20 examples",
+        "m2, sft-grpo, 20 examples",
+    ]
+    assert axes[0].get_lines()[0].get_xydata().tolist() == [[10, 0.375], [20, 0.875]]
+    right = next(axis for axis in axes if axis.get_ylabel() == "Held-out accuracy (%)")
+    assert right.get_lines()[0].get_xydata().round(6).tolist() == [[10, 67.5], [20, 65.0]]
+
+
+def test_partial_figures() -> None:
+    study = make_study()
+    write_results(study)
+    shutil.rmtree(paths.evaluation("m1/pool/seed1/sft@20/grpo@20", "held-out"))
+    shutil.rmtree(paths.evaluation("m1/base", "main"))
+    with pytest.raises(MissingError, match="m1/base: no scores of suite main"):
+        figures(study)
+    assert all(Path(path).is_file() for path in figures(study, partial=True))
+    shutil.rmtree("results")
+    assert all(Path(path).stat().st_size > 0 for path in figures(study, partial=True))
+
+
+def test_a_study_without_trajectories_and_with_one_size() -> None:
+    study = small_study()
+    write_results(study)
+    assert len(figures(study)) == 4

@@ -1,0 +1,149 @@
+"""Scoring: a small evaluation whose sums are worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from reassess import paths
+from reassess.data.build import write_json
+from reassess.data.example import Example, write_shards
+from reassess.evaluate import score as scoring
+from reassess.evaluate.score import ScoreError, score
+from reassess.judge import JUDGE_VERSION
+from reassess.study import Study
+
+RIGHT = "<think>1 + 2 = 3</think><answer>{}</answer>"
+CELL = "toy-xs/base"
+
+
+def example(name: str, gold: str, kind: str = "numeric", options: tuple[str, ...] = ()) -> Example:
+    return Example(name, None, "What?", options, gold, kind, (), "toy", "sum", 2)
+
+
+def response(name: str, text: str, sample: int = 0, reason: str = "stop", step: int | None = None) -> dict[str, Any]:
+    return {
+        "benchmark": "tiny",
+        "id": name,
+        "sample": sample,
+        "step": step,
+        "response": text,
+        "finish_reason": reason,
+        "n_tokens": 0 if reason == "error" else 10 + sample,
+        "seed": None,
+        "prompt_tokens": 20,
+    }
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Study) -> Any:
+    """Return a function that scores the given responses and returns scores.json and the rows of scores.parquet."""
+    monkeypatch.chdir(tmp_path)
+    examples = [example("a", "3"), example("b", "5"), example("c", "B", "mcq", ("red", "blue")), example("d", "7")]
+    write_shards(Path(paths.benchmark("tiny")) / "shards", examples)
+
+    def run(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        root = Path(paths.evaluation(CELL, "main"))
+        root.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), root / "responses.parquet")
+        write_json(
+            root / "responses.json",
+            {
+                "cell": CELL,
+                "benchmarks": {"tiny": {"n": 4}},
+                "generated": len(rows),
+                "seconds": 1.5,
+                "cpu_seconds": 1.0,
+            },
+        )
+        score(tiny_study, CELL, "main")
+        record = json.loads((root / "scores.json").read_text())
+        return record, pq.read_table(root / "scores.parquet").to_pylist()
+
+    return run
+
+
+def test_sums_by_hand(evaluate: Any) -> None:
+    record, rows = evaluate(
+        [
+            response("a", RIGHT.format(3)),
+            response("b", RIGHT.format(4)),
+            response("c", "<think>no end", reason="length"),
+            response("d", "", reason="error"),
+        ]
+    )
+    assert record["scores"]["tiny"] == {
+        "n": 4,
+        "accuracy": pytest.approx(1 / 3),  # a right, b wrong, c unparsed; d failed and does not count
+        "format": pytest.approx(2 / 3),
+        "unscored": 0,
+        "failed": 1,
+        "unparsed": 1,
+        "truncated": 1,
+        "mean_tokens": 10.0,
+    }
+    assert [row["correct"] for row in rows] == [True, False, False, None]
+    assert [row["answer"] for row in rows] == ["3", "4", None, None]
+    assert [row["format_ok"] for row in rows] == [True, True, False, None]
+    assert [row["truncated"] for row in rows] == [False, False, True, False]
+    assert rows[2]["kind"] == "mcq"
+    assert rows[2]["gold"] == "B"
+    assert record["generated"] == 4
+    assert not {"seconds", "cpu_seconds"} & set(record)
+    assert record["judge_version"] == JUDGE_VERSION
+
+
+def test_accuracy_of_samples_is_the_mean_over_them(evaluate: Any) -> None:
+    texts = {"a": (3, 3, 3, 4), "b": (5, 4, 4, 4)}
+    rows = [response(name, RIGHT.format(x), i) for name, answers in texts.items() for i, x in enumerate(answers)]
+    # One of b's samples failed: its three others weigh as much as a's four.
+    rows[-1] |= {"finish_reason": "error", "response": "", "n_tokens": 0}
+    record, _ = evaluate(rows)
+    assert record["scores"]["tiny"]["accuracy"] == pytest.approx((3 / 4 + 1 / 3) / 2)
+
+
+def test_steps_of_a_trajectory_are_summed_apart(evaluate: Any) -> None:
+    record, rows = evaluate([response("a", RIGHT.format(x), step=step) for step, x in ((2, 4), (4, 3))])
+    assert {name: found["accuracy"] for name, found in record["scores"].items()} == {"tiny@2": 0.0, "tiny@4": 1.0}
+    assert [row["step"] for row in rows] == [2, 4]
+
+
+def test_nothing_scored_is_not_zero(evaluate: Any) -> None:
+    record, _ = evaluate([response("a", "", reason="error")])
+    found = record["scores"]["tiny"]
+    assert (found["accuracy"], found["format"], found["mean_tokens"], found["failed"]) == (None, None, None, 1)
+
+
+def test_unscored_is_not_wrong() -> None:
+    common = {"benchmark": "t", "id": "a", "step": None, "format_ok": True, "truncated": False, "n_tokens": 1}
+    rows = [
+        {**common, "correct": None, "answer": "x", "reason": "comparison timed out"},
+        {**common, "id": "b", "correct": True, "answer": "y", "reason": "equal"},
+    ]
+    found = scoring.summaries(rows)["t"]
+    assert (found["accuracy"], found["unscored"], found["unparsed"]) == (1.0, 1, 0)
+
+
+def test_equal_responses_are_judged_once(evaluate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    judge = scoring.judge
+    monkeypatch.setattr(scoring, "judge", lambda *question: (asked.append(question), judge(*question))[1])
+    evaluate([response("a", RIGHT.format(3), i) for i in range(5)] + [response("b", RIGHT.format(3))])
+    assert len(asked) == 2
+
+
+def test_response_to_an_unknown_example_is_refused(evaluate: Any) -> None:
+    with pytest.raises(ScoreError, match="'zzz': answered, but not in results/benchmarks/tiny"):
+        evaluate([response("zzz", "x")])
+
+
+def test_scoring_imports_no_engine() -> None:
+    code = "import sys, reassess.evaluate.score; print(sorted({'torch', 'vllm', 'transformers'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,191 @@
+"""A study file: what is accepted, and one clear error for each mistake."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from reassess import config, grid
+from reassess.config import StudyError
+
+
+@pytest.fixture
+def data(root: Path) -> dict[str, Any]:
+    """The default study, to be spoilt."""
+    loaded: dict[str, Any] = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Set a dotted key path; a value of `...` deletes the key."""
+    *parents, last = path.split("/")
+    target: Any = data
+    for key in parents:
+        target = target[int(key)] if isinstance(target, list) else target[key]
+    if value is ...:
+        del target[last]
+    else:
+        target[int(last) if isinstance(target, list) else last] = value
+    return data
+
+
+# key path (with /), bad value, and what the message must say.
+MALFORMED = [
+    ("model", {"toy": {"size": "xs"}}, ["model: unknown key", "did you mean models?"]),
+    ("models/toy-xs/toy/size", "xl", ["models.toy-xs.toy.size", "'xl'", "'xs' or 's'"]),
+    ("models/toy-xs/toy/layers", 3, ["models.toy-xs.toy.layers: unknown key", "valid keys: size"]),
+    ("models/toy-xs", {}, ["models.toy-xs", "exactly one of `toy`", "`path`"]),
+    ("models/toy-xs", {"path": "no/such/dir"}, ["models.toy-xs", "'no/such/dir'", "neither an existing directory"]),
+    ("models/toy-xs", {"path": "owner/name"}, ["models.toy-xs", "owner/name", "needs `revision`"]),
+    ("models/Toy XS", {"toy": {"size": "xs"}}, ["models.Toy XS", "'Toy XS'", "does not match"]),
+    ("models/toy-xs/resources", {"sft": {"gpu": 4}}, ["models.toy-xs", "resources.sft.gpu is 4", "one GPU at most"]),
+    ("models/toy-xs/min_pixels", "many", ["models.toy-xs.min_pixels", "'many'", "integer"]),
+    ("sizes", [200, 20000], ["sizes: 20000 is larger than pools.toy", "2400"]),
+    ("sizes", [200, 200], ["sizes: duplicate values"]),
+    ("sizes", [0], ["sizes.0", "greater than or equal to 1"]),
+    ("sizes", [], ["sizes", "at least 1"]),
+    ("seeds", "one", ["seeds", "'one'", "tuple"]),
+    ("seeds", ..., ["seeds: required, but missing"]),
+    ("recipes/rl", ["grpo", "dpo"], ["recipes.rl: unknown stage 'dpo'", "known stages: sft, grpo"]),
+    ("recipes/again", ["sft"], ["recipes.again: the same stages as recipes.sft"]),
+    ("stages/sft/trainer", "dpo", ["stages.sft: trainer: 'dpo' is not valid", "'sft', 'grpo'"]),
+    ("stages/sft/trainer", ..., ["stages.sft: trainer: required, but missing"]),
+    ("stages/sft/args/learning_rat", 1e-3, ["stages.sft", "args.learning_rat", "did you mean learning_rate"]),
+    ("stages/sft/args/num_generations", 4, ["stages.sft", "args.num_generations", "SFTConfig has no such option"]),
+    ("stages/sft/args/learning_rate", "fast", ["stages.sft", "args.learning_rate", "'fast'", "number"]),
+    ("stages/sft/args/max_length", 20, ["stages.sft", "args.max_length cannot be set", "never cut"]),
+    ("stages/sft/args/packing", True, ["args.packing cannot be set", "no packing for vision-language"]),
+    ("stages/sft/args/assistant_only_loss", True, ["args.assistant_only_loss cannot be set"]),
+    ("stages/sft/args/seed", 3, ["args.seed cannot be set", "`seeds`"]),
+    ("stages/sft/args/per_device_train_batch_size", 5, ["per_device_train_batch_size: 5 does not divide batch_size 32"]),
+    ("stages/grpo/args/use_vllm", True, ["args.use_vllm cannot be set", "corrupted prompt"]),
+    ("stages/grpo/args/num_generations", 7, ["stages.grpo", "args.num_generations: 7", "batch_size 64"]),
+    ("stages/grpo/rewards", {"accuracy": 0, "format": 0}, ["stages.grpo", "sum must be above 0"]),
+    ("stages/grpo/rewards", {"accuracy": 1, "style": 1}, ["stages.grpo.rewards.style", "'accuracy' or 'format'"]),
+    ("suites/main/benchmarks", ["toy-id", "mathvista"], ["suites.main.benchmarks: unknown benchmark 'mathvista'"]),
+    ("suites/main/benchmarks", ["toy-id", "toy-id"], ["suites.main.benchmarks: duplicate names"]),
+    ("suites/main/decoding", {"temperature": 0, "n": 4}, ["suites.main.decoding", "n is 4 at temperature 0"]),
+    ("suites/main/decoding", {"temprature": 1}, ["decoding.temprature: unknown key", "did you mean temperature?"]),
+    ("suites/held-out", ..., ["stages.grpo.trajectory: no suite"]),
+    ("benchmarks/toy-id/sources/0/split", "train", ["benchmarks.toy-id.sources: split 'train' is for pools"]),
+    ("benchmarks/toy-text/modality", "visual", ["benchmarks.toy-text: modality 'visual' does not fit"]),
+    ("benchmarks/toy-id/sources/0/kind", "tsv", ["benchmarks.toy-id.sources.0: kind: 'tsv' is not valid", "'parquet'"]),
+    ("pools/toy/sources", [{"kind": "parquet", "path": "nowhere", "licence": "MIT"}], ["no such file or directory"]),
+    ("pools/toy/max_put_aside", 2, ["pools.toy.max_put_aside", "2", "less than or equal to 1"]),
+    ("exclude", [{"recipe": "dpo"}], ["exclude[0].recipe: 'dpo' is not in the study", "valid: base, sft"]),
+    ("exclude", [{"model": ["toy-xs", "toy-s"]}], ["the filters take every cell out"]),
+    ("only", [{"modle": "toy-xs"}], ["only.0.modle: unknown key", "did you mean model?"]),
+    ("prompt/format", "json", ["prompt.format", "'json'", "'think_answer' or 'think_boxed'"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), MALFORMED, ids=[case[0] for case in MALFORMED])
+def test_a_mistake_is_one_clear_error(data: dict[str, Any], path: str, value: Any, expected: list[str]) -> None:
+    with pytest.raises(StudyError) as error:
+        config.parse(put(data, path, value), "my.yaml")
+    message = str(error.value)
+    assert all(line.startswith("my.yaml: ") for line in message.splitlines())
+    assert len(message.splitlines()) == 1, message
+    for part in expected:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: a\nname: b\n", "line 2 duplicate key 'name'"),
+        ("models:\n  a: {toy: {size: xs}}\n  a: {toy: {size: s}}\n", "line 3 duplicate key 'a'"),
+        ("name: [a\n", "line 2"),
+        ("- a\n- b\n", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("name: \tx: y\n", "line 1"),
+    ],
+)
+def test_broken_yaml_names_file_and_line(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(text)
+    with pytest.raises(StudyError) as error:
+        config.load(file)
+    assert str(file) in str(error.value)
+    assert expected in str(error.value)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="No such file"):
+        config.load(tmp_path / "none.yaml")
+
+
+def test_several_mistakes_are_all_told(data: dict[str, Any]) -> None:
+    data["sizes"], data["seedz"] = [0], [1]
+    with pytest.raises(StudyError) as error:
+        config.parse(data, "my.yaml")
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_numbers_in_scientific_notation_are_numbers(data: dict[str, Any]) -> None:
+    # YAML 1.1 reads 1e-3, without a dot, as text.
+    study = config.parse(put(data, "stages/sft/args/learning_rate", "1e-3"), "my.yaml")
+    assert study.stages["sft"].args["learning_rate"] == 0.001
+
+
+def test_a_dumped_study_reads_back_equal(root: Path, tmp_path: Path) -> None:
+    for file in [root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))]:
+        study = config.load(file)
+        config.dump(study, tmp_path / "s.json")
+        assert config.load(tmp_path / "s.json") == study
+
+
+def test_recipes_share_their_parents(data: dict[str, Any]) -> None:
+    study = config.parse(data, "my.yaml")
+    runs = grid.runs(study)
+    assert len(runs) == len(set(runs)) == 2 * 2 * 2 * 3
+    chained = grid.Run("toy-s", "toy", 1, "sft@200/grpo@200")
+    assert chained in runs
+    assert chained.parent == grid.Run("toy-s", "toy", 1, "sft@200")
+    assert runs.index(chained.parent) < runs.index(chained)
+    assert (chained.stage, chained.size) == ("grpo", 200)
+
+
+def test_filters(data: dict[str, Any]) -> None:
+    data["exclude"] = [{"model": "toy-s", "size": 2000}, {"recipe": "grpo"}]
+    cells = grid.cells(config.parse(data, "my.yaml"))
+    assert not [cell for cell in cells if cell.recipe == "grpo"]
+    assert not [cell for cell in cells if cell.model == "toy-s" and cell.size == 2000]
+    assert len([cell for cell in cells if cell.model == "toy-s" and cell.recipe == "sft"]) == 2
+    # A parent that is no cell itself is still trained.
+    data["exclude"], data["only"] = [], [{"recipe": "sft-grpo"}]
+    study = config.parse(data, "my.yaml")
+    assert {cell.recipe for cell in grid.cells(study)} == {"base", "base-think", "sft-grpo"}
+    assert {run.lineage for run in grid.runs(study) if run.size == 200} == {"sft@200", "sft@200/grpo@200"}
+
+
+def test_the_schema_has_not_drifted(root: Path) -> None:
+    from reassess.report.reference import schema
+
+    stored = (root / "workflow/schemas/study.schema.json").read_text(encoding="utf-8")
+    assert stored == schema(), "run: reassess schema > workflow/schemas/study.schema.json"
+    assert json.loads(stored)["additionalProperties"] is False
+
+
+def test_the_reference_has_not_drifted(root: Path) -> None:
+    from reassess.report.reference import reference
+
+    stored = (root / "docs/config.md").read_text(encoding="utf-8")
+    assert stored == reference(), "run: reassess reference > docs/config.md"
+
+
+def test_studies_name_their_schema(root: Path) -> None:
+    for file in [root / "config.yaml", *(root / "studies").glob("*.yaml")]:
+        line = file.read_text(encoding="utf-8").splitlines()[0]
+        assert line.startswith("# yaml-language-server: $schema=")
+        assert (file.parent / line.split("=")[1]).resolve() == root / "workflow/schemas/study.schema.json"
+
+
+def test_parsing_leaves_the_input_alone(data: dict[str, Any]) -> None:
+    before = copy.deepcopy(data)
+    config.parse(data, "my.yaml")
+    assert data == before

@@ -1,0 +1,169 @@
+"""What training sees is what evaluation sees, and what it cannot use is refused or put aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reassess.data import toy
+from reassess.data.example import Example
+from reassess.judge import follows_format, judge
+from reassess.models import load
+from reassess.study import Model, Prompt, Study, ToySource
+from reassess.train import data
+from reassess.train.plan import TrainError
+
+
+@pytest.fixture(scope="module")
+def rows(toy_checkpoint: Path, tiny_study: Study) -> data.Rows:
+    model = tiny_study.models["toy-xs"]
+    examples = toy.draw(ToySource(kind="toy", n=12))
+    return data.Rows(examples, tiny_study.prompt, model, load.load_processor(toy_checkpoint, model))
+
+
+def changed(example: Example, **fields: Any) -> Example:
+    return Example(**{**vars(example), **fields})
+
+
+def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows) -> None:
+    long = changed(rows.examples[3], id="long", question=rows.examples[3].question + " really" * 200)
+    broken = changed(rows.examples[4], id="broken", image=b"not a picture")
+    kept, out = data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.2)
+    assert kept.examples == rows.examples
+    assert [(item.id, item.reason) for item in out] == [
+        ("long", "prompt longer than max_prompt_length"),
+        ("broken", "image cannot be decoded"),
+    ]
+    with pytest.raises(TrainError, match=r"2 of 14 examples cannot be used .*'long'.*max_put_aside 0.1"):
+        data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.1)
+
+
+def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
+    lengths = {example.id: len(data.evaluation_ids(example, rows)) for example in rows.examples}
+    limit = sorted(lengths.values())[len(lengths) // 2]
+    model = rows.model.model_copy(update={"max_prompt_length": limit})
+    kept, _ = data.put_aside(rows._replace(model=model), share=1.0)
+    assert {example.id for example in kept.examples} == {id_ for id_, length in lengths.items() if length <= limit}
+
+
+def test_a_row_without_rationale_is_named(rows: data.Rows) -> None:
+    examples = [*rows.examples[:2], changed(rows.examples[2], rationales=())]
+    with pytest.raises(TrainError, match=f"example '{examples[2].id}' has no rationale"):
+        data.sft_dataset(rows._replace(examples=examples))
+
+
+def test_grpo_refuses_mixed_rows(rows: data.Rows) -> None:
+    mixed = [*rows.examples[:2], changed(rows.examples[2], id="text", image=None)]
+    with pytest.raises(TrainError, match=r"2 of 3 examples have an image .*'text'.*cannot mix"):
+        data.grpo_dataset(rows._replace(examples=mixed))
+    text_only = [changed(example, image=None) for example in rows.examples]
+    assert "images" not in data.grpo_dataset(rows._replace(examples=text_only))[0]
+
+
+def test_pixels_are_those_of_evaluation(rows: data.Rows) -> None:
+    small: Model = rows.model.model_copy(update={"max_pixels": 400})
+    limited = rows._replace(model=small)
+    for dataset in (data.sft_dataset(limited), data.grpo_dataset(limited)):
+        [image] = dataset[0]["images"]
+        expected = load.picture(rows.examples[0], small)
+        assert expected is not None
+        assert (image.size, image.tobytes()) == (expected.size, expected.tobytes())
+        assert image.width * image.height <= 400
+
+
+@pytest.fixture(scope="module")
+def batch(rows: data.Rows) -> Any:
+    """A batch as `SFTTrainer` makes it."""
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+    dataset = data.sft_dataset(rows)
+    collator = DataCollatorForVisionLanguageModeling(processor=rows.processor, completion_only_loss=True)
+    return collator([dataset[i] for i in range(len(rows.examples))])
+
+
+def image_token(rows: data.Rows) -> int:
+    token: int = rows.processor.tokenizer.convert_tokens_to_ids("<image>")
+    return token
+
+
+def test_a_good_batch_passes(rows: data.Rows, batch: Any) -> None:
+    from reassess.train.sft import check_batch
+
+    check_batch(batch, rows, [image_token(rows)])
+
+
+def spoil_labels(batch: Any, rows: data.Rows) -> None:
+    batch["labels"][1, :] = -100
+
+
+def spoil_image(batch: Any, rows: data.Rows) -> None:
+    row = batch["input_ids"][1]
+    batch["labels"][1][row == image_token(rows)] = image_token(rows)
+
+
+def spoil_prompt(batch: Any, rows: data.Rows) -> None:
+    at = (batch["input_ids"][1] == image_token(rows)).nonzero()[0]
+    batch["attention_mask"][1, at] = 0
+
+
+def spoil_response(batch: Any, rows: data.Rows) -> None:
+    at = (batch["labels"][1] != -100).nonzero()[0]
+    batch["labels"][1, at] = -100
+    batch["attention_mask"][1, at] = 0
+
+
+def spoil_end(batch: Any, rows: data.Rows) -> None:
+    at = (batch["labels"][1] == rows.processor.tokenizer.eos_token_id).nonzero()[0]
+    batch["labels"][1, at] = -100
+    batch["attention_mask"][1, at] = 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_labels, "no token of it carries loss"),
+        (spoil_image, "image tokens carry loss"),
+        (spoil_prompt, "training and evaluation see different prompts"),
+        (spoil_response, "the loss is on .*, the target response is"),
+        (spoil_end, "no end-of-turn token carries loss"),
+    ],
+)
+def test_a_bad_batch_is_refused(rows: data.Rows, batch: Any, spoil: Any, message: str) -> None:
+    from reassess.train.sft import check_batch
+
+    bad = {name: batch[name].clone() for name in ("input_ids", "attention_mask", "labels")}
+    spoil(bad, rows)
+    with pytest.raises(TrainError, match=f"{rows.examples[1].id}.*{message}"):
+        check_batch(bad, rows, [image_token(rows)])
+
+
+def test_image_placeholders_are_banned_beside_what_the_user_bans() -> None:
+    from reassess.train.grpo import ban
+
+    assert ban(None, [7]) == {"suppress_tokens": [7]}
+    assert ban({"suppress_tokens": [3, 9], "top_k": 5}, [7, 9]) == {"suppress_tokens": [3, 7, 9], "top_k": 5}
+
+
+def test_the_reward_is_the_judges_verdict() -> None:
+    from reassess.train.grpo import rewards
+
+    cases = [
+        ("<think>2 and 3</think><answer>5</answer>", "5", "numeric", ()),
+        ("<think>2 and 3</think><answer>6</answer>", "5", "numeric", ()),
+        ("5", "5", "numeric", ()),
+        ("<think>bars</think><answer>B</answer>", "B", "mcq", ("red", "blue")),
+        ("<think>bars</think><answer>blue</answer>", "B", "mcq", ("red", "blue")),
+        ("<think>no gold</think><answer>1</answer>", "", "text", ()),
+    ]
+    accuracy, shape = rewards(["accuracy", "format"], Prompt())
+    texts, golds, kinds, options = zip(*cases, strict=True)
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    verdicts = [judge(text, gold, kind, choices or None).correct for text, gold, kind, choices in cases]
+    assert {True, False, None} == set(verdicts)
+    rewarded = accuracy(completions=completions, gold=golds, kind=kinds, options=[list(o) for o in options], id=[])
+    assert rewarded == [None if verdict is None else float(verdict) for verdict in verdicts]
+    formats = [float(follows_format(text, "think_answer")) for text in texts]
+    assert shape(completions=completions) == formats
+    assert {0.0, 1.0} == set(formats)
+    assert [function.__name__ for function in (accuracy, shape)] == ["accuracy", "format"]

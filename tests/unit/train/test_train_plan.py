@@ -1,0 +1,94 @@
+"""The arithmetic of a run: steps, checkpoints, logs, and what is left over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from reassess.study import GrpoStage, SftStage
+from reassess.train.plan import TrainError, plan, trajectory
+
+
+def sft(batch_size: int = 32, **args: Any) -> SftStage:
+    return SftStage(trainer="sft", batch_size=batch_size, args=args)
+
+
+def grpo(batch_size: int = 64, **args: Any) -> GrpoStage:
+    return GrpoStage(trainer="grpo", batch_size=batch_size, rewards={"accuracy": 1.0}, args=args)
+
+
+def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
+    defaults = {
+        "per_device_train_batch_size": per_device,
+        "gradient_accumulation_steps": accumulation,
+        "dataloader_drop_last": False,
+        "max_steps": -1,
+        "num_train_epochs": 1,
+        "num_generations": 4,
+        "num_iterations": 1,
+        "steps_per_generation": accumulation,
+    }
+    merged = {**defaults, **changed}
+    return SimpleNamespace(**merged, generation_batch_size=per_device * merged["steps_per_generation"])
+
+
+def test_sft_counts_the_last_partial_batch() -> None:
+    planned = plan(sft(), options(32, num_train_epochs=3), 200)
+    assert (planned.steps_per_epoch, planned.steps, planned.samples, planned.left_over) == (7, 21, 600, 0)
+
+
+@pytest.mark.parametrize(("per_device", "accumulation"), [(32, 1), (8, 4), (1, 32)])
+def test_splitting_the_batch_changes_nothing(per_device: int, accumulation: int) -> None:
+    planned = plan(sft(), options(per_device, accumulation), 100)
+    assert (planned.steps, planned.samples) == (4, 100)
+
+
+def test_max_steps_ends_within_an_epoch() -> None:
+    planned = plan(sft(), options(32, max_steps=9, num_train_epochs=3), 200)
+    assert (planned.steps, planned.samples) == (9, 200 + 64)
+
+
+def test_grpo_leaves_over_what_does_not_fill_a_generation_batch() -> None:
+    planned = plan(grpo(), options(64), 200)
+    assert (planned.steps, planned.left_over, planned.samples) == (12, 8, 12 * 64)
+
+
+def test_reused_completions_are_generated_once() -> None:
+    planned = plan(grpo(), options(64, num_iterations=2, steps_per_generation=2), 64)
+    # 32 prompts per generation batch of 128 completions, each used in 2 x 2 steps.
+    assert (planned.steps, planned.boundary, planned.samples) == (8, 4, 256)
+
+
+def test_checkpoints_stand_on_generation_boundaries() -> None:
+    planned = plan(grpo(), options(64, steps_per_generation=3), 4000)
+    assert planned.boundary == 3
+    assert planned.save_steps % 3 == 0
+    with pytest.raises(TrainError, match="the next valid value is 12"):
+        plan(grpo(save_steps=10), options(64, steps_per_generation=3), 4000)
+
+
+def test_generation_and_accumulation_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(TrainError, match="multiple or a divisor of 4"):
+        plan(grpo(), options(16, 4, steps_per_generation=6), 4000)
+
+
+def test_too_few_rows_for_one_generation_batch_are_refused() -> None:
+    with pytest.raises(TrainError, match="15 examples do not fill one generation batch of 16 prompts"):
+        plan(grpo(), options(64), 15)
+
+
+@pytest.mark.parametrize("rows", [10, 200, 2000, 20000])
+def test_defaults_log_and_save_often_enough(rows: int) -> None:
+    planned = plan(sft(), options(32, num_train_epochs=3), rows)
+    logs, saves = planned.steps / planned.logging_steps, planned.steps / planned.save_steps
+    assert min(planned.steps, 13) <= logs <= 25
+    assert min(planned.steps, 5) <= saves <= 10 or planned.save_steps == 1
+    assert planned.save_steps % planned.logging_steps == 0
+
+
+def test_trajectory_is_even_and_ends_at_the_end() -> None:
+    assert trajectory(125, 5) == (25, 50, 75, 100, 125)
+    assert trajectory(7, 3) == (2, 4, 7)
+    assert trajectory(2, 5) == (1, 2)
+    assert trajectory(10, 0) == ()

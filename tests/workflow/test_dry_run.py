@@ -1,0 +1,120 @@
+"""Dry runs of every study: the jobs that Snakemake plans are those that `reassess check` promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snake import ROOT, planned, snake
+
+from reassess import config, grid
+
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+# What `grid.jobs` calls a rule's jobs, by the rule's name.
+RULES = {"tables": "tabulate", "figures": "plot"}
+
+# Jobs of the default study from nothing. Adding to an axis must add just that axis' jobs.
+DEFAULT = {
+    "pool": 1,
+    "benchmark": 3,
+    "subset": 4,
+    "base_model": 2,
+    "train": 24,
+    "generate": 44,
+    "score": 44,
+    "tabulate": 1,
+    "plot": 1,
+}
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=[file.name for file in STUDIES])
+def test_a_dry_run_plans_what_check_promises(file: Path, tmp_path: Path) -> None:
+    promised = {RULES.get(rule, rule): count for rule, count in grid.jobs(config.load(file)).items()}
+    assert planned(tmp_path, study=file) == promised
+
+
+def edited(tmp_path: Path, **changes: Any) -> Path:
+    data = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    data.update(changes)
+    file = tmp_path / "edited.yaml"
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({}, {}),
+        ({"sizes": [200, 1000, 2000]}, {"subset": 2, "train": 12, "generate": 20, "score": 20}),
+        ({"seeds": [1, 2, 3]}, {"subset": 2, "train": 12, "generate": 20, "score": 20}),
+        ({"exclude": [{"recipe": "grpo"}]}, {"train": -8, "generate": -16, "score": -16}),
+        ({"only": [{"model": "toy-xs", "seed": 1}]}, None),
+    ],
+)
+def test_job_counts(tmp_path: Path, changes: dict[str, Any], more: dict[str, int] | None) -> None:
+    found = planned(tmp_path, study=edited(tmp_path, **changes))
+    if more is None:
+        assert found["train"] == 6
+        assert found["base_model"] == 1
+        return
+    assert found == {rule: count + more.get(rule, 0) for rule, count in DEFAULT.items()}
+
+
+def test_one_more_benchmark_adds_one_benchmark_job_from_nothing(tmp_path: Path) -> None:
+    data = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    data["benchmarks"]["more"] = {"sources": [{"kind": "toy", "n": 64, "split": "test", "seed": 1}]}
+    data["suites"]["main"]["benchmarks"].append("more")
+    found = planned(tmp_path, study=edited(tmp_path, **data))
+    assert found == {**DEFAULT, "benchmark": 4}
+
+
+def test_a_single_cell_by_path(tmp_path: Path) -> None:
+    target = "results/runs/toy-s/toy/seed2/sft@200/grpo@200/run.json"
+    assert planned(tmp_path, target) == {"pool": 1, "subset": 1, "base_model": 1, "train": 2}
+
+
+def test_a_wrong_target_names_the_valid_values(tmp_path: Path) -> None:
+    result = snake(tmp_path, "-n", "results/runs/toy-s/toy/seed3/sft@200/run.json")
+    assert result.returncode != 0
+    assert "seeds: 1, 2" in result.stdout + result.stderr
+    assert "did you mean results/runs/toy-s/toy/seed" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("name: x\nmodle: {}\n", "modle: unknown key"), ("name: x\nname: y\n", "line 2 duplicate key 'name'")],
+)
+def test_a_malformed_study_stops_the_parse_without_a_traceback(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    result = snake(tmp_path, "-n", study=file)
+    assert result.returncode != 0
+    assert expected in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_study_file_replaces_the_default_one(tmp_path: Path) -> None:
+    # Snakemake would merge it into config.yaml: toy-s and the sizes of the default study would come back.
+    found = planned(tmp_path, study=ROOT / "studies/tiny.yaml")
+    assert found["base_model"] == 1
+
+
+def test_config_overrides_a_key(tmp_path: Path) -> None:
+    result = snake(tmp_path, "-n", "--quiet", "rules", "--config", "seeds=[1]")
+    assert result.returncode == 0, result.stderr
+    assert "train 12" in " ".join(result.stdout.split())
+
+
+def test_the_parse_imports_nothing_heavy(root: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from reassess import cli, config, grid, identity, targets; config.load('config.yaml');"
+        "heavy = {'torch', 'transformers', 'trl', 'vllm', 'pandas', 'sympy', 'datasets', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,181 @@
+"""The estimates that tables and figures share: methods by their cells, with what is missing behind each number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reassess import grid
+from reassess.analyse.collect import Collected
+from reassess.analyse.statistics import Estimate, delta_interval, floor_hits, item_scores, mean_interval
+from reassess.grid import Cell
+from reassess.study import Study
+
+COUNTS = ("n", "unscored", "failed", "unparsed", "truncated")
+
+
+class Method(NamedTuple):
+    """One row of a table: the cells of a recipe at one size that differ in the seed alone.
+
+    `pool` and `size` are None for the two controls.
+    """
+
+    model: str
+    recipe: str
+    pool: str | None
+    size: int | None
+    cells: tuple[Cell, ...]
+
+    @property
+    def keys(self) -> list[str]:
+        return [cell.key for cell in self.cells]
+
+
+def methods(study: Study, model: str) -> list[Method]:
+    """Return a model's methods in grid order: the controls first."""
+    found: dict[tuple[str, str | None, int | None], list[Cell]] = {}
+    for cell in grid.cells(study):
+        if cell.model == model:
+            found.setdefault((cell.recipe, cell.pool, cell.size), []).append(cell)
+    return [Method(model, recipe, pool, size, tuple(cells)) for (recipe, pool, size), cells in found.items()]
+
+
+def largest(found: Sequence[Method]) -> list[Method]:
+    """Return the controls, and each recipe and pool at its largest size."""
+    best: dict[tuple[str, str | None], Method] = {}
+    for method in found:
+        old = best.get((method.recipe, method.pool))
+        if old is None or (method.size or 0) > (old.size or 0):
+            best[method.recipe, method.pool] = method
+    return list(best.values())
+
+
+def label(study: Study, method: Method) -> str:
+    """Return the name of a method's row; the pool is named where the study has several."""
+    return f"{method.recipe} ({method.pool})" if method.pool and len(study.pools) > 1 else method.recipe
+
+
+def models(study: Study) -> list[str]:
+    """Return the models that have cells."""
+    return list(dict.fromkeys(cell.model for cell in grid.cells(study)))
+
+
+class Estimates:
+    """Estimates for the finished models of a study.
+
+    `benchmarks` arguments name benchmarks of suites over final checkpoints; an estimate over several is their mean.
+    """
+
+    def __init__(self, collected: Collected) -> None:
+        self.collected = collected
+        self.study = collected.study
+        # Tables ask for the same means and differences again.
+        self._known: dict[tuple[Method, Method | None, tuple[str, ...]], Estimate | None] = {}
+        self._suites = {
+            name: suite
+            for suite, spec in self.study.suites.items()
+            if spec.checkpoints == "final"
+            for name in spec.benchmarks
+        }
+
+    @cached_property
+    def _scores(self) -> dict[str, pd.DataFrame]:
+        return item_scores(self.collected.items, ["cell"])
+
+    @cached_property
+    def questions(self) -> dict[str, pd.DataFrame]:
+        """By benchmark: questions by id, with `family`, `difficulty` and `hit` (see `floor_hits`)."""
+        questions = self.collected.questions
+        questions = questions.assign(hit=floor_hits(questions))
+        return {str(name): part.set_index("id").sort_index() for name, part in questions.groupby("benchmark")}
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Benchmarks of the finished models, in the study's order."""
+        return list(self._suites)
+
+    def of(self, modality: str) -> list[str]:
+        """Return the benchmarks of one modality."""
+        return [name for name in self.benchmarks if self.study.benchmarks[name].modality == modality]
+
+    @property
+    def lead(self) -> str:
+        """The modality of the headline mean: visual, or text where no benchmark is visual."""
+        return "visual" if self.of("visual") else "text"
+
+    def floor(self, benchmarks: Sequence[str]) -> float | None:
+        """Return the floor: always answering with each family's commonest gold. None where no question is known."""
+        if not benchmarks or any(name not in self.questions for name in benchmarks):
+            return None
+        return float(np.mean([self.questions[name]["hit"].mean() for name in benchmarks]))
+
+    def mean(self, method: Method, benchmarks: Sequence[str]) -> Estimate | None:
+        """Return the accuracy of a method, None where a benchmark has no scores."""
+        key = (method, None, tuple(benchmarks))
+        if key not in self._known:
+            self._known[key] = mean_interval(self._values(method, benchmarks), *self._resampling)
+        return self._known[key]
+
+    def delta(self, method: Method, base: Method, benchmarks: Sequence[str]) -> Estimate | None:
+        """Return the paired difference to a control, None where a benchmark lacks either."""
+        key = (method, base, tuple(benchmarks))
+        if key not in self._known:
+            values, reference = self._values(method, benchmarks), self._values(base, benchmarks)
+            self._known[key] = delta_interval(values, reference, *self._resampling)
+        return self._known[key]
+
+    def group(self, method: Method, benchmark: str, picked: pd.Series[bool]) -> Estimate | None:
+        """Return the accuracy on the questions of a benchmark that are `picked` (by id)."""
+        scores = self._scores.get(benchmark)
+        if scores is None:
+            return None
+        part = scores.loc[picked.reindex(scores.index).to_numpy(dtype=bool)]
+        values = part.reindex(columns=method.keys).to_numpy(dtype="float64").T
+        return mean_interval({benchmark: values}, *self._resampling)
+
+    def counts(self, method: Method, benchmarks: Sequence[str]) -> dict[str, int]:
+        """Return the responses of all seeds, and of these the unscored, failed, unparsed and truncated."""
+        total = dict.fromkeys(COUNTS, 0)
+        for key in method.keys:
+            for name in benchmarks:
+                record = self.collected.scores.get((key, self._suites[name]))
+                found = (record or {"scores": {}})["scores"].get(name)
+                add_counts(total, found)
+        return total
+
+    def missing(self, method: Method, benchmarks: Iterable[str]) -> list[str]:
+        """Return in words what a method's number lacks."""
+        wanted = {(self._suites[name], name) for name in benchmarks}
+        keys = set(method.keys)
+        return [str(item) for item in self.collected.missing if item.cell in keys and wanted & set(item.benchmarks)]
+
+    @property
+    def _resampling(self) -> tuple[int, int]:
+        return self.study.seed, self.study.report.resamples
+
+    def _values(self, method: Method, benchmarks: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Return item scores by benchmark, each of shape (seeds, items); all NaN for what is missing."""
+        found = {}
+        for name in benchmarks:
+            scores = self._scores.get(name)
+            if scores is None:
+                found[name] = np.full((len(method.cells), 1), np.nan)
+            else:
+                found[name] = scores.reindex(columns=method.keys).to_numpy(dtype="float64").T
+        return found
+
+
+def add_counts(total: dict[str, int], found: dict[str, Any] | None) -> None:
+    """Add one benchmark's counts of scores.json to a total."""
+    for name in COUNTS:
+        total[name] += int((found or {}).get(name) or 0)
+
+
+def control(found: Sequence[Method], name: str) -> Method:
+    """Return the base model (`base`) or its forced-`<think>` twin (`base-think`)."""
+    return next(method for method in found if method.recipe == name and method.size is None)

@@ -1,0 +1,219 @@
+"""The `reassess` command: one subcommand per rule of the workflow, and a few that a person needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from reassess import config, grid, paths
+from reassess.study import Study
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; return the exit status. A user's mistake is one line on stderr and status 1."""
+    args = _parser().parse_args(argv)
+    if hasattr(args, "threads"):
+        _set_threads(args.threads)
+    started = time.time()
+    try:
+        args.command(args)
+    except (ValueError, FileNotFoundError) as error:
+        # ValueError is the base of this package's own errors, whose messages say all that is to be said.
+        if isinstance(error, FileNotFoundError) or type(error).__module__.startswith("reassess."):
+            print(f"reassess: {error}", file=sys.stderr)
+            return 1
+        raise
+    finally:
+        if getattr(args, "job", False):
+            _record_time(args, started)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reassess",
+        description="Controlled studies of how to post-train vision-language models for reasoning.",
+        epilog="Snakemake runs the jobs; these commands are what its rules call, and check, status and show for you.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="command")
+
+    def add(name: str, command: Command, text: str, study: str = "--study") -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        if study == "--study":
+            sub.add_argument("--study", required=True, help="study file (YAML, or results/studies/NAME.json)")
+        elif study:
+            sub.add_argument("study", nargs="?", default="config.yaml", help="study file (default: config.yaml)")
+        sub.set_defaults(command=command)
+        return sub
+
+    def job(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        sub = add(name, command, text)
+        sub.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+        sub.set_defaults(job=True, name=name)
+        return sub
+
+    add("check", _check, "validate a study; print its cells and how many jobs it takes", study="study")
+    add("status", _status, "print a matrix of cells: what is done, failed, started or missing", study="study")
+    add("show", _show, "print the comparison table and where tables and figures lie", study="study")
+    add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
+    add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+
+    job("pool", _pool, "build a pool of training examples").add_argument("--pool", required=True)
+    job("benchmark", _benchmark, "build a benchmark").add_argument("--benchmark", required=True)
+    subset = job("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle")
+    subset.add_argument("--pool", required=True)
+    subset.add_argument("--seed", type=int, required=True)
+    subset.add_argument("--n", type=int, required=True, help="examples")
+    job("base-model", _base_model, "make a base model: build a toy, or fetch a pinned checkpoint").add_argument(
+        "--model", required=True
+    )
+    train = job("train", _train, "train one stage of one cell; continues where a stopped run left off")
+    train.add_argument("--model", required=True)
+    train.add_argument("--pool", required=True)
+    train.add_argument("--seed", type=int, required=True)
+    train.add_argument("--lineage", required=True, help="such as sft@2000/grpo@2000")
+    for name, command, text in (
+        ("generate", _generate, "answer a suite of benchmarks with one engine start; generates only what is missing"),
+        ("score", _score, "judge the responses of a cell to a suite; needs no GPU and generates nothing"),
+    ):
+        sub = job(name, command, text)
+        sub.add_argument("--cell", required=True, help="such as toy-xs/base or toy-xs/toy/seed1/sft@200")
+        sub.add_argument("--suite", required=True)
+        if name == "generate":
+            sub.add_argument("--gpus", type=int, default=0, help="GPUs for the engine (default: 0)")
+    for name, command, text in (
+        ("tables", _tables, "write the tables (CSV, Markdown, LaTeX)"),
+        ("figures", _figures, "write the figures (SVG, PDF)"),
+    ):
+        job(name, command, text).add_argument(
+            "--partial", action="store_true", help="build from whatever cells exist, and say what is missing"
+        )
+    return parser
+
+
+def _set_threads(threads: int) -> None:
+    """Before torch is imported: OpenMP reads these once.
+
+    A spinning OpenMP thread on a busy core makes a step 20 times slower, so waiting threads sleep.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _record_time(args: argparse.Namespace, started: float) -> None:
+    """Append what a job cost to `results/times/{host}.jsonl`: one line, so that jobs side by side do not mix."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    skipped = ("command", "job", "study", "threads")
+    record = {
+        **{key: value for key, value in vars(args).items() if key not in skipped},
+        "started": round(started, 1),
+        "seconds": round(time.time() - started, 2),
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
+        "max_rss_mb": own.ru_maxrss // 1024,
+        "ok": sys.exc_info()[0] is None,
+    }
+    folder = Path(paths.RESULTS) / "times"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{os.uname().nodename}.jsonl").open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(record) + "\n")
+
+
+def _load(args: argparse.Namespace) -> Study:
+    return config.load(args.study)
+
+
+def _check(args: argparse.Namespace) -> None:
+    from reassess.report.check import overview
+
+    print(overview(_load(args)))
+
+
+def _status(args: argparse.Namespace) -> None:
+    from reassess.report.status import matrix
+
+    print(matrix(_load(args)))
+
+
+def _show(args: argparse.Namespace) -> None:
+    from reassess.analyse.show import summary
+
+    print(summary(_load(args)))
+
+
+def _schema(args: argparse.Namespace) -> None:
+    from reassess.report.reference import schema
+
+    print(schema(), end="")
+
+
+def _reference(args: argparse.Namespace) -> None:
+    from reassess.report.reference import reference
+
+    print(reference(), end="")
+
+
+def _pool(args: argparse.Namespace) -> None:
+    from reassess.data.build import build_pool
+
+    build_pool(_load(args), args.pool)
+
+
+def _benchmark(args: argparse.Namespace) -> None:
+    from reassess.data.build import build_benchmark
+
+    build_benchmark(_load(args), args.benchmark)
+
+
+def _subset(args: argparse.Namespace) -> None:
+    from reassess.data.build import build_subset
+
+    build_subset(args.pool, args.seed, args.n)
+
+
+def _base_model(args: argparse.Namespace) -> None:
+    from reassess.models.base import build_base
+
+    build_base(_load(args), args.model)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from reassess.train.run import train
+
+    train(_load(args), grid.Run(args.model, args.pool, args.seed, args.lineage))
+
+
+def _generate(args: argparse.Namespace) -> None:
+    from reassess.evaluate.generate import generate
+
+    generate(_load(args), args.cell, args.suite, args.gpus)
+
+
+def _score(args: argparse.Namespace) -> None:
+    from reassess.evaluate.score import score
+
+    score(_load(args), args.cell, args.suite)
+
+
+def _tables(args: argparse.Namespace) -> None:
+    from reassess.analyse.tables import tables
+
+    tables(_load(args), args.partial)
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from reassess.analyse.figures import figures
+
+    figures(_load(args), args.partial)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

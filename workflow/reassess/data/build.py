@@ -1,0 +1,192 @@
+"""Builds pools, benchmarks and subsets, each with a manifest; unusable rows are put aside and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reassess import paths
+from reassess.data.example import KINDS, SCHEMA, Example, example, write_shards
+from reassess.study import Benchmark, ParquetSource, Pool, Source, Study
+
+
+class DataError(ValueError):
+    """Data that cannot be used: the message names the file or the row and what was expected."""
+
+
+class PutAside(NamedTuple):
+    """A row that is not used, and why."""
+
+    id: str
+    source: str
+    reason: str
+
+
+def build_pool(study: Study, name: str) -> None:
+    """Build the pool `name` under `results/pools/`. Raises DataError."""
+    _build(name, study.pools[name], Path(paths.pool(name)))
+
+
+def build_benchmark(study: Study, name: str) -> None:
+    """Build the benchmark `name` under `results/benchmarks/`. Raises DataError."""
+    _build(name, study.benchmarks[name], Path(paths.benchmark(name)))
+
+
+def build_subset(pool: str, seed: int, n: int) -> None:
+    """Write the first `n` ids of the pool's shuffle under `seed`: a smaller subset is a prefix of a larger one.
+
+    Raises:
+        DataError: the pool has fewer than `n` usable examples.
+    """
+    root = Path(paths.pool(pool))
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    columns = ["id", "source", "family", "difficulty", "kind"]
+    rows = pq.read_table(root / "shards", columns=columns).to_pylist()
+    if n > len(rows):
+        put_aside = sum(manifest["put_aside"].values())
+        raise DataError(f"sizes: {n} is larger than pool {pool!r}, which has {len(rows)} ({put_aside} put aside)")
+    rows.sort(key=lambda row: row["id"])
+    random.Random(f"subset {pool} {seed}").shuffle(rows)
+    ids = [row["id"] for row in rows[:n]]
+    record = {
+        "pool": pool,
+        "seed": seed,
+        "n": n,
+        "ids": ids,
+        "ids_sha256": ids_sha256(ids),
+        "pool_content_sha256": manifest["content_sha256"],
+        "counts": _counts(rows[:n]),
+    }
+    write_json(Path(paths.subset(pool, seed, n)), record)
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """Return the hash of ids in their order."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Write a record aside and rename it, so that a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    aside.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def problem(item: Example) -> str | None:
+    """Return why an example cannot be used, None where it can."""
+    if item.kind not in KINDS:
+        return f"kind is not one of {', '.join(KINDS)}"
+    if not item.gold.strip():
+        return "gold is empty"
+    if not item.question.strip():
+        return "question is empty"
+    if item.kind == "mcq" and len(item.options) < 2:
+        return "mcq without options"
+    try:
+        item.image_sha256()
+    except OSError:
+        return "image cannot be decoded"
+    return None
+
+
+def _build(name: str, spec: Pool, root: Path) -> None:
+    start = time.monotonic()
+    usable: list[Example] = []
+    rejected: list[PutAside] = []
+    hashes: dict[str, str] = {}
+    licences: dict[str, str] = {}
+    total = 0
+    for source in spec.sources:
+        drawn, licence = _read(source)
+        total += len(drawn)
+        for item in drawn:
+            licences[item.source] = licence
+            reason = problem(item)
+            if reason is None and item.id in hashes:
+                raise DataError(f"{name}: the id {item.id!r} stands twice; ids must be unique within a pool")
+            if reason is None and isinstance(spec, Benchmark) and (item.image is None) != (spec.modality == "text"):
+                reason = f"modality is not {spec.modality}"
+            if reason is not None:
+                rejected.append(PutAside(item.id, item.source, reason))
+                continue
+            hashes[item.id] = item.content_sha256()
+            usable.append(item)
+    counts = Counter(row.reason for row in rejected)
+    if len(rejected) > spec.max_put_aside * total:
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common())
+        raise DataError(
+            f"{name}: {len(rejected)} of {total} rows cannot be used ({reasons}; the first is {rejected[0].id!r}), "
+            f"more than max_put_aside {spec.max_put_aside}; mend the source or raise max_put_aside"
+        )
+    shutil.rmtree(root / "shards", ignore_errors=True)
+    write_shards(root / "shards", usable)
+    lines = "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rejected)
+    (root / "put_aside.jsonl").write_text(lines, encoding="utf-8")
+    content = hashlib.sha256("".join(f"{item.id}:{hashes[item.id]}\n" for item in usable).encode()).hexdigest()
+    manifest: dict[str, Any] = {
+        "name": name,
+        "n": len(usable),
+        "content_sha256": content,
+        "counts": _counts([{key: getattr(item, key) for key in _COUNTED} for item in usable]),
+        "licences": licences,
+        "put_aside": dict(counts),
+    }
+    if isinstance(spec, Benchmark):
+        manifest["modality"] = spec.modality
+    manifest["seconds"] = round(time.monotonic() - start, 2)
+    write_json(root / "manifest.json", manifest)
+    print(f"{name}: {len(usable)} examples, {len(rejected)} put aside")
+
+
+_COUNTED = ("source", "family", "difficulty", "kind")
+
+
+def _counts(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    return {key: dict(sorted(Counter(str(row[key]) for row in rows).items())) for key in _COUNTED}
+
+
+def _read(source: Source) -> tuple[list[Example], str]:
+    """Return the examples of a source, unusable ones included, and the licence."""
+    if isinstance(source, ParquetSource):
+        return read_parquet(source.path), source.licence
+    from reassess.data import toy
+
+    return toy.draw(source), toy.LICENCE
+
+
+def read_parquet(path: str) -> list[Example]:
+    """Return the rows of a user's Parquet file or directory as examples.
+
+    Raises:
+        DataError: a file is not Parquet, or its columns are not those of an example record.
+    """
+    root = Path(path)
+    files = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
+    if not files:
+        raise DataError(f"{path}: no *.parquet files")
+    examples: list[Example] = []
+    for file in files:
+        try:
+            table = pq.read_table(file)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{file}: not a readable Parquet file ({error})") from None
+        missing = [column for column in SCHEMA.names if column not in table.column_names]
+        if missing:
+            raise DataError(f"{file}: columns missing: {', '.join(missing)}; expected {', '.join(SCHEMA.names)}")
+        try:
+            rows = table.select(SCHEMA.names).cast(pa.schema(list(SCHEMA))).to_pylist()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise DataError(f"{file}: columns are not of the types of an example record ({error})") from None
+        examples += [example(row) for row in rows]
+    return examples

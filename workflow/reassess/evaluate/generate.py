@@ -1,0 +1,317 @@
+"""Generates the responses of one cell to one suite, asking a model only for what the store has not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reassess import grid, paths
+from reassess.data.build import write_json
+from reassess.data.example import Example, read_shards
+from reassess.evaluate import engines
+from reassess.evaluate.engines import EngineInfo, Request, Setting
+from reassess.evaluate.progress import Progress
+from reassess.evaluate.store import Response, Store, key
+from reassess.models.load import fingerprint, load_processor, picture, prompt_length, render
+from reassess.prompts import THINK, prompt_sha256
+from reassess.study import Decoding, Model, Study
+
+RESPONSES = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("id", pa.string()),
+        ("sample", pa.int64()),
+        ("step", pa.int64()),
+        ("response", pa.string()),
+        ("finish_reason", pa.string()),
+        ("n_tokens", pa.int64()),
+        ("seed", pa.int64()),
+        ("prompt_tokens", pa.int64()),
+    ]
+)
+TOO_LONG = "prompt longer than max_prompt_length"
+# Arguments of vllm.LLM that decide how much fits into memory and not what is said.
+NEUTRAL_ENGINE_ARGS = frozenset(
+    {
+        "cpu_offload_gb",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "mm_processor_cache_gb",
+        "swap_space",
+    }
+)
+
+
+class EvaluationError(ValueError):
+    """An evaluation that cannot run: the message names the file or cell and what was expected."""
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint to evaluate; `step` is None for a finished model."""
+
+    step: int | None
+    path: str
+    fingerprint: str
+
+
+class Prompt(NamedTuple):
+    """One prompt as the model sees it: text, and the hash of the pixels within the model's limits."""
+
+    benchmark: str
+    example: Example
+    text: str
+    image_sha256: str | None
+    length: int
+
+
+class Wanted(NamedTuple):
+    """One row of responses.parquet before its response."""
+
+    checkpoint: Checkpoint
+    prompt: Prompt
+    sample: int
+    seed: int | None
+    key: str
+
+
+def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
+    """Answer the benchmarks of `suite` with the checkpoint(s) of `cell`.
+
+    Writes `responses.parquet` and, last, `responses.json` under `paths.evaluation(cell, suite)`. Responses that the
+    store of a checkpoint has already are reused; where it has all of them no engine is started.
+
+    Args:
+        study: the study that names model, benchmarks and decoding.
+        cell: a cell's key, such as `toy-xs/base` or `toy-xs/toy/seed1/sft@200`.
+        suite: a suite of the study.
+        gpus: GPUs of the job; 0 runs on the CPU.
+
+    Raises:
+        EvaluationError: cell or suite is not in the study, or a checkpoint is missing, is not the one that its record
+            describes, or fails on every prompt.
+        EngineError: the engine cannot run here.
+    """
+    started, cpu_started = time.monotonic(), time.process_time()
+    model = _model(study, cell)
+    if suite not in study.suites:
+        raise EvaluationError(f"suite {suite!r} is not in the study; known: {', '.join(study.suites)}")
+    spec = study.suites[suite]
+    found = checkpoints(study, cell, suite)
+    prefill = THINK if cell.endswith(f"/{grid.BASE_THINK}") else ""
+    # The checkpoints of a run share one processor: training does not change it.
+    processor = load_processor(found[0].path, model)
+    prompts, put_aside = _prompts(study, model, spec.benchmarks, processor, prefill)
+    info = engines.choose(study, cell.split("/")[0], gpus)
+    wanted = [row for item in found for row in _wanted(study, info, item, prompts, spec.decoding)]
+    stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
+    missing = {row.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.key) is None}
+    n_aside = sum(count for counts in put_aside.values() for count in counts.values())
+    print(
+        f"{cell} {suite}: {len(prompts)} prompts ({n_aside} put aside) x {spec.decoding.n} samples x {len(found)} "
+        f"checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
+        f"with {info.name} {info.version}, {info.dtype}, {info.device}",
+        flush=True,
+    )
+    setting = Setting(
+        model=model,
+        processor=processor,
+        max_model_len=model.max_prompt_length
+        + len(processor.tokenizer(prefill)["input_ids"])
+        + spec.decoding.max_tokens,
+        seed=study.seed,
+        gpus=gpus,
+        batch_size=study.evaluation.batch_size,
+        engine_args=study.evaluation.engine_args,
+    )
+    errors = _ask(info, setting, missing, stores, spec.decoding)
+    rows = [_row(row, prefill, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
+    root = Path(paths.evaluation(cell, suite))
+    _write_parquet(root / "responses.parquet", rows)
+    record = {
+        "cell": cell,
+        "model": cell.split("/")[0],
+        "suite": suite,
+        "checkpoints": [item._asdict() for item in found],
+        "engine": info._asdict(),
+        "decoding": spec.decoding.model_dump(mode="json"),
+        "prefill": prefill,
+        "prompt_sha256": prompt_sha256(study.prompt),
+        "pixels": {"min": model.min_pixels, "max": model.max_pixels},
+        "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
+        "put_aside": put_aside,
+        "generated": len(missing),
+        "reused": len(wanted) - len(missing),
+        "seconds": round(time.monotonic() - started, 2),
+        "cpu_seconds": round(time.process_time() - cpu_started, 2),
+    }
+    write_json(root / "responses.json", record)
+    print(f"{cell} {suite}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
+
+
+def checkpoints(study: Study, cell: str, suite: str) -> list[Checkpoint]:
+    """Return the checkpoints of a cell that a suite asks, each compared with its record on disk.
+
+    Raises:
+        EvaluationError: there is none, or one is not the checkpoint that its record describes.
+    """
+    name, _, rest = cell.partition("/")
+    trajectory = study.suites[suite].checkpoints == "trajectory"
+    base = rest in (grid.BASE, grid.BASE_THINK)
+    record_path = Path(paths.model(name)) / "manifest.json" if base else Path(paths.run(cell)) / "run.json"
+    if not record_path.is_file():
+        raise EvaluationError(f"{record_path}: not there; {cell} has to be made before it is evaluated")
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    if trajectory:
+        found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
+        if not found:
+            raise EvaluationError(
+                f"{record_path}: no trajectory, but suite {suite!r} asks for one; set `trajectory` on the last stage"
+            )
+    else:
+        found = [Checkpoint(None, str(record_path.parent / "model"), record["fingerprint"])]
+    for item in found:
+        try:
+            actual = fingerprint(item.path)
+        except FileNotFoundError as error:
+            raise EvaluationError(f"{record_path} describes a checkpoint that is not there: {error}") from None
+        if actual != item.fingerprint:
+            raise EvaluationError(
+                f"{item.path}: the files have fingerprint {actual[:16]}, {record_path} says {item.fingerprint[:16]}; "
+                "the checkpoint was changed after it was made: make it again"
+            )
+    return found
+
+
+def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
+    """Return the seed of one sample: 63 bits of a hash, so that no two samples or repeats share one.
+
+    Seeds that count up (`seed + i`, as vLLM does for n > 1) overlap: with four samples, repeats with seeds 7 and 8
+    have three of four responses in common.
+    """
+    text = json.dumps([study_seed, parts, sample], sort_keys=True, ensure_ascii=False)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _model(study: Study, cell: str) -> Model:
+    name = cell.split("/")[0]
+    if name not in study.models:
+        raise EvaluationError(f"cell {cell!r}: no model {name!r} in the study; known: {', '.join(study.models)}")
+    return study.models[name]
+
+
+def _prompts(
+    study: Study, model: Model, benchmarks: tuple[str, ...], processor: Any, prefill: str
+) -> tuple[list[Prompt], dict[str, dict[str, int]]]:
+    """Return the prompts of all benchmarks, in order, and the counts of rows put aside by benchmark and reason."""
+    examples = [(name, example) for name in benchmarks for example in read_shards(paths.benchmark(name))]
+    put_aside: dict[str, Counter[str]] = {name: Counter() for name in benchmarks}
+    prompts = []
+    progress = Progress("reading prompts", len(examples), "prompts")
+    for name, example in examples:
+        length = prompt_length(example, study.prompt, processor, model)
+        if length > model.max_prompt_length:
+            put_aside[name][TOO_LONG] += 1
+        else:
+            text = render(example, study.prompt, processor, prefill)
+            prompts.append(Prompt(name, example, text, _image_sha256(example, model), length))
+        progress.update(1)
+    progress.close()
+    return prompts, {name: dict(counts) for name, counts in put_aside.items()}
+
+
+def _image_sha256(example: Example, model: Model) -> str | None:
+    """Return the hash of the pixels that the model sees, None without an image."""
+    image = picture(example, model)
+    if image is None:
+        return None
+    return hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).hexdigest()
+
+
+def _wanted(
+    study: Study, info: EngineInfo, checkpoint: Checkpoint, prompts: list[Prompt], decoding: Decoding
+) -> Iterator[Wanted]:
+    greedy = decoding.temperature == 0
+    engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
+    if info.name == "vllm":
+        given = study.evaluation.engine_args.items()
+        engine["args"] = json.dumps({k: v for k, v in given if k not in NEUTRAL_ENGINE_ARGS}, sort_keys=True)
+    # At temperature 0 top_p does nothing.
+    drawn = {"max_tokens": decoding.max_tokens, "temperature": decoding.temperature}
+    drawn |= {} if greedy else {"top_p": decoding.top_p}
+    for prompt in prompts:
+        asked = {"checkpoint": checkpoint.fingerprint, "prompt": prompt.text, "image": prompt.image_sha256}
+        for sample in range(decoding.n):
+            seed = None if greedy else sample_seed(study.seed, asked, sample)
+            name = key({**asked, "decoding": drawn, "seed": seed, "sample": sample, "engine": engine})
+            yield Wanted(checkpoint, prompt, sample, seed, name)
+
+
+def _ask(
+    info: EngineInfo, setting: Setting, missing: dict[str, Wanted], stores: dict[str, Store], decoding: Decoding
+) -> dict[str, Response]:
+    """Generate what is missing into the stores, one checkpoint after the other, and return what failed by key."""
+    errors: dict[str, Response] = {}
+    if not missing:
+        return errors
+    engine: engines.Engine | None = None
+    by_checkpoint: dict[Checkpoint, list[Request]] = {}
+    for row in missing.values():
+        request = Request(row.key, row.prompt.text, row.prompt.example, row.prompt.length, row.seed)
+        by_checkpoint.setdefault(row.checkpoint, []).append(request)
+    started = time.monotonic()
+    for checkpoint, requests in by_checkpoint.items():
+        if engine is None:
+            engine = engines.start(info, checkpoint.path, setting)
+            print(f"engine started in {time.monotonic() - started:.1f} s", flush=True)
+        else:
+            engine.load(checkpoint.path)
+        name = "responses" if checkpoint.step is None else f"responses at step {checkpoint.step}"
+        progress = Progress(name, len(requests), "responses")
+        with stores[checkpoint.fingerprint] as store:
+            for batch in engine.answer(requests, decoding):
+                store.append(batch)
+                errors.update((name, item) for name, item in batch.items() if item.finish_reason == "error")
+                progress.update(len(batch))
+        progress.close()
+    if errors:
+        first = next(iter(errors))
+        print(f"{len(errors)} responses failed, the first is {missing[first].prompt.example.id}: {errors[first].error}")
+    if len(errors) == len(missing):
+        raise EvaluationError(f"all {len(errors)} responses failed; the first: {errors[first].error}")
+    return errors
+
+
+def _row(row: Wanted, prefill: str, response: Response) -> dict[str, Any]:
+    return {
+        "benchmark": row.prompt.benchmark,
+        "id": row.prompt.example.id,
+        "sample": row.sample,
+        "step": row.checkpoint.step,
+        "response": prefill + response.response,
+        "finish_reason": response.finish_reason,
+        "n_tokens": response.n_tokens,
+        "seed": row.seed,
+        "prompt_tokens": response.prompt_tokens,
+    }
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSES), aside)
+    aside.replace(path)
+
+
+def _benchmark(name: str) -> dict[str, Any]:
+    manifest = json.loads((Path(paths.benchmark(name)) / "manifest.json").read_text(encoding="utf-8"))
+    return {field: manifest[field] for field in ("n", "content_sha256", "modality")}

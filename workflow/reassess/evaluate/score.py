@@ -1,0 +1,161 @@
+"""Judges the responses of one evaluation and sums them up. Needs no GPU and neither torch nor vLLM."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reassess import paths
+from reassess.data.build import write_json
+from reassess.evaluate.progress import Progress
+from reassess.judge import JUDGE_VERSION, Judgement, follows_format, judge
+from reassess.study import Study
+
+SCORES = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("id", pa.string()),
+        ("sample", pa.int64()),
+        ("step", pa.int64()),
+        ("source", pa.string()),
+        ("family", pa.string()),
+        ("difficulty", pa.int64()),
+        ("kind", pa.string()),
+        ("gold", pa.string()),
+        ("correct", pa.bool_()),
+        ("answer", pa.string()),
+        ("reason", pa.string()),
+        ("format_ok", pa.bool_()),
+        ("truncated", pa.bool_()),
+        ("n_tokens", pa.int64()),
+    ]
+)
+FAILED = "generation failed"
+_COLUMNS = ("id", "source", "family", "difficulty", "kind", "gold", "options")
+_TIMINGS = ("seconds", "cpu_seconds")
+
+
+class ScoreError(ValueError):
+    """Responses that do not fit their benchmark: the message names both."""
+
+
+def score(study: Study, cell: str, suite: str) -> None:
+    """Write `scores.parquet` and, last, `scores.json` beside the responses of `cell` to `suite`.
+
+    Raises:
+        ScoreError: a response belongs to an example that the benchmark does not have.
+    """
+    root = Path(paths.evaluation(cell, suite))
+    record = json.loads((root / "responses.json").read_text(encoding="utf-8"))
+    responses = pq.read_table(root / "responses.parquet").to_pylist()
+    examples = {name: _examples(name) for name in record["benchmarks"]}
+    rows = _judge_all(responses, examples, study.prompt.format)
+    aside = root / ".scores.parquet.tmp"
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), aside)
+    aside.replace(root / "scores.parquet")
+    scores = {
+        **{name: value for name, value in record.items() if name not in _TIMINGS},
+        "judge_version": JUDGE_VERSION,
+        "scores": summaries(rows),
+    }
+    write_json(root / "scores.json", scores)
+    for name, found in scores["scores"].items():
+        print(f"{cell} {name}: " + ", ".join(f"{what} {_shown(value)}" for what, value in found.items()), flush=True)
+
+
+def summaries(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | int | None]]:
+    """Return the summary of each benchmark, or of each `{benchmark}@{step}` of a trajectory.
+
+    Args:
+        rows: rows of `SCORES`.
+
+    Returns:
+        By name: `n` (responses), `accuracy` (the mean over examples of the mean over their scored samples; None where
+        nothing was scored), `format` (share of generated responses in the format), `unscored` (the judge could not
+        tell), `failed` (generation failed), `unparsed` (wrong for want of an answer), `truncated`, and
+        `mean_tokens` (over generated responses).
+    """
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["benchmark"] if row["step"] is None else f"{row['benchmark']}@{row['step']}"].append(row)
+    return {name: _summary(group) for name, group in groups.items()}
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, float | int | None]:
+    generated = [row for row in rows if row["reason"] != FAILED]
+    by_example: dict[str, list[bool]] = defaultdict(list)
+    for row in generated:
+        if row["correct"] is not None:
+            by_example[row["id"]].append(row["correct"])
+    return {
+        "n": len(rows),
+        "accuracy": _mean(fmean(samples) for samples in by_example.values()),
+        "format": _mean(row["format_ok"] for row in generated),
+        "unscored": sum(row["correct"] is None for row in generated),
+        "failed": len(rows) - len(generated),
+        "unparsed": sum(row["correct"] is False and row["answer"] is None for row in generated),
+        "truncated": sum(row["truncated"] for row in generated),
+        "mean_tokens": _mean(row["n_tokens"] for row in generated),
+    }
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return fmean(found) if found else None
+
+
+def _shown(value: float | int | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _examples(benchmark: str) -> dict[str, dict[str, Any]]:
+    """Return the rows of a benchmark by id, without images."""
+    table = pq.read_table(Path(paths.benchmark(benchmark)) / "shards", columns=list(_COLUMNS))
+    return {row["id"]: row for row in table.to_pylist()}
+
+
+def _judge_all(
+    responses: list[dict[str, Any]], examples: dict[str, dict[str, dict[str, Any]]], template: Any
+) -> list[dict[str, Any]]:
+    """Return rows of `SCORES` in the order of the responses; equal questions to the judge are asked once."""
+    judged: dict[tuple[Any, ...], Judgement] = {}
+    rows = []
+    progress = Progress("judging", len(responses), "responses")
+    for response in responses:
+        benchmark, text = response["benchmark"], response["response"]
+        example = examples[benchmark].get(response["id"])
+        if example is None:
+            raise ScoreError(
+                f"{response['id']!r}: answered, but not in {paths.benchmark(benchmark)}; "
+                "the benchmark was built anew after generation: generate again"
+            )
+        failed = response["finish_reason"] == "error"
+        if failed:
+            verdict = Judgement(None, None, FAILED)
+        else:
+            options = tuple(example["options"] or ()) or None
+            question = (text, example["gold"], example["kind"], options)
+            if question not in judged:
+                judged[question] = judge(*question)
+            verdict = judged[question]
+        rows.append(
+            {
+                **{name: response[name] for name in ("benchmark", "id", "sample", "step", "n_tokens")},
+                **{name: example[name] for name in ("source", "family", "difficulty", "kind", "gold")},
+                "correct": verdict.correct,
+                "answer": verdict.answer,
+                "reason": verdict.reason,
+                "format_ok": None if failed else follows_format(text, template),
+                "truncated": response["finish_reason"] == "length",
+            }
+        )
+        progress.update(1)
+    progress.close()
+    return rows

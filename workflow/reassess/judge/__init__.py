@@ -1,0 +1,10 @@
+"""The verifier that reinforcement-learning rewards and evaluation share.
+
+Importing this package loads the standard library alone; SymPy and math-verify run in a worker process that starts
+when a mathematical comparison first needs them.
+"""
+
+from reassess.judge.formats import follows_format
+from reassess.judge.verdict import JUDGE_VERSION, Judgement, judge
+
+__all__ = ["JUDGE_VERSION", "Judgement", "follows_format", "judge"]

@@ -1,0 +1,153 @@
+"""What the symbolic worker computes. Runs in the worker process only: importing it loads SymPy and math-verify."""
+
+import json
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import sympy
+from latex2sympy2_extended.math_normalization import NormalizationConfig
+from math_verify import parse, verify
+from math_verify.parser import LatexExtractionConfig
+
+_DIGITS = 60
+_TINY, _HUGE = sympy.Float(10) ** -400, sympy.Float(10) ** 400
+_SAME_DIGITS = sympy.Float(10) ** -50
+# Coarse enough for decimal coefficients, fine enough to tell any two answers apart.
+_SAME_AT_POINT = sympy.Float(10) ** -9
+_PROBES = 2
+_MEMORY_BYTES = 4 * 2**30
+_IDLE_SECONDS = 900
+
+# math-verify's own clean-up takes trailing letters for units ("3t" becomes 3); the text is normalised before it comes.
+_AS_WRITTEN = NormalizationConfig(
+    basic_latex=False, units=False, malformed_operators=False, nits=False, boxed="none", equations=False
+)
+_LATEX_ONLY = [LatexExtractionConfig(boxed_match_priority=-1, normalization_config=_AS_WRITTEN)]
+
+
+@lru_cache(maxsize=1024)
+def _parse(latex: str) -> Any:
+    found = parse(f"${latex}$", _LATEX_ONLY, fallback_mode="no_fallback", parsing_timeout=None)
+    return found[0] if found and isinstance(found[0], sympy.Basic | sympy.MatrixBase) else None
+
+
+def equal(gold: str, reply: str) -> bool | None:
+    """Whether two formulas are equal; None where one of them is no formula."""
+    first, second = _parse(gold), _parse(reply)
+    if first is None or second is None:
+        return None
+    if _is_number(first) and _is_number(second):
+        return _same_number(first, second)
+    if isinstance(first, sympy.Expr) and isinstance(second, sympy.Expr) and _differ_at_a_point(first, second):
+        return False
+    return bool(verify(first, second, timeout_seconds=None))
+
+
+def value(latex: str) -> str | None:
+    """A real constant of ordinary size in decimal digits; None for anything else."""
+    expression = _parse(latex)
+    if expression is None or not _is_number(expression):
+        return None
+    number = sympy.N(_exact(expression), _DIGITS)
+    ordinary = number.is_Float and number.is_finite and (not number or _TINY < abs(number) < _HUGE)
+    return str(number) if ordinary else None
+
+
+def ratio_sign(first: str, second: str) -> int:
+    """The sign of the constant that the first formula is of the second, 0 where there is no such constant."""
+    numerator, denominator = _parse(first), _parse(second)
+    if not isinstance(numerator, sympy.Expr) or not isinstance(denominator, sympy.Expr):
+        return 0
+    ratio = sympy.simplify(_exact(numerator) / _exact(denominator))
+    if not ratio.is_number or not ratio.is_real or not ratio.is_finite or ratio.is_zero:
+        return 0
+    return 1 if ratio > 0 else -1
+
+
+def _is_number(expression: Any) -> bool:
+    return isinstance(expression, sympy.Expr) and not expression.free_symbols and bool(expression.is_number)
+
+
+def _exact(expression: sympy.Expr) -> sympy.Expr:
+    """Evaluated, and with decimals as the fractions they stand for."""
+    return sympy.nsimplify(expression.doit(), rational=True)
+
+
+def _same_number(first: sympy.Expr, second: sympy.Expr) -> bool:
+    left, right = _exact(first), _exact(second)
+    if left.has(sympy.nan, sympy.zoo) or right.has(sympy.nan, sympy.zoo):
+        return False
+    if left == right:
+        return True
+    if left.is_Rational and right.is_Rational:
+        return False
+    return _close(sympy.N(left, _DIGITS), sympy.N(right, _DIGITS), _SAME_DIGITS)
+
+
+def _differ_at_a_point(first: sympy.Expr, second: sympy.Expr) -> bool:
+    """Whether two formulas take different values somewhere, which settles most wrong answers without simplifying.
+
+    The points are positive, where the branches of roots and logarithms agree with school algebra.
+    """
+    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
+    for probe in range(_PROBES):
+        point = {symbol: sympy.Rational(137 + 61 * index + 29 * probe, 101) for index, symbol in enumerate(symbols)}
+        with suppress(Exception):
+            left, right = (sympy.N(side.doit().subs(point), 20) for side in (first, second))
+            if left.is_number and right.is_number and left.is_finite and right.is_finite:
+                return not _close(left, right, _SAME_AT_POINT)
+    return False
+
+
+def _close(left: sympy.Expr, right: sympy.Expr, tolerance: sympy.Float) -> bool:
+    return bool(abs(left - right) <= tolerance * max(abs(left), abs(right), tolerance))
+
+
+_OPERATIONS: dict[str, Callable[..., bool | str | int | None]] = {
+    "equal": equal,
+    "value": value,
+    "ratio_sign": ratio_sign,
+}
+
+
+def serve(seconds: float) -> None:
+    """Answers requests, a JSON line each, until the input ends.
+
+    A request that computes for more than `seconds` ends the process: the timer counts processor time, so the verdict
+    does not depend on what else the machine does, and its signal is not handled in Python, so no C loop can delay it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A parent may have these ignored or blocked, which child processes inherit.
+    timers = (signal.SIGALRM, signal.SIGPROF)
+    for timer in timers:
+        signal.signal(timer, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, timers)
+    logging.disable(logging.CRITICAL)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    # Libraries may print; only answers may reach the parent.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    print(json.dumps("ready"), file=answers, flush=True)
+    while True:
+        # A worker whose parent died while another process holds the pipe open would wait for ever.
+        signal.alarm(_IDLE_SECONDS)
+        request = requests.readline()
+        signal.alarm(0)
+        if not request:
+            return
+        operation, *arguments = json.loads(request)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            result = _OPERATIONS[operation](*arguments)
+        except Exception:
+            result = None
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps(result), file=answers, flush=True)

@@ -1,0 +1,134 @@
+"""The process that runs symbolic comparisons, so that none of them can hang, crash or fill the process that asks.
+
+It is a plain child process with two pipes: unlike multiprocessing's it does not import the main module again, and it
+may be started from a daemonic process, a thread or a forked process.
+"""
+
+import atexit
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+COMPUTE_SECONDS = 2.0
+_WALL_SECONDS = 10.0
+_START_SECONDS = 180.0
+_START_CODE = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from reassess.judge.algebra import serve
+serve(float(sys.argv[2]))
+"""
+
+
+class StoppedError(Exception):
+    """The computation took too long or too much memory and was stopped."""
+
+
+class _WorkerDiedError(Exception):
+    pass
+
+
+class Worker:
+    """One worker process: started by the first request, replaced after one that had to be stopped. Thread-safe."""
+
+    def __init__(self, compute_seconds: float = COMPUTE_SECONDS) -> None:
+        self._compute_seconds = compute_seconds
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, operation: str, *arguments: str) -> Any:
+        """The result of one of the operations of `reassess.judge.algebra`, None where it failed on these arguments.
+
+        Raises:
+            StoppedError: it was stopped.
+            RuntimeError: the process cannot be started, for instance because math-verify is not installed.
+        """
+        with self._lock:
+            started = time.monotonic()
+            try:
+                return self._request(operation, arguments)
+            except _WorkerDiedError:
+                # The timer of the process itself went off, unless it was gone before it saw the request.
+                if time.monotonic() - started >= self._compute_seconds:
+                    raise StoppedError from None
+            try:
+                return self._request(operation, arguments)
+            except _WorkerDiedError:
+                raise StoppedError from None
+
+    def _request(self, operation: str, arguments: tuple[str, ...]) -> Any:
+        process = self._running()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps([operation, *arguments]).encode() + b"\n")
+        except OSError:
+            self.stop()
+            raise _WorkerDiedError from None
+        return self._answer(process, _WALL_SECONDS)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+        if self._process is None:
+            search_path = json.dumps([str(entry) for entry in sys.path])
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START_CODE, search_path, str(self._compute_seconds)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+            try:
+                self._answer(self._process, _START_SECONDS)
+            except (_WorkerDiedError, StoppedError):
+                raise RuntimeError("the symbolic worker did not start: is math-verify installed?") from None
+        return self._process
+
+    def _answer(self, process: subprocess.Popen[bytes], seconds: float) -> Any:
+        assert process.stdout is not None
+        deadline, received = time.monotonic() + seconds, b""
+        while not received.endswith(b"\n"):
+            readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                self.stop()
+                raise StoppedError
+            chunk = os.read(process.stdout.fileno(), 65536)
+            if not chunk:
+                self.stop()
+                raise _WorkerDiedError
+            received += chunk
+        return json.loads(received)
+
+    def stop(self) -> None:
+        """Ends the process; the next request starts another."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        self._close(process)
+
+    def abandon(self) -> None:
+        """Forgets a process that belongs to the parent of this one, without ending it."""
+        process, self._process = self._process, None
+        self._lock = threading.Lock()
+        if process is not None:
+            self._close(process)
+            # It is not a child of this process, so there is nothing to wait for.
+            process.returncode = 0
+
+    @staticmethod
+    def _close(process: subprocess.Popen[bytes]) -> None:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+shared = Worker()
+atexit.register(shared.stop)
+os.register_at_fork(after_in_child=shared.abandon)

@@ -1,0 +1,86 @@
+"""Writes a trained model as a plain Hugging Face checkpoint, and makes sure that it is the trained one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from reassess.data.build import write_json
+from reassess.data.example import Example
+from reassess.models import load
+from reassess.study import Model
+from reassess.train import data
+from reassess.train.checkpoints import load_exactly
+from reassess.train.plan import TrainError
+
+# Of the parent's files, those beside the weights: configs, tokenizer, processor, chat template, code.
+_SUFFIXES = {".json", ".jinja", ".txt", ".model", ".py"}
+_INDEX = "model.safetensors.index.json"
+
+
+def export(model: Any, parent: Path, spec: Model, directory: Path) -> None:
+    """Write `model` in the study's precision to `directory`, aside first and then renamed.
+
+    Configs and processor are the parent's own files: a trainer changes them in memory (it switches off `use_cache`,
+    for one), and every model of a study must read and answer alike.
+    """
+    import torch
+
+    aside = directory.with_name(f".{directory.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    model.save_pretrained(aside)
+    dtype = getattr(torch, spec.dtype)
+    if model.dtype != dtype:
+        load_exactly(aside, spec, dtype).save_pretrained(aside)
+    for file in sorted(parent.iterdir()):
+        if file.is_file() and file.suffix in _SUFFIXES and file.name != _INDEX:
+            shutil.copyfile(file, aside / file.name)
+    config = json.loads((parent / "config.json").read_text(encoding="utf-8"))
+    if config.get("dtype") != spec.dtype:
+        sections = [config, *(value for value in config.values() if isinstance(value, dict) and "dtype" in value)]
+        for section in sections:
+            section["dtype"] = spec.dtype
+        write_json(aside / "config.json", config)
+    shutil.rmtree(directory, ignore_errors=True)
+    aside.replace(directory)
+
+
+def check(directory: Path, model: Any, spec: Model, rows: data.Rows) -> None:
+    """Reload an exported model: it has every trained weight, and answers the first prompt.
+
+    Raises:
+        TrainError: it has not, or generates nothing.
+    """
+    import torch
+
+    reloaded = load_exactly(directory, spec, getattr(torch, spec.dtype))
+    weights = reloaded.state_dict()
+    trained = model.state_dict()
+    different = [
+        name
+        for name, tensor in trained.items()
+        if name not in weights or not torch.equal(tensor.detach().cpu().to(weights[name].dtype), weights[name])
+    ]
+    if different or len(weights) != len(trained):
+        first = different[0] if different else sorted(set(weights) - set(trained))[0]
+        raise TrainError(
+            f"{directory}: {len(different)} of {len(trained)} tensors differ from the trained ones, as {first}"
+        )
+    generated = _generate(reloaded, load.load_processor(directory, spec), rows.examples[0], rows)
+    if not generated:
+        raise TrainError(f"{directory}: the exported model generates no token on example {rows.examples[0].id!r}")
+
+
+def _generate(model: Any, processor: Any, example: Example, rows: data.Rows) -> list[int]:
+    import torch
+
+    image = load.picture(example, rows.model)
+    text = load.render(example, rows.prompt, processor)
+    inputs = processor(text=[text], images=None if image is None else [[image]], return_tensors="pt")
+    inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
+    with torch.no_grad():
+        output = model.generate(**inputs, max_new_tokens=2, do_sample=False)
+    ids: list[int] = output[0, inputs["input_ids"].shape[1] :].tolist()
+    return ids

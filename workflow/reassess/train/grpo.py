@@ -1,0 +1,116 @@
+"""Group relative policy optimisation through `trl.GRPOTrainer`, rewarded by the judge that evaluation uses."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import torch
+
+from reassess.judge import follows_format, judge
+from reassess.study import GrpoStage, Prompt
+from reassess.train import data
+from reassess.train.plan import Resumed, TrainError
+
+# Importing GRPOTrainer imports vLLM where it is installed, for seconds; rollouts never use it here (see
+# `use_vllm` in reassess.trainer_args).
+with mock.patch("trl.import_utils.is_vllm_available", return_value=False), warnings.catch_warnings():
+    from trl import GRPOConfig, GRPOTrainer
+    from trl.data_utils import prepare_multimodal_messages
+
+Reward = Callable[..., list[float | None]]
+
+
+def config(stage: GrpoStage, options: dict[str, Any]) -> GRPOConfig:
+    """Return TRL's config.
+
+    Raises:
+        TrainError: an option that a stopped run could not continue with.
+    """
+    if options.get("sync_ref_model"):
+        raise TrainError(
+            "sync_ref_model: TRL does not save the moving reference model, so a stopped run could not continue"
+        )
+    return GRPOConfig(**options, reward_weights=list(stage.rewards.values()))
+
+
+class Trainer(GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer, drawing the prompts of a resumed epoch in the order of an unbroken run.
+
+    TRL's sampler shuffles anew with every epoch from one generator, which a resumed run would start over.
+    """
+
+    epochs_before = 0
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        if sampler.shuffle:
+            for _ in range(self.epochs_before):
+                torch.randperm(sampler.num_samples, generator=sampler.generator)
+        return sampler
+
+
+def build(stage: GrpoStage, args: GRPOConfig, model: Any, rows: data.Rows, resumed: Resumed) -> Trainer:
+    """Return the trainer, the prompts of its first rows checked.
+
+    Args:
+        stage: the stage of the study.
+        args: what `config` returned.
+        model: the weights to start from, in float32 on the CPU.
+        rows: the training rows.
+        resumed: where a stopped run continues.
+
+    Raises:
+        TrainError: images and text-only rows are mixed, or training and evaluation see different prompts.
+    """
+    dataset = data.grpo_dataset(rows)
+    args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(model.config))
+    trainer = Trainer(
+        model=model,
+        args=args,
+        reward_funcs=rewards(list(stage.rewards), rows.prompt),
+        train_dataset=dataset,
+        processing_class=rows.processor,
+    )
+    trainer.epochs_before = resumed.epochs
+    for i, example in enumerate(rows.examples[: data.CHECKED]):
+        row = dataset[i]
+        [ids], _, _ = trainer._tokenize_prompts([prepare_multimodal_messages(row["prompt"], row.get("images"))])
+        data.check_prompt(example, ids, rows)
+    return trainer
+
+
+def ban(generation_kwargs: dict[str, Any] | None, placeholders: list[int]) -> dict[str, Any]:
+    """Return generation options under which no image placeholder is sampled, beside what the user suppresses.
+
+    A sampled placeholder has no image behind it, and the model's forward pass would fail.
+    """
+    chosen = dict(generation_kwargs or {})
+    chosen["suppress_tokens"] = sorted({*(chosen.get("suppress_tokens") or []), *placeholders})
+    return chosen
+
+
+def rewards(names: list[str], prompt: Prompt) -> list[Reward]:
+    """Return the reward functions `names`, under these names in TRL's metrics."""
+
+    def accuracy(
+        completions: list[Any], gold: list[str], kind: list[str], options: list[list[str]], **_: Any
+    ) -> list[float | None]:
+        verdicts = [
+            judge(_text(completion), answer, how, choices or None).correct
+            for completion, answer, how, choices in zip(completions, gold, kind, options, strict=True)
+        ]
+        return [None if verdict is None else float(verdict) for verdict in verdicts]
+
+    def shape(completions: list[Any], **_: Any) -> list[float | None]:
+        return [float(follows_format(_text(completion), prompt.format)) for completion in completions]
+
+    shape.__name__ = "format"
+    known: dict[str, Reward] = {"accuracy": accuracy, "format": shape}
+    return [known[name] for name in names]
+
+
+def _text(completion: list[dict[str, str]]) -> str:
+    return completion[0]["content"]
