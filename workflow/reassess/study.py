@@ -47,7 +47,7 @@ class ToyModel(Strict):
 
     size: Literal["xs", "s"]
     """`xs` has about 0.5M parameters, `s` about 1M."""
-    steps: Positive = 900
+    steps: Positive = 600
     """Pretraining steps of 32 sequences."""
     seed: int = 0
     """Seed of weights, scenes and batches."""
@@ -109,7 +109,7 @@ class ToySource(Strict):
     split: Literal["train", "test"] = "train"
     """`train` and `test` never share a scene or a handwritten digit."""
     ood: bool = False
-    """More objects or moves than in training, and colour pairs held out of it."""
+    """Pairs of colours and digits held out of training, and scenes with more objects or moves."""
     text_only: bool = False
     """The text twins: the same questions with a description in place of the image."""
     seed: int = 0
@@ -176,10 +176,6 @@ class Suite(Strict):
     decoding: Decoding = Decoding()
     checkpoints: Literal["final", "trajectory"] = "final"
     """`final`: every finished model. `trajectory`: the intermediate checkpoints of stages that keep them."""
-
-    @property
-    def on(self) -> str:
-        return "cells" if self.checkpoints == "final" else "trajectory"
 
 
 class Evaluation(Strict):

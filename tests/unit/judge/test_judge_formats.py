@@ -1,7 +1,6 @@
 """Response templates."""
 
 import pytest
-
 from reassess.judge import follows_format
 
 THINK_ANSWER = [

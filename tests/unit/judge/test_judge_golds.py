@@ -1,7 +1,6 @@
 """Gold answers as data sets publish them."""
 
 import pytest
-
 from reassess.judge import judge
 
 PACKAGED = [

@@ -1,7 +1,6 @@
 """Mathematical answers: notation, structure and symbolic equality."""
 
 import pytest
-
 from reassess.judge import judge
 
 NOTATION = [
@@ -31,6 +30,8 @@ NOTATION = [
     ("\\mathrm{cm}", "cm", True, "an upright font"),
     ("9\\pi", "9 \\pi \\mathrm{cm}^{2}", True, "a unit behind a formula that the reply leaves out"),
     ("9\\pi \\text{ m}", "9 \\pi \\mathrm{cm}", False, "another unit behind a formula"),
+    ("12\\sqrt{3} \\text{ square units}", "12\\sqrt{3}", True, "the word units behind a formula"),
+    ("no", "No", True, "a short word"),
     ("(90-x)^\\circ", "90-x", True, "a degree sign behind a formula"),
     ("5m", "5", False, "a letter that touches a number is a variable"),
     ("5 m", "5", True, "a unit set off by a space"),
@@ -49,8 +50,18 @@ SYMBOLIC = [
     ("(x+1)^2", "x^2+2x+1", True, "a square expanded"),
     ("x^2+2x", "(x+1)^2", False, "a lost constant"),
     ("a(b+1)", "ab+a", True, "a letter before a parenthesis is a factor"),
-    ("(2)(3)", "6", True, "parentheses are a product"),
-    ("2(3)", "5", False, "a product is no mixed number"),
+    ("(2)(x)", "2x", True, "parentheses are a product"),
+    ("2(3+x)", "5+x", False, "a product is no mixed number"),
+    ("3+4", "7", False, "a sum that is not worked out"),
+    ("17 \\times 23", "391", False, "a product that is not worked out"),
+    ("x = 3+4", "7", False, "a named sum that is not worked out"),
+    ("2^{10}", "1024", True, "a power is a number"),
+    ("\\sqrt{49}", "7", True, "a root is a number"),
+    ("7", "3+4", True, "a gold that is not worked out"),
+    ("2\\pi r", "2\\pi r h", False, "a variable that is also a unit"),
+    ("5", "5xy", False, "variables that touch the number"),
+    ("5", "5 xy", False, "two variables set off by a space"),
+    ("5xyz", "5", False, "three variables"),
     ("x^{2}(x+1)", "x^3+x^2", True, "a power before a parenthesis"),
     ("\\sqrt{2}(3)", "3\\sqrt{2}", True, "a root before a parenthesis"),
     ("\\frac{\\sqrt{2}}{2}", "\\frac{1}{\\sqrt{2}}", True, "a rationalised denominator"),
@@ -67,6 +78,9 @@ SYMBOLIC = [
     ("\\pi(R^2-r^2)", "\\pi(R-r)(R+r)", True, "capital and small letters in one formula"),
     ("\\pi(R^2-r^2)", "\\pi(r-R)(R+r)", False, "capital and small letters exchanged"),
     ("3+2i", "2i+3", True, "complex terms in another order"),
+    ("e^{i\\pi}", "-1", True, "the imaginary unit"),
+    ("\\sum_{i=1}^{4} i", "10", True, "an index named i"),
+    ("I^2 R", "-R", False, "a current is no imaginary unit"),
     ("3-2i", "3+2i", False, "the conjugate"),
     ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\begin{bmatrix}1 & 2\\\\ 3 & 4\\end{bmatrix}", True, "matrices"),
     ("\\begin{pmatrix}1&3\\\\2&4\\end{pmatrix}", "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", False, "the transpose"),
@@ -76,7 +90,10 @@ SYMBOLIC = [
     ("3.14158", "\\pi", False, "a wrong sixth digit"),
     ("x+1", "y+1", False, "another variable"),
     ("\\frac{x}{0}", "5", False, "a division by zero"),
-    ("0.1+0.2", "0.3", True, "decimals add up exactly"),
+    ("0.1x+0.2x", "0.3x", True, "decimals add up exactly"),
+    ("0.1x+0.2x", "0.4x", False, "other decimals"),
+    ("\\infty", "3", False, "infinity is no number"),
+    ("-\\infty", "\\infty", False, "the other infinity"),
     ("f'(x)", "f(x)", False, "a prime carries meaning"),
 ]
 
@@ -134,8 +151,15 @@ STRUCTURE = [
     ("9x^2 + y^2 = 81", "\\frac{x^2}{9} + \\frac{y^2}{81} = 1", True, "an equation times a constant"),
     ("2x - y + 1 = 0", "y = 2x + 1", True, "an equation rearranged"),
     ("y = 2x - 1", "y = 2x + 1", False, "another line"),
-    ("2x > 6", "x > 3", True, "an inequality times a positive constant"),
-    ("-x > -3", "x > 3", False, "an inequality times a negative constant"),
+    ("2x + 2y > 6", "x + y > 3", True, "an inequality times a positive constant"),
+    ("-x - y > -3", "x + y > 3", False, "an inequality times a negative constant"),
+    ("2x = 10", "x = 5", False, "an equation is not its solution"),
+    ("2x > 6", "x > 3", False, "an inequality is not its solution"),
+    ("5 = x", "x = 5", True, "a solution turned round"),
+    ("\\{x \\mid x > 3\\}", "(3, \\infty)", True, "a set in words as an interval"),
+    ("\\{x | x < 3\\}", "(3, \\infty)", False, "another set in words"),
+    ("x = 1, y = 2", "(1, 2)", True, "named coordinates"),
+    ("y = 1, x = 2", "x = 1, y = 2", False, "names exchanged"),
     ("5:0", "5:0", True, "a score"),
     ("0:5", "5:0", False, "a score turned round"),
     ("26:36", "13:18", False, "a time is no fraction"),

@@ -1,7 +1,6 @@
 """Numbers: spelling, units, percent and rounding."""
 
 import pytest
-
 from reassess.judge import judge
 
 CASES = [
@@ -56,6 +55,9 @@ CASES = [
     ("4 sq. cm", "4 cm^2", True, "an abbreviated square unit"),
     ("60 km/h", "60 kilometers per hour", True, "a compound unit"),
     ("60 m/s", "60 km/h", False, "another speed"),
+    ("5 N \\cdot m", "5 newton", False, "a torque for a force"),
+    ("5 m/s²", "5", True, "an acceleration that the gold leaves bare"),
+    ("36 kmh", "10 m/s", True, "a converted speed"),
     ("12 units", "12 cm", True, "the word units names none"),
     ("5 apples", "5", True, "what is counted"),
     ("5 apples", "5 apple", True, "a plural"),
@@ -110,6 +112,8 @@ CASES = [
     ("about 5", "5", True, "an approximation"),
     ("x = 5", "5", True, "a named value"),
     ("2 + 3 = 5", "5", True, "the end of a calculation"),
+    ("2 + 3", "5", False, "a sum that is not worked out"),
+    ("12 * 3", "36", False, "a product that is not worked out"),
     ("5 = 6", "6", False, "a false equality"),
     ("There are 5 apples.", "5", True, "a plain sentence"),
     ("The area is 12 cm².", "12", True, "a sentence with a unit"),

@@ -8,21 +8,22 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from reassess.judge import JUDGE_VERSION, Judgement, follows_format, judge
 from reassess.judge.worker import StoppedError, Worker
 
 KINDS = ("math", "numeric", "mcq", "text")
 PIECES = (
     "\\boxed{", "}", "{", "(", ")", "[", "]", "<think>", "</think>", "<answer>", "</answer>", "answer is ", "Answer:",
-    "####", "\\frac", "\\sqrt", "\\text{", "^", "_", "1", "2", "10", "3.5", ".", ",", "%", "$", "\\$", "±", "=", "<", "≤",
-    "∪", "or", "and", "x", "A", "B", " ", "\n", "\t", "\x0c", "rac", "cm", "/", "-", "+", "*", "!", "°", "√", "½", "²",
-    "'", '"', "`", "**", "\\", "\\begin{pmatrix}", "&", "\\\\", ":", "|", "∈", "not", "five", "∞", "٣", "\ud800", "yes",
-    "['a', 'b']", "0", "€",
+    "####", "\\frac", "\\sqrt", "\\text{", "^", "_", "1", "2", "10", "3.5", ".", ",", "%", "$", "\\$", "±", "=", "<",
+    "≤", "∪", "or", "and", "x", "A", "B", " ", "\n", "\t", "\x0c", "rac", "cm", "/", "-", "+", "*", "!", "°", "√", "½",
+    "²", "'", '"', "`", "**", "\\", "\\begin{pmatrix}", "&", "\\\\", ":", "|", "∈", "not", "five", "∞", "٣", "\ud800",
+    "yes",    "['a', 'b']", "0", "€",
 )  # fmt: skip
 fragments = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map("".join)
 option_lists = st.none() | st.lists(fragments, max_size=4)
@@ -101,7 +102,7 @@ def test_threads_judge_and_survive_a_computation_that_is_stopped() -> None:
     assert verdicts == [correct for _, _, correct in pairs]
 
 
-def _judge_into(connection: "multiprocessing.connection.Connection") -> None:
+def _judge_into(connection: Connection) -> None:
     connection.send(judge("5(x+2)", "5x+10", "math").correct)
 
 
@@ -184,13 +185,13 @@ def test_an_unknown_kind_names_the_valid_ones() -> None:
         judge("5", "5", "number")
 
 
-def test_text_is_never_executed(tmp_path: "os.PathLike[str]") -> None:
-    target = os.path.join(tmp_path, "written")
+def test_text_is_never_executed(tmp_path: Path) -> None:
+    target = tmp_path / "written"
     attack = f"__import__('os').system('touch {target}')"
     for kind in KINDS:
         assert judge(f"<answer>{attack}</answer>", "5", kind).correct is not True
         judge("5", f"[{attack}]", kind)
-    assert not os.path.exists(target)
+    assert not target.exists()
 
 
 def test_the_version_is_a_string() -> None:

@@ -1,7 +1,6 @@
 """Text: equal but for case, white space and punctuation."""
 
 import pytest
-
 from reassess.judge import judge
 
 CASES = [

@@ -42,14 +42,16 @@ COLOURS = {
     "purple": (170, 60, 220),
     "white": (245, 245, 245),
 }
-# Colour pairs that no training scene shows together; every other pair occurs.
+# Colours and digits that no training scene shows together; every other pair occurs.
 HELD_OUT = frozenset(map(frozenset, [("red", "blue"), ("green", "purple"), ("yellow", "white")]))
+HELD_OUT_DIGITS = frozenset(map(frozenset, [(1, 4), (2, 8), (3, 6), (0, 7), (5, 9)]))
 MOVES = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
 MAX_HEIGHT = 5
 LICENCE = "CC BY 4.0 (digits: Optical Recognition of Handwritten Digits, UCI)"
-# Difficulty levels (number of reasoning steps) in training, and the single harder one out of distribution.
+# Difficulty levels: the number of reasoning steps. Out of distribution are the same levels with pairs that were held
+# out, and a third level with more objects or moves.
 LEVELS = (1, 2)
-OOD_LEVEL = 3
+OOD_LEVELS = (1, 2, 3)
 
 
 class Thing(NamedTuple):
@@ -97,7 +99,7 @@ def scene(family: str, level: int, rng: random.Random, ood: bool = False) -> Sce
 
 def slots(families: tuple[str, ...], ood: bool = False) -> list[tuple[str, int]]:
     """Return the (family, level) pairs that examples are spread over evenly."""
-    return [(family, level) for family in families for level in ((OOD_LEVEL,) if ood else LEVELS)]
+    return [(family, level) for family in families for level in (OOD_LEVELS if ood else LEVELS)]
 
 
 def scenes(turns: list[tuple[str, int]], split: Split, rng: random.Random, ood: bool = False) -> Iterator[Scene]:
@@ -223,8 +225,10 @@ def _colours(k: int, rng: random.Random, ood: bool) -> list[str]:
 
 
 def _sum(level: int, rng: random.Random, ood: bool) -> Scene:
-    del ood  # more digits are the shift here
-    values = [rng.randrange(10) for _ in range(level + 1)]
+    while True:
+        values = [rng.randrange(10) for _ in range(level + 1)]
+        if ood == any(frozenset(pair) in HELD_OUT_DIGITS for pair in combinations(values, 2)):
+            break
     cells = sorted(rng.sample(CELLS, len(values)))
     steps, total = [], values[0]
     for value in values[1:]:
@@ -238,7 +242,7 @@ def _sum(level: int, rng: random.Random, ood: bool) -> Scene:
 
 def _bars(level: int, rng: random.Random, ood: bool) -> Scene:
     """Level 1: a - b. Level 2: a + b - c. Level 3: a + b + c - d. The result is never negative."""
-    colours = _colours(min(level + 1, 3) if not ood else level + 1, rng, ood)
+    colours = _colours(level + 1, rng, ood)
     while True:
         heights = [rng.randint(1, MAX_HEIGHT) for _ in colours]
         if sum(heights[:-1]) >= heights[-1]:
@@ -256,7 +260,7 @@ def _bars(level: int, rng: random.Random, ood: bool) -> Scene:
 
 
 def _tallest(level: int, rng: random.Random, ood: bool) -> Scene:
-    colours = _colours(level + 1 if not ood else 4, rng, ood)
+    colours = _colours(level + 1, rng, ood)
     heights = rng.sample(range(1, MAX_HEIGHT + 1), len(colours))
     best = heights.index(max(heights))
     seen = ", ".join(f"{letter(i)} {height}" for i, height in enumerate(heights))
@@ -291,7 +295,7 @@ def _locate(level: int, rng: random.Random, ood: bool) -> Scene:
             path.append(ways[moves[-1]])
         if len(moves) == level:
             break
-    colours = _colours(3 if not ood else 4, rng, ood)
+    colours = _colours(max(3, level + 1), rng, ood)
     others = rng.sample([cell for cell in CELLS if cell not in (path[0], path[-1])], len(colours) - 2)
     cells = [path[0], path[-1], *others]
     things = {cell: Thing("disc", colour) for cell, colour in zip(cells, colours, strict=True)}

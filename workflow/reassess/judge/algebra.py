@@ -44,8 +44,11 @@ def equal(gold: str, reply: str) -> bool | None:
         return None
     if _is_number(first) and _is_number(second):
         return _same_number(first, second)
-    if isinstance(first, sympy.Expr) and isinstance(second, sympy.Expr) and _differ_at_a_point(first, second):
-        return False
+    if isinstance(first, sympy.Expr) and isinstance(second, sympy.Expr):
+        if _differ_at_a_point(first, second):
+            return False
+        if first.has(sympy.Float) or second.has(sympy.Float):
+            first, second = _exact(first), _exact(second)
     return bool(verify(first, second, timeout_seconds=None))
 
 
@@ -85,7 +88,7 @@ def _same_number(first: sympy.Expr, second: sympy.Expr) -> bool:
         return False
     if left == right:
         return True
-    if left.is_Rational and right.is_Rational:
+    if (left.is_Rational and right.is_Rational) or not (left.is_finite and right.is_finite):
         return False
     return _close(sympy.N(left, _DIGITS), sympy.N(right, _DIGITS), _SAME_DIGITS)
 

@@ -1,5 +1,6 @@
 """When two mathematical answers are the same: structure by structure, cheap comparisons before symbolic ones."""
 
+import re
 from typing import NamedTuple
 
 from reassess.judge.normalize import MATH_CHARACTERS, normalize_math, same_text, squeeze
@@ -13,11 +14,13 @@ from reassess.judge.structure import (
     as_interval,
     ascending,
     computed_value,
+    has_variables,
+    is_solution,
     named_value,
     parse_structure,
 )
 from reassess.judge.symbolic import ratio_sign, real_value, same_formula, takes_angle
-from reassess.judge.units import Unit, known_unit
+from reassess.judge.units import Unit, is_placeholder, known_unit
 
 _ORDERED = frozenset({"()", "[]", "[)", "(]", ":"})
 _LISTS = frozenset({",", "or"})
@@ -140,8 +143,9 @@ def _compare_relations(gold: Relation, reply: Relation) -> Comparison:
         pairs = zip(gold.sides, sides, strict=True)
         if all(_compare(parse_structure(left), parse_structure(right)).equal for left, right in pairs):
             return Comparison(True, "same relation")
-    if len(gold.sides) == 2:
+    if len(gold.sides) == 2 and not is_solution(gold):
         # Both are "something = 0" or "something < 0"; a constant factor, positive for inequalities, changes nothing.
+        # A gold such as x = 5 is a solution, which the equation that it solves does not answer.
         sign = ratio_sign(*(f"({sides[0]})-({sides[1]})" for sides in (gold.sides, reply.sides)))
         if sign > 0 or (sign < 0 and gold.signs[0] in "=≠"):
             return Comparison(True, "same relation")
@@ -156,6 +160,8 @@ def _compare_atoms(gold: str, reply: str) -> Comparison:
         return Comparison(*compare_quantities(gold_quantity, reply_quantity))
     if _is_prose(gold):
         return _text(gold, reply)
+    if gold_quantity and _is_calculation(reply):
+        return Comparison(False, "unfinished calculation")
     gold, gold_unit = _split_unit(gold)
     reply, reply_unit = _split_unit(reply)
     if gold_unit and reply_unit and gold_unit != reply_unit:
@@ -168,6 +174,18 @@ def _compare_atoms(gold: str, reply: str) -> Comparison:
         if equal:
             return Comparison(True, "same number")
     return Comparison(*same_formula(gold, reply))
+
+
+_ARITHMETIC = re.compile(r"(?:[0-9.,+\-*/(){}^ ]|\\(?:frac|cdot|times|div)(?![A-Za-z]))+")
+_OPERATION = re.compile(r"(?<=[0-9)}])\s*(?:[-+*/(]|\\(?:cdot|times|div))")
+
+
+def _is_calculation(formula: str) -> bool:
+    """Whether a formula only repeats a calculation with numbers, which is the question rather than its answer.
+
+    A power, a root or a fraction is a way to write a number.
+    """
+    return bool(_ARITHMETIC.fullmatch(formula) and _OPERATION.search(formula))
 
 
 def compare_value(gold: Quantity, formula: str) -> Comparison:
@@ -183,21 +201,32 @@ def compare_value(gold: Quantity, formula: str) -> Comparison:
 
 
 def _split_unit(formula: str) -> tuple[str, Unit | None]:
-    """A formula and the unit of measurement behind it, which must be set off by a space or be a degree sign."""
+    """A formula and the unit of measurement behind it, which must be set off by a space or be a degree sign.
+
+    Behind a formula with variables a single letter is one more variable: 2πr h is no number of hours.
+    """
     if formula.endswith("°") and not takes_angle(formula):
         return formula[:-1], known_unit("°")
     words = formula.split(" ")
     for count in (3, 2, 1):
-        body, unit = " ".join(words[:-count]), known_unit(" ".join(words[-count:]))
+        body, spelling = " ".join(words[:-count]), " ".join(words[-count:])
+        if body and is_placeholder(spelling):
+            return body, None
+        unit = known_unit(spelling)
+        if unit and len(spelling.rstrip("^{}23")) == 1 and has_variables(body):
+            continue
         if body and unit and not body.endswith(("\\cdot", "\\times", "\\div", "+", "-", "*", "/")):
             return body, unit
     return formula, None
 
 
+_LONGER_WORD = re.compile(r"(?!and$)[^\W\d_]{3,}|[Nn]o")
+
+
 def _is_prose(text: str) -> bool:
     """Whether a text holds words rather than a formula: two longer ones, or one among nothing but words."""
     tokens = text.replace("\\", " \\").split()
-    words = [token for token in tokens if token.isalpha() and len(token) > 2 and token != "and"]
+    words = [token for token in tokens if _LONGER_WORD.fullmatch(token)]
     return len(words) > 1 or (len(words) == 1 and all(token.isalpha() for token in tokens))
 
 

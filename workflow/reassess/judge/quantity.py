@@ -65,7 +65,8 @@ _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10*
 def read_quantity(text: str, glued_letters_are_units: bool = False) -> Quantity | None:
     """The quantity that a text states and nothing else; None for lists, ranges, formulas and sentences.
 
-    A single letter that touches the number is a variable ("5m" is 5·m) unless `glued_letters_are_units`.
+    Letters that touch the number are variables, unless they are a unit of several letters ("5m" is 5·m, "5cm" is a
+    length) or `glued_letters_are_units`.
     """
     if len(text) > _NUMBER_CHARACTERS:
         return None
@@ -85,7 +86,7 @@ def read_quantity(text: str, glued_letters_are_units: bool = False) -> Quantity 
     rest = amount[end:]
     if rest.strip() == "%" and currency is None:
         return Quantity(quantity.value, quantity.step, percent=True)
-    if len(rest) == 1 and rest.isascii() and rest.isalpha() and not glued_letters_are_units:
+    if rest.isascii() and rest.isalpha() and not glued_letters_are_units and (len(rest) == 1 or not known_unit(rest)):
         return None
     if not rest.strip() or is_placeholder(rest.strip()):
         return Quantity(quantity.value, quantity.step, unit=currency)

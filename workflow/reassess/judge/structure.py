@@ -150,6 +150,9 @@ def _relation(text: str) -> Relation | None:
     return Relation(tuple(sides), tuple("=" if sign == "≈" else sign for sign in signs))
 
 
+_SET_BUILDER = re.compile(r"\s*\\?[A-Za-z]+(?:\s*∈[^|:]*)?\s*(?:[|:]|\\mid(?![A-Za-z]))")
+
+
 def _bracketed(text: str, depth: int) -> Node | None:
     set_braces = text.startswith("\\{") and text.endswith("\\}")
     opening = 1 if set_braces else 0
@@ -160,6 +163,9 @@ def _bracketed(text: str, depth: int) -> Node | None:
     if 0 in depths[opening + 1 : -1]:
         return None
     brackets = "{}" if text[-1] == "}" else text[opening] + text[-1]
+    builder = _SET_BUILDER.match(inside) if set_braces else None
+    if builder:
+        return parse_structure(inside[builder.end() :], depth)
     pieces = _split(inside, re.compile("[,;]"))
     if len(pieces) == 1:
         if set_braces or brackets == "[]":
@@ -203,6 +209,17 @@ def as_interval(relation: Relation) -> Group | None:
     return None
 
 
+def has_variables(formula: str) -> bool:
+    """Whether a formula has letters other than those of LaTeX commands."""
+    return bool(re.search("[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", formula)))
+
+
+def is_solution(relation: Relation) -> bool:
+    """Whether a relation says what a single name is or how it is bounded, as x = 5 and x > 3 do."""
+    names = [side for side in relation.sides if _NAME.fullmatch(side)]
+    return len(names) == 1 and not any(has_variables(side) for side in relation.sides if side not in names)
+
+
 def _interval(lower: str, upper: str, left_sign: str, right_sign: str) -> Group:
     brackets = ("[" if left_sign == "≤" else "(") + ("]" if right_sign == "≤" else ")")
     return Group(brackets, (Atom(lower), Atom(upper)))
@@ -223,7 +240,6 @@ def computed_value(relation: Relation) -> str | None:
     """The result that a reply's chain of equalities ends in: an assignment, or "2 + 3 = 5"."""
     if set(relation.signs) != {"="}:
         return None
-    is_calculation = not re.search("[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", "".join(relation.sides)))
-    if is_calculation and _HAS_OPERATOR.search(relation.sides[0]):
+    if not has_variables("".join(relation.sides)) and _HAS_OPERATOR.search(relation.sides[0]):
         return relation.sides[-1]
     return named_value(relation)

@@ -60,15 +60,18 @@ def to_latex(formulas: list[str]) -> list[str]:
     """The formulas as LaTeX that the parser reads as a person would, with one naming for all of them.
 
     The parser folds case and multiplies the letters of a word, which would make R and r, or "cat" and "act", the same:
-    words and those capitals that also occur as small letters become letters that none of the formulas uses.
+    words and those capitals that also occur as small letters become letters that none of the formulas uses. It also
+    takes I, and not i, for the imaginary unit.
     """
     texts = [_explicit(formula) for formula in formulas]
     names = {name for text in texts for name in _NAMES.findall(_LATEX_WORD.sub("", text)) if name[0] != "\\"}
     spare = iter([letter for letter in _SPARE if letter not in names and letter.upper() not in names])
     renamed = {}
     for name in sorted(names):
-        if len(name) > 2 or (name.isupper() and name.lower() in names):
+        if len(name) > 2 or name == "I" or (name.isupper() and name.lower() in names):
             renamed[name] = next(spare, name)
+    if not any("_{i" in text for text in texts):
+        renamed["i"] = "I"
     return ["".join(_rename(part, renamed) for part in _split_names(text)) for text in texts]
 
 

@@ -1,5 +1,6 @@
 """Units of measurement that follow a number: which ones are the same, and how they convert."""
 
+import math
 import re
 from fractions import Fraction
 from typing import NamedTuple
@@ -28,6 +29,8 @@ def _table() -> dict[str, Unit]:
         ("length", "0.3048", "ft foot feet"),
         ("length", "0.9144", "yd yard"),
         ("length", "1609.344", "mi mile"),
+        ("length/time", "0.44704", "mph"),
+        ("length/time", "5/18", "kmh kph kmph"),
         ("mass", "1e-3", "mg milligram"),
         ("mass", "1", "g gram gm"),
         ("mass", "1000", "kg kilogram kilo kgs"),
@@ -45,6 +48,9 @@ def _table() -> dict[str, Unit]:
         ("volume", "1e-3", "ml mL milliliter millilitre"),
         ("volume", "1", "l L liter litre"),
         ("force", "1", "N newton"),
+        ("force", "1000", "kN kilonewton"),
+        ("charge", "1", "C coulomb"),
+        ("magnetic flux density", "1", "T tesla"),
         ("energy", "1", "J joule"),
         ("energy", "1000", "kJ kilojoule"),
         ("calorie", "1", "cal calorie"),
@@ -57,6 +63,8 @@ def _table() -> dict[str, Unit]:
         ("resistance", "1", "Ω Ω ohm"),
         ("resistance", "1000", "kΩ kΩ kiloohm"),
         ("frequency", "1", "Hz hertz"),
+        ("frequency", "1000", "kHz kilohertz"),
+        ("frequency", "1e6", "MHz megahertz"),
         ("pressure", "1", "Pa pascal"),
         ("pressure", "1000", "kPa kilopascal"),
         ("amount", "1", "mol mole"),
@@ -70,7 +78,7 @@ def _table() -> dict[str, Unit]:
         ("euro", "1", "EUR € euro"),
         ("pound sterling", "1", "GBP £"),
         ("yen or yuan", "1", "¥ JPY CNY RMB yen yuan"),
-        ("rupee", "1", "INR ₹ rupee rs Rs"),
+        ("rupee", "1", "INR ₹ rupee Rs"),
     )
     table: dict[str, Unit] = {}
     for dimension, factor, names in rows:
@@ -86,7 +94,8 @@ _CURRENCY_PREFIX = re.compile(r"(USD|EUR|GBP|CNY|RMB|JPY|INR|Rs\.?|[€£¥₹])
 _EXPONENT = re.compile(r"\^?\{?([23])\}?$")
 _POWER_WORDS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3}
 _PLACEHOLDER = re.compile(r"(?:square |sq\.? |cubic )?units?(?:\^\{[23]\})?(?: squared| cubed)?$", re.IGNORECASE)
-_UNKNOWN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]+$")
+_UNKNOWN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]{2,}$")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _UNKNOWN_WORDS_AT_MOST = 3
 
 # After these a number is no longer the whole of what is said: "5 or more", "5 not 6", "5 million".
@@ -108,15 +117,27 @@ def split_currency(text: str) -> tuple[Unit | None, str]:
 
 def known_unit(text: str) -> Unit | None:
     """The unit of measurement that a normalised text spells in full, compound ones included; None for other words."""
-    numerator, *denominators = re.split(r"\s*/\s*|\s+per\s+", text.strip())
-    parts = [_simple_unit(numerator), *map(_simple_unit, denominators)]
-    dimension, factor = "", Fraction(1)
-    for position, part in enumerate(parts):
-        if part is None:
+    numerator, *denominators = (_product(part) for part in re.split(r"\s*/\s*|\s+per\s+", text.strip()))
+    if numerator is None:
+        return None
+    dimension, factor = numerator
+    for denominator in denominators:
+        if denominator is None:
             return None
-        dimension += part.dimension if position == 0 else "/" + part.dimension
-        factor = factor * part.factor if position == 0 else factor / part.factor
+        dimension += "/" + denominator.dimension
+        factor /= denominator.factor
     return Unit(dimension, factor)
+
+
+def _product(text: str) -> Unit | None:
+    units = [_simple_unit(part) for part in re.split(r"\s*\\cdot\s*", text)]
+    known = [unit for unit in units if unit is not None]
+    if len(known) < len(units):
+        return None
+    return Unit(
+        "·".join(sorted(unit.dimension for unit in known)),
+        math.prod((unit.factor for unit in known), start=Fraction(1)),
+    )
 
 
 def _simple_unit(text: str) -> Unit | None:
@@ -148,10 +169,13 @@ def is_placeholder(text: str) -> bool:
 
 
 def counted_noun(text: str) -> Unit | None:
-    """What a number counts, where that is no unit of measurement: up to three plain words."""
+    """What a number counts, where that is no unit of measurement: up to three plain words.
+
+    Two letters, or letters in alphabetical order such as "xyz", are a product of variables.
+    """
     words = text.lower().split()
     if not words or len(words) > _UNKNOWN_WORDS_AT_MOST:
         return None
-    if any(not _UNKNOWN_WORD.match(word) or _NOT_A_UNIT.fullmatch(word) for word in words):
+    if any(not _UNKNOWN_WORD.match(word) or _NOT_A_UNIT.fullmatch(word) or word in _ALPHABET for word in words):
         return None
     return Unit(" ".join(word.removesuffix("s") for word in words), Fraction(1))

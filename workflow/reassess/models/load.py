@@ -101,5 +101,6 @@ def prompt_length(example: Example, prompt: Prompt, processor: Any, model: Model
     """Return the number of prompt tokens, expanded image tokens included."""
     image = picture(example, model)
     text = render(example, prompt, processor)
-    batch = processor(text=[text], images=None if image is None else [[image]], return_tensors="pt")
-    return int(batch["input_ids"].shape[1])
+    # The template has written what special tokens there are, as TRL and the engines take it.
+    images = None if image is None else [[image]]
+    return len(processor(text=[text], images=images, add_special_tokens=False)["input_ids"][0])

@@ -48,16 +48,20 @@ class Shape(NamedTuple):
     heads: int
     ffn: int
     vision_hidden: int
+    initializer_range: float
     learning_rate: float
 
 
+# Weights start at about half of 1 / sqrt(hidden). With transformers' 0.02, which is meant for wide models, attention
+# of models this narrow stays flat for hundreds of steps.
 SHAPES = {
-    "xs": Shape(hidden=96, layers=3, heads=3, ffn=256, vision_hidden=64, learning_rate=3e-3),
-    "s": Shape(hidden=128, layers=4, heads=4, ffn=320, vision_hidden=96, learning_rate=2e-3),
+    "xs": Shape(96, 3, 3, ffn=256, vision_hidden=64, initializer_range=0.06, learning_rate=3e-3),
+    "s": Shape(128, 4, 4, ffn=320, vision_hidden=96, initializer_range=0.05, learning_rate=2e-3),
 }
-# Shares of pretraining sequences. A direct answer to a picture is the commonest reply to a question, so that the
-# base answers directly when asked and reasons only sometimes.
-MIX = {"caption": 0.12, "direct": 0.20, "direct text": 0.08, "think": 0.30, "think text": 0.10, "drill": 0.20}
+MATRIX_LEARNING_RATE = 1e-2
+# Shares of pretraining sequences. Direct answers and chains of thought to a picture are as common, so that the base
+# reasons only sometimes; captions teach to see, drills teach single steps.
+MIX = {"caption": 0.25, "direct": 0.22, "direct text": 0.05, "think": 0.22, "think text": 0.08, "drill": 0.18}
 BATCH = 32
 CAPTION_QUESTION = "What does the picture show?"
 
@@ -143,8 +147,10 @@ def build_model(spec: ToyModel, tokenizer: Any) -> Any:
             "eos_token_id": ids[END],
             "pad_token_id": ids["<|pad|>"],
             "tie_word_embeddings": False,
+            "initializer_range": shape.initializer_range,
         },
         vision_config={
+            "initializer_range": shape.initializer_range,
             "hidden_size": shape.vision_hidden,
             "intermediate_size": 2 * shape.vision_hidden,
             "num_hidden_layers": 1,
@@ -156,6 +162,7 @@ def build_model(spec: ToyModel, tokenizer: Any) -> Any:
         pad_token_id=ids["<|pad|>"],
         scale_factor=1,
         tie_word_embeddings=False,
+        initializer_range=shape.initializer_range,
     )
     model = Idefics3ForConditionalGeneration(config)
     model.generation_config.eos_token_id = ids[END]
@@ -165,12 +172,19 @@ def build_model(spec: ToyModel, tokenizer: Any) -> Any:
 
 
 def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: random.Random) -> list[float]:
-    """Train in place on captions, direct answers and chains of thought; return the loss of every step.
+    """Train in place on captions, direct answers, chains of thought and drills; return the loss of every step.
 
-    Only the reply carries loss. AdamW (0.9, 0.95), weight decay 0.01, cosine schedule with 5% warm-up.
+    Only the reply carries loss. Matrices of the layers are trained with Muon, whose orthogonalised steps reach the
+    same loss as AdamW in about a third of the steps here, the rest with AdamW; cosine schedule with 5% warm-up.
     """
-    rate = SHAPES[spec.size].learning_rate
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+    matrices, rest = [], []
+    for name, parameter in model.named_parameters():
+        inner = parameter.dim() == 2 and "embed" not in name and "lm_head" not in name
+        (matrices if inner else rest).append(parameter)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=MATRIX_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=SHAPES[spec.size].learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
     warmup = max(1, spec.steps // 20)
 
     def factor(step: int) -> float:
@@ -178,24 +192,17 @@ def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: ra
             return (step + 1) / warmup
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, spec.steps - warmup)))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
     lessons = _lessons(prompt, rng)
     losses: list[float] = []
-    ready: list[list[_Lesson]] = []
     model.train()
     for _ in tqdm(range(spec.steps), desc=f"pretraining toy-{spec.size}", mininterval=10):
-        if not ready:
-            # Sequences of like length share a batch: padding would be a third of the work.
-            drawn = sorted((next(lessons) for _ in range(8 * BATCH)), key=lambda lesson: len(lesson.reply))
-            ready = [drawn[i : i + BATCH] for i in range(0, len(drawn), BATCH)]
-            rng.shuffle(ready)
-        batch = _batch(ready.pop(), processor, prompt)
-        loss = model(**batch).loss
+        loss = model(**_batch([next(lessons) for _ in range(BATCH)], processor, prompt)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        for step in (*optimizers, *schedules):
+            step.step()
+        model.zero_grad()
         losses.append(loss.item())
     model.eval()
     return losses

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -16,7 +15,7 @@ from reassess.train.plan import Resumed, TrainError
 
 # Importing GRPOTrainer imports vLLM where it is installed, for seconds; rollouts never use it here (see
 # `use_vllm` in reassess.trainer_args).
-with mock.patch("trl.import_utils.is_vllm_available", return_value=False), warnings.catch_warnings():
+with mock.patch("trl.import_utils.is_vllm_available", return_value=False):
     from trl import GRPOConfig, GRPOTrainer
     from trl.data_utils import prepare_multimodal_messages
 
