@@ -210,7 +210,6 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
 def test_bfloat16_is_for_the_export_alone(trained: Path, tiny_study: Study) -> None:
     """Small updates vanish in bfloat16 weights, so those that the optimizer works on are float32."""
     import torch
-
     from reassess.models import load
 
     run = Run("toy-xs", "toy", 1, "sft@16")

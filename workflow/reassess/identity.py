@@ -13,7 +13,7 @@ from typing import Any
 
 from reassess.judge import JUDGE_VERSION
 from reassess.study import GrpoStage, Study
-from reassess.trainer_args import NEUTRAL, config_fields
+from reassess.trainer_args import NEUTRAL, accumulation, config_fields
 
 VERSIONS = {"data": 1, "toy": 1, "sft": 1, "grpo": 1, "generate": 1, "score": 1, "tables": 1}
 
@@ -56,6 +56,9 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     args = {
         key: value for key, value in spec.args.items() if key not in NEUTRAL and value != defaults[key][1]
     }
+    if "steps_per_generation" in args:
+        # What matters is how many completions are generated at once, however they are split.
+        args["generation_batch_size"] = args.pop("steps_per_generation") * accumulation(spec.args, spec.batch_size)[0]
     fields: dict[str, Any] = {
         "trainer": spec.trainer,
         "version": VERSIONS[spec.trainer],

@@ -65,7 +65,8 @@ class Model(Strict):
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint. Off unless you have read that code."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of weights in training and evaluation."""
+    """Precision of the saved checkpoint and of evaluation. Training keeps float32 weights, for an update of 1e-6 would
+    vanish in bfloat16, and computes in this precision on a GPU."""
     max_prompt_length: Positive = 2048
     """Longest prompt in tokens, image tokens included. A longer row is put aside, for every method alike."""
     min_pixels: Positive | None = None

@@ -65,6 +65,8 @@ REFUSED = {
     # TRL 1.16 hands prompts with expanded image tokens to vLLM, which expands them again: rollouts come from a
     # corrupted prompt without an error (TRL issues 6294 and 6401).
     "use_vllm": "TRL expands image tokens twice on the way to vLLM, so rollouts would answer a corrupted prompt",
+    # The moving reference is not in a checkpoint, so a resumed run would differ from an unbroken one.
+    "sync_ref_model": "TRL does not save the moving reference, so a stopped run could not be resumed exactly",
     "chat_template_kwargs": "the one prompt is the study's `prompt`",
     "chat_template_path": "the one prompt is the study's `prompt`",
 }

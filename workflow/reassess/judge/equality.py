@@ -167,7 +167,7 @@ def _compare_atoms(gold: str, reply: str) -> Comparison:
     if gold_unit and reply_unit and gold_unit != reply_unit:
         return Comparison(False, "different unit")
     if gold_quantity and gold_quantity.step is not None:
-        return compare_value(gold_quantity, reply)
+        return _compare_value(gold_quantity, reply)
     if reply_quantity and reply_quantity.step is not None:
         exact = real_value(gold)
         equal = exact is not None and states_digits_of(reply_quantity, exact)
@@ -188,7 +188,7 @@ def _is_calculation(formula: str) -> bool:
     return bool(_ARITHMETIC.fullmatch(formula) and _OPERATION.search(formula))
 
 
-def compare_value(gold: Quantity, formula: str) -> Comparison:
+def _compare_value(gold: Quantity, formula: str) -> Comparison:
     """Whether a formula's value rounds to a gold with decimal places.
 
     Raises:

@@ -16,6 +16,7 @@ _THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _BOX_OR_BRACE = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\[{}\\]|[{}]")
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\}")
+_QUOTED_LIST = re.compile(r"\[\s*['\"].*['\"]\s*,?\s*\]", re.DOTALL)
 _BOX_LINK = re.compile(r"[\s$.;,&]*(?:(?:and|or)\b)?[\s$,]*", re.IGNORECASE)
 _MARKER = re.compile(
     r"(?:\banswer\b|\bcorrect (?:option|choice)\b)[*_\"')]*"
@@ -144,7 +145,7 @@ def read_gold(gold: str) -> list[str]:
 
 def _string_list(text: str) -> list[str] | None:
     """The elements of the text of a Python list of strings. A list of numbers is an answer, not a choice of answers."""
-    if not (text.startswith("[") and text.endswith("]")) or len(text) > _ALTERNATIVES_CHARACTERS:
+    if len(text) > _ALTERNATIVES_CHARACTERS or not _QUOTED_LIST.fullmatch(text):
         return None
     try:
         value = ast.literal_eval(text)

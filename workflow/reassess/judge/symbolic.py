@@ -14,7 +14,7 @@ _EXPONENT = 10_000
 _TOWER_DIGITS = 4.0
 _FACTORIAL = 2_000
 
-_ALLOWED = re.compile(r"[0-9A-Za-z+\-*/^_(){}\[\]|!.,=<>&\\% ∞]+")
+_ALLOWED = re.compile(r"[0-9A-Za-z+\-*/^_(){}\[\]|!.,=<>&\\% ∞°]+")
 _EXPONENT_NUMBER = re.compile(r"\^\{?[({\s]*-?\s*([0-9]+)")
 _TOWER = re.compile(r"\^[{(\s]*-?([0-9]+)[)}\s]*\^[{(\s]*-?([0-9]+)[)}\s]*(\^?)")
 _FACTORIAL_NUMBER = re.compile(r"([0-9]+)\s*\)?\s*!\s*(!?)")
@@ -46,9 +46,8 @@ _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*°")
 _NAMES = re.compile(r"(\\[A-Za-z]+|[A-Za-z]{3,}(?: +[A-Za-z]{2,})*|[A-Za-z])")
 _LATEX_WORD = re.compile(r"\\begin\{[a-z]*\}|\\end\{[a-z]*\}")
-# The parser gives these letters a meaning of their own.
-_RESERVED = frozenset("deifghkoOCDPST")
-_SPARE = [letter for letter in "abcjlmnpqrstuvwxyz" if letter not in _RESERVED]
+# Without those that the parser gives a meaning of their own, such as e, d and f.
+_SPARE = "abcjlmnpqrstuvwxyz"
 
 
 def takes_angle(formula: str) -> bool:
@@ -72,7 +71,7 @@ def to_latex(formulas: list[str]) -> list[str]:
             renamed[name] = next(spare, name)
     if not any("_{i" in text for text in texts):
         renamed["i"] = "I"
-    return ["".join(_rename(part, renamed) for part in _split_names(text)) for text in texts]
+    return ["".join(renamed.get(part, part) for part in _split_names(text)) for text in texts]
 
 
 def _split_names(text: str) -> list[str]:
@@ -82,10 +81,6 @@ def _split_names(text: str) -> list[str]:
         parts += [*_NAMES.split(text[start : environment.start()]), environment[0]]
         start = environment.end()
     return [*parts, *_NAMES.split(text[start:])]
-
-
-def _rename(part: str, renamed: dict[str, str]) -> str:
-    return renamed.get(part, part)
 
 
 # The parser adds the factors of "2(3)" as if they were a mixed number, and takes "a(b + 1)" for a function of b + 1.
@@ -108,7 +103,7 @@ def same_formula(gold: str, reply: str) -> tuple[bool, str]:
     Raises:
         RuntimeError: the worker process cannot be started.
     """
-    if not (within_bounds(gold.replace("°", "")) and within_bounds(reply.replace("°", ""))):
+    if not (within_bounds(gold) and within_bounds(reply)):
         return False, "different text"
     try:
         equal = worker.shared.ask("equal", *to_latex([gold, reply]))
@@ -126,7 +121,7 @@ def real_value(formula: str) -> Fraction | None:
     Raises:
         RuntimeError: the worker process cannot be started.
     """
-    if not within_bounds(formula.replace("°", "")):
+    if not within_bounds(formula):
         return None
     try:
         digits = worker.shared.ask("value", *to_latex([formula]))
@@ -142,7 +137,7 @@ def ratio_sign(first: str, second: str) -> int:
     Raises:
         RuntimeError: the worker process cannot be started.
     """
-    if not (within_bounds(first.replace("°", "")) and within_bounds(second.replace("°", ""))):
+    if not (within_bounds(first) and within_bounds(second)):
         return 0
     try:
         sign = worker.shared.ask("ratio_sign", *to_latex([first, second]))

@@ -62,14 +62,19 @@ class Worker:
                 raise StoppedError from None
 
     def _request(self, operation: str, arguments: tuple[str, ...]) -> Any:
-        process = self._running()
-        assert process.stdin is not None
         try:
+            process = self._running()
+            assert process.stdin is not None
             process.stdin.write(json.dumps([operation, *arguments]).encode() + b"\n")
-        except OSError:
+            return self._answer(process, _WALL_SECONDS)
+        except BrokenPipeError:
             self.stop()
             raise _WorkerDiedError from None
-        return self._answer(process, _WALL_SECONDS)
+        except BaseException:
+            # Whatever interrupted this, a signal handler's exception included, must not leave an answer in the pipe
+            # that the next request would take for its own.
+            self.stop()
+            raise
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
@@ -89,17 +94,16 @@ class Worker:
                 raise RuntimeError("the symbolic worker did not start: is math-verify installed?") from None
         return self._process
 
-    def _answer(self, process: subprocess.Popen[bytes], seconds: float) -> Any:
+    @staticmethod
+    def _answer(process: subprocess.Popen[bytes], seconds: float) -> Any:
         assert process.stdout is not None
         deadline, received = time.monotonic() + seconds, b""
         while not received.endswith(b"\n"):
             readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             if not readable:
-                self.stop()
                 raise StoppedError
             chunk = os.read(process.stdout.fileno(), 65536)
             if not chunk:
-                self.stop()
                 raise _WorkerDiedError
             received += chunk
         return json.loads(received)

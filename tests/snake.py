@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def snake(directory: Path, *arguments: str, study: Path = ROOT / "config.yaml") -> subprocess.CompletedProcess[str]:

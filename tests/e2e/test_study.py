@@ -1,0 +1,222 @@
+"""The tiny study from nothing to its tables, for real, and what a changed, broken or repeated study runs again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from filelock import FileLock
+from snake import ROOT, planned, snake
+
+TINY = ROOT / "studies/tiny.yaml"
+CELL = "toy-xs/toy/seed1/grpo@32"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which the tiny study has run to its end; do not write here."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "finished"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "ready").exists():
+            folder.mkdir(exist_ok=True)
+            result = snake(folder, study=TINY)
+            assert result.returncode == 0, result.stdout + result.stderr
+            (folder / "ready").touch()
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy with its times and Snakemake's records, so that it counts as the same state."""
+    folder = tmp_path / "work"
+    subprocess.run(["cp", "-a", str(finished), str(folder)], check=True)
+    return folder
+
+
+def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    data = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    change(data)
+    file = tmp_path / "edited.yaml"
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return file
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """The tables by name, but for the one that has times in it."""
+    found = sorted((folder / "results/tables").glob("*"))
+    return {file.name: file.read_text(encoding="utf-8") for file in found if file.stem != "cost"}
+
+
+def weights(folder: Path, cell: str = CELL) -> str:
+    data = (folder / f"results/runs/{cell}/model/model.safetensors").read_bytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_the_study_ends_with_tables_and_figures(finished: Path) -> None:
+    names = {file.name for file in (finished / "results/tables").iterdir()}
+    for table in ("capacity", "scale", "transfer", "families", "cost", "reward"):
+        assert {f"{table}.csv", f"{table}.md", f"{table}.tex"} <= names
+    for figure in ("scale.svg", "scale.pdf", "reward.svg", "reward.pdf"):
+        assert (finished / "results/figures" / figure).stat().st_size > 1000
+    capacity = pd.read_csv(finished / "results/tables/capacity.csv")
+    assert {"floor", "base", "base-think", "sft", "grpo", "sft-grpo"} <= set(capacity["method"])
+    record = json.loads((finished / f"results/runs/{CELL}/run.json").read_text())
+    assert record["steps_done"] == record["steps_planned"] > 0
+    assert [point["step"] for point in record["trajectory"]][-1] == record["steps_done"]
+
+
+def test_scores_come_from_vllm_where_it_is_installed(finished: Path) -> None:
+    record = json.loads((finished / f"results/evals/{CELL}/main/responses.json").read_text())
+    assert record["engine"]["name"] == "vllm"
+
+
+def test_sft_and_rl_read_the_same_examples(finished: Path) -> None:
+    cells = ["sft@32", "grpo@32", "sft@32/grpo@32"]
+    records = [json.loads((finished / f"results/runs/toy-xs/toy/seed1/{cell}/run.json").read_text()) for cell in cells]
+    assert len({record["trained_ids_sha256"] for record in records}) == 1
+    assert len({record["prompt_sha256"] for record in records}) == 1
+    small = json.loads((finished / "results/subsets/toy/seed1/16.json").read_text())
+    large = json.loads((finished / "results/subsets/toy/seed1/32.json").read_text())
+    assert large["ids"][:16] == small["ids"]
+
+
+def test_a_second_run_has_nothing_to_do(copied: Path) -> None:
+    result = snake(copied, study=TINY)
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_deleted_score_is_scored_again_and_nothing_else(copied: Path) -> None:
+    before = tables(copied)
+    (copied / f"results/evals/{CELL}/main/scores.parquet").unlink()
+    assert planned(copied, "tables", study=TINY) == {"score": 1, "tabulate": 1}
+    result = snake(copied, "tables", study=TINY)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert tables(copied) == before
+
+
+def test_a_changed_learning_rate_reruns_its_cells_alone(copied: Path, tmp_path: Path) -> None:
+    study = edited(tmp_path, lambda data: data["stages"]["grpo"]["args"].update(learning_rate=1e-4))
+    assert planned(copied, study=study) == {"train": 2, "generate": 4, "score": 4, "tabulate": 1, "plot": 1}
+
+
+def test_a_changed_parent_reruns_its_children(copied: Path, tmp_path: Path) -> None:
+    study = edited(tmp_path, lambda data: data["stages"]["sft"]["args"].update(learning_rate=1e-4))
+    assert planned(copied, study=study)["train"] == 3
+
+
+def test_gpus_logging_and_comments_rerun_nothing(copied: Path, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        more = {"gpu": 1, "mem_mb": 64000, "runtime": 600}
+        data["models"]["toy-xs"]["resources"] = {"sft": more, "grpo": more, "generate": more}
+        data["stages"]["sft"]["args"].update(logging_steps=1, per_device_train_batch_size=4)
+
+    study = edited(tmp_path, change)
+    study.write_text("# a comment\n" + study.read_text())
+    assert planned(copied, study=study) == {}
+
+
+def test_one_more_benchmark_trains_nothing(copied: Path, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["benchmarks"]["more"] = {"sources": [{"kind": "toy", "n": 8, "split": "test", "seed": 7}]}
+        data["suites"]["main"]["benchmarks"].append("more")
+
+    found = planned(copied, study=edited(tmp_path, change))
+    assert found == {"benchmark": 1, "generate": 6, "score": 6, "tabulate": 1, "plot": 1}
+
+
+def test_one_more_size_trains_that_size_alone(copied: Path, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["sizes"] = [16, 24, 32]
+        data["exclude"] = [{"size": [16, 24], "recipe": ["grpo", "sft-grpo"]}]
+
+    found = planned(copied, study=edited(tmp_path, change))
+    assert found == {"subset": 1, "train": 1, "generate": 1, "score": 1, "tabulate": 1, "plot": 1}
+
+
+def test_tables_build_from_whatever_is_there(copied: Path) -> None:
+    shutil.rmtree(copied / f"results/evals/{CELL}")
+    result = snake(copied, "tables_partial", study=TINY)
+    assert result.returncode == 0, result.stdout + result.stderr
+    text = (copied / "results/tables_partial/capacity.md").read_text()
+    assert f"missing {CELL}" in text
+    assert "—" in text
+
+
+@pytest.mark.parametrize("command", ["train", "generate"])
+def test_kill_9_of_a_job_then_the_same_command(copied: Path, command: str) -> None:
+    """A job of a running workflow is killed; the rerun's weights and tables equal those of an unbroken run."""
+    before, before_weights = tables(copied), weights(copied)
+    shutil.rmtree(copied / f"results/evals/{CELL}")
+    if command == "train":
+        shutil.rmtree(copied / f"results/runs/{CELL}")
+    store = copied / "results/responses"
+    shutil.rmtree(store)
+
+    def worth_killing() -> bool:
+        if command == "train":
+            return any((copied / f"results/runs/{CELL}").glob("checkpoints/*/checkpoint-*/*"))
+        return any(file.stat().st_size for file in store.rglob("*.jsonl"))
+
+    arguments = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
+    arguments += ["--workflow-profile", str(ROOT / "profiles/local"), "--directory", str(copied)]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        [*arguments, "--configfile", str(TINY)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while not worth_killing():
+        assert process.poll() is None, "the job ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    jobs = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "reassess" in " ".join(child.cmdline()) and command in child.cmdline()
+    ]
+    assert jobs
+    for job in jobs:
+        job.send_signal(signal.SIGKILL)
+    assert process.wait(timeout=300) != 0
+    assert not (copied / f"results/evals/{CELL}/main/responses.parquet").exists()
+
+    result = snake(copied, study=TINY)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert weights(copied) == before_weights
+    assert tables(copied) == before
+
+
+def test_status_and_show(copied: Path) -> None:
+    def reassess(*arguments: str) -> str:
+        command = [sys.executable, "-m", "reassess.cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=copied, check=True).stdout
+
+    assert "6 of 6 cells are done" in reassess("status", str(TINY))
+    (copied / f"results/runs/{CELL}/run.json").unlink()
+    (copied / f"results/runs/{CELL}/failure.json").write_text('{"error": "disk full", "step": 3}')
+    shutil.rmtree(copied / f"results/evals/{CELL}/main")
+    text = reassess("status", str(TINY))
+    assert "5 of 6 cells are done" in text
+    assert f"{CELL} failed at step 3: disk full" in text
+    shown = reassess("show", str(TINY))
+    assert "| sft-grpo" in shown
+    assert "results/figures" in shown

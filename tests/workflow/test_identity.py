@@ -1,0 +1,83 @@
+"""What a job's result depends on: golden identities, and what changes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from snake import ROOT
+
+from reassess import config, identity
+from reassess.judge import JUDGE_VERSION
+from reassess.prompts import prompt_sha256
+from reassess.study import Study
+
+
+def study(**stages: Any) -> Study:
+    """The default study with keys of its stages changed: `sft={"args": {...}}`."""
+    data = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for stage, changes in stages.items():
+        args = {**data["stages"][stage]["args"], **changes.pop("args", {})}
+        data["stages"][stage].update(changes, args=args)
+    return config.parse(data, "config.yaml")
+
+
+# A change here retrains every user's models: raise a version in `identity.VERSIONS` when results change, and leave
+# these alone when they do not.
+SFT = (
+    '{"args":{"learning_rate":0.0007,"lr_scheduler_type":"cosine","num_train_epochs":2.0,"warmup_steps":5.0},'
+    '"batch_size":32,"model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},'
+    '"trainer":"sft","version":1}'
+)
+GRPO = (
+    '{"args":{"learning_rate":0.0002,"max_completion_length":48,"num_generations":4,"num_train_epochs":1.0},'
+    f'"batch_size":64,"judge":"{JUDGE_VERSION}","model":{{"max_prompt_length":160}},'
+    '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":1.0,"format":0.5},"trainer":"grpo",'
+    '"trajectory":5,"version":1}'
+)
+
+
+def test_golden_identities() -> None:
+    golden = study(sft={"args": {"num_train_epochs": 2}}, grpo={"args": {"max_completion_length": 48}})
+    assert identity.stage_spec(golden, "toy-xs", "sft") == SFT
+    assert identity.stage_spec(golden, "toy-xs", "grpo") == GRPO
+    assert identity.digest(SFT) == "5ef21116"
+    assert prompt_sha256(golden.prompt)[:8] == "3232519b"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"weight_decay": 0.0},  # spelling out a default
+        {"per_device_train_batch_size": 8},  # another split of the same batch
+        {"gradient_checkpointing": True},
+        {"logging_steps": 1},
+        {"save_steps": 4},
+        {"report_to": "tensorboard"},
+    ],
+)
+def test_what_does_not_change_results_is_left_out(args: dict[str, Any]) -> None:
+    assert identity.stage_spec(study(sft={"args": args}), "toy-xs", "sft") == identity.stage_spec(
+        study(), "toy-xs", "sft"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"args": {"learning_rate": 1e-4}}, {"batch_size": 16}, {"args": {"num_train_epochs": 1}}, {"trajectory": 2}],
+)
+def test_what_changes_results_is_in(changes: dict[str, Any]) -> None:
+    before = study()
+    after = study(sft=changes)
+    assert identity.stage_spec(after, "toy-xs", "sft") != identity.stage_spec(before, "toy-xs", "sft")
+    assert identity.stage_spec(after, "toy-xs", "grpo") == identity.stage_spec(before, "toy-xs", "grpo")
+
+
+def test_another_split_of_the_same_generation_batch_is_the_same() -> None:
+    one = study(grpo={"args": {"steps_per_generation": 2}})
+    two = study(grpo={"args": {"steps_per_generation": 4, "per_device_train_batch_size": 32}})
+    three = study(grpo={"args": {"steps_per_generation": 2, "per_device_train_batch_size": 32}})
+    first, second, third = (identity.stage_spec(item, "toy-xs", "grpo") for item in (one, two, three))
+    assert first == second
+    assert second != third
