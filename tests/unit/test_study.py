@@ -61,7 +61,11 @@ MALFORMED = [
     ("stages/sft/args/packing", True, ["args.packing cannot be set", "no packing for vision-language"]),
     ("stages/sft/args/assistant_only_loss", True, ["args.assistant_only_loss cannot be set"]),
     ("stages/sft/args/seed", 3, ["args.seed cannot be set", "`seeds`"]),
-    ("stages/sft/args/per_device_train_batch_size", 5, ["per_device_train_batch_size: 5 does not divide batch_size 32"]),
+    (
+        "stages/sft/args/per_device_train_batch_size",
+        5,
+        ["per_device_train_batch_size: 5 does not divide batch_size 32"],
+    ),
     ("stages/grpo/args/use_vllm", True, ["args.use_vllm cannot be set", "corrupted prompt"]),
     ("stages/grpo/args/num_generations", 7, ["stages.grpo", "args.num_generations: 7", "batch_size 64"]),
     ("stages/grpo/rewards", {"accuracy": 0, "format": 0}, ["stages.grpo", "sum must be above 0"]),

@@ -53,9 +53,7 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     """Identity of a training stage on a model: what its weights depend on besides parent, subset and seed."""
     spec = study.stages[stage]
     defaults = config_fields(spec.trainer)
-    args = {
-        key: value for key, value in spec.args.items() if key not in NEUTRAL and value != defaults[key][1]
-    }
+    args = {key: value for key, value in spec.args.items() if key not in NEUTRAL and value != defaults[key][1]}
     if "steps_per_generation" in args:
         # What matters is how many completions are generated at once, however they are split.
         args["generation_batch_size"] = args.pop("steps_per_generation") * accumulation(spec.args, spec.batch_size)[0]

@@ -271,9 +271,7 @@ def _tallest(level: int, rng: random.Random, ood: bool) -> Scene:
 
 def _bar_things(colours: list[str], heights: list[int], rng: random.Random) -> dict[str, Thing]:
     cells = rng.sample(CELLS, len(colours))
-    return {
-        cell: Thing("bar", colour, height) for cell, colour, height in zip(cells, colours, heights, strict=True)
-    }
+    return {cell: Thing("bar", colour, height) for cell, colour, height in zip(cells, colours, heights, strict=True)}
 
 
 def _locate(level: int, rng: random.Random, ood: bool) -> Scene:

@@ -121,9 +121,7 @@ def build_processor(prompt: Prompt, rng: random.Random) -> Any:
         max_image_size={"longest_edge": toy.SIDE},
         return_row_col_info=True,
     )
-    return Idefics3Processor(
-        image_processor, fast, image_seq_len=(toy.SIDE // PATCH) ** 2, chat_template=CHAT_TEMPLATE
-    )
+    return Idefics3Processor(image_processor, fast, image_seq_len=(toy.SIDE // PATCH) ** 2, chat_template=CHAT_TEMPLATE)
 
 
 def build_model(spec: ToyModel, tokenizer: Any) -> Any:
@@ -260,10 +258,13 @@ def _batch(lessons: list[_Lesson], processor: Any, prompt: Prompt) -> dict[str, 
     images = [[lesson.picture] for lesson in lessons if lesson.picture is not None]
     shown = [head for head, lesson in zip(heads, lessons, strict=True) if lesson.picture is not None]
     inputs = processor(text=shown, images=images) if shown else {"input_ids": []}
-    with_image, text_only = iter(inputs["input_ids"]), iter(
-        tokenizer([head for head, lesson in zip(heads, lessons, strict=True) if lesson.picture is None] or [""])[
-            "input_ids"
-        ]
+    with_image, text_only = (
+        iter(inputs["input_ids"]),
+        iter(
+            tokenizer([head for head, lesson in zip(heads, lessons, strict=True) if lesson.picture is None] or [""])[
+                "input_ids"
+            ]
+        ),
     )
     ids = [list(next(text_only if lesson.picture is None else with_image)) for lesson in lessons]
     width = max(len(head) + len(reply) for head, reply in zip(ids, replies, strict=True))

@@ -23,15 +23,7 @@ Reward = Callable[..., list[float | None]]
 
 
 def config(stage: GrpoStage, options: dict[str, Any]) -> GRPOConfig:
-    """Return TRL's config.
-
-    Raises:
-        TrainError: an option that a stopped run could not continue with.
-    """
-    if options.get("sync_ref_model"):
-        raise TrainError(
-            "sync_ref_model: TRL does not save the moving reference model, so a stopped run could not continue"
-        )
+    """Return TRL's config."""
     return GRPOConfig(**options, reward_weights=list(stage.rewards.values()))
 
 
