@@ -73,11 +73,12 @@ def main() -> None:
         (bare / "Snakefile").write_text(BARE.format(cells=cells), encoding="utf-8")
         ours = Path(folder) / "ours"
         ours.mkdir()
+        profile = str(ROOT / "profiles" / "local")
         commands = {
             "bare Snakefile": ["--snakefile", str(bare / "Snakefile"), "--directory", str(bare)],
-            "studies/large.yaml": ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(ours)]
-            + ["--configfile", str(STUDY), "--workflow-profile", str(ROOT / "profiles" / "local")],
+            "studies/large.yaml": ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(ours)],
         }
+        commands["studies/large.yaml"] += ["--configfile", str(STUDY), "--workflow-profile", profile]
         times: dict[str, list[float]] = {name: [] for name in commands}
         jobs: dict[str, str] = {}
         for _ in range(runs):

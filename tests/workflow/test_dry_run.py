@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from snake import ROOT, planned, snake
-
 from reassess import config, grid
+from snake import ROOT, planned, snake
 
 STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
 # What `grid.jobs` calls a rule's jobs, by the rule's name.

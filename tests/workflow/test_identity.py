@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from snake import ROOT
-
 from reassess import config, identity
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
 from reassess.study import Study
+from snake import ROOT
 
 
 def study(**stages: Any) -> Study:

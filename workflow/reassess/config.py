@@ -112,7 +112,7 @@ def _line(details: Any) -> str:
     if kind == "missing":
         return f"{prefix}required, but missing"
     if kind == "value_error":
-        return prefix + message.removeprefix("Value error, ")
+        return prefix + str(message).removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         return f"{prefix}{value!r} does not match {details['ctx']['pattern']}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):

@@ -19,8 +19,8 @@ from reassess.trainer_args import check_args
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Positive = Annotated[int, Field(ge=1)]
 RewardName = Literal["accuracy", "format"]
-FAMILIES = ("sum", "bars", "tallest", "locate")
 Family = Literal["sum", "bars", "tallest", "locate"]
+FAMILIES: tuple[Family, ...] = ("sum", "bars", "tallest", "locate")
 
 
 class Strict(BaseModel):

@@ -7,8 +7,8 @@ A picture is a 2 x 2 grid of 16-pixel cells: a1 and a2 above b1 and b2. Four fam
 - `tallest`: which of several coloured bars is tallest (multiple choice);
 - `locate`: walk from one coloured disc to another.
 
-Scenes are split by a hash of what they show and ask, so that pretraining, pools and benchmarks share none;
-the digits of benchmarks are images that no training scene uses.
+Scenes are split by a hash of what they show, so that no picture (and no description of one) is in two of pretraining,
+pools and benchmarks, whatever is asked about it; the digits of benchmarks are images that no training scene uses.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ class Scene:
 
     @property
     def split(self) -> Split:
-        """The one split this scene may be used in, from a hash of what it shows and asks."""
-        content = f"{self.family}|{self.caption}|{self.question}"
-        share = int.from_bytes(hashlib.sha256(content.encode()).digest()[:4]) % 100
+        """The one split this scene may be used in, from a hash of what it shows."""
+        share = int.from_bytes(hashlib.sha256(self.caption.encode()).digest()[:4]) % 100
         return "pretrain" if share < 50 else "train" if share < 75 else "test"
 
 

@@ -175,7 +175,8 @@ def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: ra
     Only the reply carries loss. Matrices of the layers are trained with Muon, whose orthogonalised steps reach the
     same loss as AdamW in about a third of the steps here, the rest with AdamW; cosine schedule with 5% warm-up.
     """
-    matrices, rest = [], []
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inner = parameter.dim() == 2 and "embed" not in name and "lm_head" not in name
         (matrices if inner else rest).append(parameter)
@@ -198,8 +199,9 @@ def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: ra
         loss = model(**_batch([next(lessons) for _ in range(BATCH)], processor, prompt)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for step in (*optimizers, *schedules):
-            step.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         model.zero_grad()
         losses.append(loss.item())
     model.eval()

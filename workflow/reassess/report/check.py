@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from reassess import grid
 from reassess.study import Study
@@ -12,7 +13,7 @@ def overview(study: Study) -> str:
     """Return the axes, the cells by model and recipe, and the jobs of a run from nothing."""
     cells = grid.cells(study)
     lines = [f"study {study.name}: valid", ""]
-    axes = {
+    axes: dict[str, Iterable[object]] = {
         "models": study.models,
         "pools": study.pools,
         "sizes": study.sizes,

@@ -11,7 +11,7 @@ import torch
 from reassess.judge import follows_format, judge
 from reassess.study import GrpoStage, Prompt
 from reassess.train import data
-from reassess.train.plan import Resumed, TrainError
+from reassess.train.plan import Resumed
 
 # Importing GRPOTrainer imports vLLM where it is installed, for seconds; rollouts never use it here (see
 # `use_vllm` in reassess.trainer_args).

@@ -1,0 +1,15 @@
+#!/bin/bash
+# All tests, on two workers. `scripts/test.sh tests/unit -k judge` passes its arguments on to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# One test compiles the LaTeX tables.
+if ! command -v pdflatex >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    echo "test: installing LaTeX"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends texlive-latex-base texlive-latex-recommended >/dev/null
+fi
+
+# Torch on two threads beside another worker is slower than on one, by far.
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1
+exec .venv/bin/python -m pytest -n 2 --dist loadfile --durations=15 "${@:-tests}"
