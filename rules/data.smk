@@ -40,7 +40,5 @@ rule subset:
         "results/logs/subset/{pool}/seed{seed}/{n}.log",
     conda:
         ENVIRONMENT
-    params:
-        study=STUDY_FILE,
     shell:
-        "reassess subset --study {params.study} --pool {wildcards.pool} --seed {wildcards.seed} --n {wildcards.n} > {log} 2>&1"
+        "reassess subset --pool {wildcards.pool} --seed {wildcards.seed} --n {wildcards.n} > {log} 2>&1"

@@ -15,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 from filelock import FileLock
+
 from reassess import config, grid
 from reassess.data.example import Example
 from reassess.study import Study

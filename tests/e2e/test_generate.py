@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from reassess import config, paths
 from reassess.data import toy
 from reassess.data.example import Example

@@ -19,6 +19,7 @@ import psutil
 import pytest
 import yaml
 from filelock import FileLock
+
 from snake import ROOT, planned, snake
 
 TINY = ROOT / "studies/tiny.yaml"

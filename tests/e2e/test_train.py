@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reassess import config, identity
 from reassess.grid import Run
 from reassess.models.load import fingerprint
@@ -116,6 +117,7 @@ def test_the_trajectory_ends_in_the_exported_weights(trained: Path) -> None:
 def test_images_are_never_sampled(trained: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """A policy that all but insists on image tokens still samples none, and training goes on."""
     import torch
+
     from reassess.models import load
 
     weights = load.load_model("results/models/toy-xs/model", tiny_study.models["toy-xs"])
@@ -183,11 +185,12 @@ def test_what_cannot_be_trained_from_is_refused(tiny_study: Study) -> None:
 @pytest.mark.usefixtures("tiny_results")
 def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: Study, toy_checkpoint: Path) -> None:
     import torch
+    from safetensors.torch import load_file, save_file
+
     from reassess.data import toy
     from reassess.models import load
     from reassess.study import ToySource
     from reassess.train import data, export
-    from safetensors.torch import load_file, save_file
 
     spec = tiny_study.models["toy-xs"]
     model = load.load_model(toy_checkpoint, spec)
@@ -210,6 +213,7 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
 def test_bfloat16_is_for_the_export_alone(trained: Path, tiny_study: Study) -> None:
     """Small updates vanish in bfloat16 weights, so those that the optimizer works on are float32."""
     import torch
+
     from reassess.models import load
 
     run = Run("toy-xs", "toy", 1, "sft@16")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reassess import config
 from reassess.grid import Run
 from reassess.study import Study
@@ -167,8 +168,9 @@ def test_a_changed_stage_starts_over(stopped: tuple[Study, Run, Path], capsys: p
 
 
 def test_a_checkpoint_that_does_not_fit_the_model_is_refused(stopped: tuple[Study, Run, Path]) -> None:
-    from reassess.train import checkpoints
     from safetensors.torch import load_file, save_file
+
+    from reassess.train import checkpoints
 
     study, run, root = stopped
     path = root / "checkpoint-20"

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
 from reassess import config, paths
 from reassess.data.build import DataError, build_benchmark, build_pool, build_subset
 from reassess.data.example import SCHEMA, read_shards

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from reassess import paths
 from reassess.data.build import write_json
 from reassess.data.example import Example, write_shards

@@ -7,6 +7,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
+
 from reassess.evaluate.store import Response, Store, StoreError, key
 
 

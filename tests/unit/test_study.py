@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from reassess import config, grid
 from reassess.config import StudyError
 

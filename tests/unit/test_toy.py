@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 import pytest
+
 from reassess.data import toy
 from reassess.data.example import Example
 from reassess.judge import judge

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from reassess import config, grid
 from snake import ROOT, planned, snake
 

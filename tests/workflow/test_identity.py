@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from reassess import config, identity
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256

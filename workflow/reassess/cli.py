@@ -23,18 +23,19 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(args, "threads"):
         _set_threads(args.threads)
     started = time.time()
+    status = 1
     try:
         args.command(args)
+        status = 0
     except (ValueError, FileNotFoundError) as error:
         # ValueError is the base of this package's own errors, whose messages say all that is to be said.
-        if isinstance(error, FileNotFoundError) or type(error).__module__.startswith("reassess."):
-            print(f"reassess: {error}", file=sys.stderr)
-            return 1
-        raise
+        if not isinstance(error, FileNotFoundError) and not type(error).__module__.startswith("reassess."):
+            raise
+        print(f"reassess: {error}", file=sys.stderr)
     finally:
         if getattr(args, "job", False):
-            _record_time(args, started)
-    return 0
+            _record_time(args, started, ok=status == 0)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    def job(name: str, command: Command, text: str) -> argparse.ArgumentParser:
-        sub = add(name, command, text)
+    def job(name: str, command: Command, text: str, study: str = "--study") -> argparse.ArgumentParser:
+        sub = add(name, command, text, study)
         sub.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
         sub.set_defaults(job=True, name=name)
         return sub
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
     job("pool", _pool, "build a pool of training examples").add_argument("--pool", required=True)
     job("benchmark", _benchmark, "build a benchmark").add_argument("--benchmark", required=True)
-    subset = job("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle")
+    subset = job("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", study="")
     subset.add_argument("--pool", required=True)
     subset.add_argument("--seed", type=int, required=True)
     subset.add_argument("--n", type=int, required=True, help="examples")
@@ -109,7 +110,7 @@ def _set_threads(threads: int) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def _record_time(args: argparse.Namespace, started: float) -> None:
+def _record_time(args: argparse.Namespace, started: float, ok: bool) -> None:
     """Append what a job cost to `results/times/{host}.jsonl`: one line, so that jobs side by side do not mix."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     skipped = ("command", "job", "study", "threads")
@@ -119,7 +120,7 @@ def _record_time(args: argparse.Namespace, started: float) -> None:
         "seconds": round(time.time() - started, 2),
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
         "max_rss_mb": own.ru_maxrss // 1024,
-        "ok": sys.exc_info()[0] is None,
+        "ok": ok,
     }
     folder = Path(paths.RESULTS) / "times"
     folder.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,7 @@ class ToySource(Strict):
     """Visual questions drawn here: perception, then a short chain of reasoning."""
 
     kind: Literal["toy"]
+    """Drawn here."""
     n: Positive
     """Examples to draw, spread evenly over families and difficulty levels."""
     families: tuple[Family, ...] = FAMILIES
@@ -121,6 +122,7 @@ class ParquetSource(Strict):
     """Examples of your own, in Parquet files with the columns of an example record."""
 
     kind: Literal["parquet"]
+    """Read from files."""
     path: str
     """A Parquet file or a directory of them."""
     licence: str
@@ -141,6 +143,7 @@ class Pool(Strict):
     """Training examples from one or more sources. SFT and RL draw from the same pool."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Where the examples come from."""
     max_put_aside: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Largest share of rows that may be unusable (broken image, empty gold) before the job fails."""
 
@@ -158,6 +161,7 @@ class Decoding(Strict):
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling: the smallest set of tokens with this probability."""
     max_tokens: Positive = 2048
     """Longest response in tokens; a longer one counts as truncated."""
     n: Positive = 1
@@ -174,7 +178,9 @@ class Suite(Strict):
     """Benchmarks that one engine start answers."""
 
     benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names of benchmarks."""
     decoding: Decoding = Decoding()
+    """How responses are drawn."""
     checkpoints: Literal["final", "trajectory"] = "final"
     """`final`: every finished model. `trajectory`: the intermediate checkpoints of stages that keep them."""
 
@@ -207,6 +213,7 @@ class SftStage(Strict):
     """Supervised fine-tuning on the reference rationale and answer, through `trl.SFTTrainer`."""
 
     trainer: Literal["sft"]
+    """Supervised fine-tuning."""
     batch_size: Positive
     """Sequences per optimizer step, over all devices and accumulation steps."""
     args: dict[str, Any] = {}
@@ -224,6 +231,7 @@ class GrpoStage(Strict):
     """Group relative policy optimisation (arXiv 2402.03300) through `trl.GRPOTrainer`."""
 
     trainer: Literal["grpo"]
+    """Group relative policy optimisation."""
     batch_size: Positive
     """Completions per optimizer step, over all devices and accumulation steps."""
     rewards: Annotated[dict[RewardName, float], Field(min_length=1)]
@@ -248,10 +256,15 @@ class Filter(Strict):
     """Cells by their coordinates. A key that is left out matches every value."""
 
     model: tuple[Name, ...] | None = None
+    """Models, one or a list."""
     pool: tuple[Name, ...] | None = None
+    """Pools, one or a list."""
     size: tuple[int, ...] | None = None
+    """Sizes, one or a list."""
     seed: tuple[int, ...] | None = None
+    """Seeds, one or a list."""
     recipe: tuple[Name, ...] | None = None
+    """Recipes, one or a list."""
 
     @model_validator(mode="before")
     @classmethod
@@ -276,23 +289,31 @@ class Study(Strict):
     seed: int = 0
     """Seeds sampling in evaluation and the bootstrap. Training seeds are the axis `seeds`."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
+    """Base models by name."""
     pools: Annotated[dict[Name, Pool], Field(min_length=1)]
+    """Pools of training examples by name; SFT and RL of a cell draw from the same one."""
     sizes: Annotated[tuple[Positive, ...], Field(min_length=1)]
     """Training examples. A smaller subset is a prefix of a larger one."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     """Seeds of subsets and training."""
     stages: dict[Name, Stage]
+    """Training stages by name: a trainer and its options."""
     recipes: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1)]
     """Lists of stages. An empty list is the base model."""
     benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
+    """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
     prompt: Prompt = Prompt()
+    """The prompt that training and evaluation share."""
     evaluation: Evaluation = Evaluation()
+    """The engine that generates responses."""
     exclude: tuple[Filter, ...] = ()
     """Cells taken out of the product of the axes."""
     only: tuple[Filter, ...] = ()
     """Where given, cells that match none of these are taken out."""
     report: Report = Report()
+    """How results are summarised."""
 
     @property
     def uses_gpu(self) -> bool:

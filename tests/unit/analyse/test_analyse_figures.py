@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from synthetic import make_study, small_study, write_results
+
 from reassess import paths
 from reassess.analyse.collect import MissingError, collect
 from reassess.analyse.estimates import Estimates
 from reassess.analyse.figures import figures, reward_figure, scale_figure
-from synthetic import make_study, small_study, write_results
 
 
 @pytest.fixture(autouse=True)

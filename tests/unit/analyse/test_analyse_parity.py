@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic import edit_json, make_study, write_results
+
 from reassess import grid, paths
 from reassess.analyse.collect import collect
 from reassess.analyse.parity import ParityError, check_parity
-from synthetic import edit_json, make_study, write_results
 
 SFT = "m1/pool/seed1/sft@10"
 GRPO = "m1/pool/seed1/sft@10/grpo@10"

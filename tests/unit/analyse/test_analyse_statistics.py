@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from reassess.analyse.statistics import delta_interval, floor_hits, item_scores, mean_interval
 
 NAN = float("nan")

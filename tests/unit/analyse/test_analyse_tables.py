@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from synthetic import make_study, small_study, write_results
+
 from reassess import paths
 from reassess.analyse.collect import MissingError, ResultsError, collect
 from reassess.analyse.latex import escape, latex
 from reassess.analyse.layout import Block, Entry, Table, markdown
 from reassess.analyse.show import summary
 from reassess.analyse.tables import tables
-from synthetic import make_study, small_study, write_results
 
 
 @pytest.fixture(autouse=True)

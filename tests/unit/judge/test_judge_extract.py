@@ -1,6 +1,7 @@
 """Where the answer of a response stands."""
 
 import pytest
+
 from reassess.judge import judge
 from reassess.judge.extract import find_answer
 

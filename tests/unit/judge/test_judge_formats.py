@@ -1,6 +1,7 @@
 """Response templates."""
 
 import pytest
+
 from reassess.judge import follows_format
 
 THINK_ANSWER = [

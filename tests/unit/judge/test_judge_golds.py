@@ -1,6 +1,7 @@
 """Gold answers as data sets publish them."""
 
 import pytest
+
 from reassess.judge import judge
 
 PACKAGED = [

@@ -1,6 +1,7 @@
 """Mathematical answers: notation, structure and symbolic equality."""
 
 import pytest
+
 from reassess.judge import judge
 
 NOTATION = [

@@ -1,6 +1,7 @@
 """Multiple choice: letters, option texts and hedges."""
 
 import pytest
+
 from reassess.judge import judge
 
 LENGTHS = ["12 cm", "10 cm", "14 cm", "16 cm"]

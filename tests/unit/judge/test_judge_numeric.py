@@ -1,6 +1,7 @@
 """Numbers: spelling, units, percent and rounding."""
 
 import pytest
+
 from reassess.judge import judge
 
 CASES = [

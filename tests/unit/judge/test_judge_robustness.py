@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from reassess.judge import JUDGE_VERSION, Judgement, follows_format, judge
 from reassess.judge.worker import StoppedError, Worker
 

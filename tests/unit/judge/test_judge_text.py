@@ -1,6 +1,7 @@
 """Text: equal but for case, white space and punctuation."""
 
 import pytest
+
 from reassess.judge import judge
 
 CASES = [

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reassess.data import toy
 from reassess.data.example import Example
 from reassess.judge import follows_format, judge

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from reassess.study import GrpoStage, SftStage
 from reassess.train.plan import TrainError, plan, trajectory
 

@@ -1,0 +1,66 @@
+"""The command line: help, one-line errors, and what `check` says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reassess import cli
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("check", "status", "show", "pool", "subset", "base-model", "train", "generate", "score", "tables"):
+        assert f"\n    {command}" in text
+
+
+def test_check_prints_cells_and_jobs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(root / "studies/tiny.yaml")]) == 0
+    text = capsys.readouterr().out
+    assert "study tiny: valid" in text
+    assert "6 cells:" in text
+    assert "sft-grpo" in text
+    assert "29 jobs" not in text  # `all` collects, it is no job
+    assert "28 jobs from nothing" in text
+
+
+def test_a_mistake_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("name: a\nname: b\n")
+    assert cli.main(["check", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert error == f"reassess: {file}: line 2 duplicate key 'name'\n"
+    assert cli.main(["check", str(tmp_path / "none.yaml")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_job_records_what_it_cost(tiny_results: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for times in (tiny_results / "results").glob("times/*"):
+        times.unlink()
+    assert cli.main(["subset", "--pool", "toy", "--seed", "5", "--n", "8"]) == 0
+    assert cli.main(["subset", "--pool", "toy", "--seed", "5", "--n", "9999"]) == 1
+    assert "9999 is larger than pool 'toy'" in capsys.readouterr().err
+    (file,) = (tiny_results / "results").glob("times/*.jsonl")
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(record["name"], record["n"], record["ok"]) for record in records] == [
+        ("subset", 8, True),
+        ("subset", 9999, False),
+    ]
+    assert all(record["cpu_seconds"] > 0 for record in records)
+
+
+def test_training_without_its_inputs_says_what_is_missing(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--study", str(root / "studies/tiny.yaml"), "--model", "toy-xs", "--pool", "toy", "--seed", "1"]
+    assert cli.main(["train", *arguments, "--lineage", "sft@16"]) == 1
+    error = capsys.readouterr().err
+    assert "toy-xs/toy/seed1/sft@16" in error
+    assert "results/models/toy-xs/manifest.json" in error
+    assert "Traceback" not in error
