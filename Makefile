@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STUDY ?= config.yaml
+# cpu or cuda: the lock that .venv is built from.
+ENVIRONMENT ?= cpu
 
 .PHONY: help setup study test lint dev
 
@@ -12,10 +14,10 @@ help:
 	@echo "make setup   build .venv from envs/cpu.txt"
 
 setup:
-	@scripts/setup.sh cpu
+	@scripts/setup.sh $(ENVIRONMENT)
 
 dev: setup
-	@scripts/setup.sh cpu dev
+	@scripts/setup.sh $(ENVIRONMENT) dev
 
 study: setup
 	@snakemake --workflow-profile profiles/local --configfile $(STUDY)

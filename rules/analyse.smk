@@ -12,7 +12,7 @@ rule tabulate:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, input: STUDY_FILE,
         spec=identity.report_spec(STUDY),
     shell:
         "reassess tables --study {params.study} > {log} 2>&1"
@@ -29,7 +29,7 @@ rule plot:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, input: STUDY_FILE,
         spec=identity.report_spec(STUDY),
     shell:
         "reassess figures --study {params.study} > {log} 2>&1"

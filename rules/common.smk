@@ -25,7 +25,7 @@ def parse_study():
 
 
 STUDY = parse_study()
-STUDY_FILE = paths.study(STUDY.name)
+STUDY_FILE = paths.study(STUDY.name, identity.digest(STUDY.model_dump_json()))
 # Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in.
 ENVIRONMENT = workflow.source_path(
     "../envs/cuda.yaml" if STUDY.uses_gpu else "../envs/cpu.yaml"
@@ -74,6 +74,7 @@ onstart:
     study_config.dump(STUDY, STUDY_FILE)
 
 
+# A parameter that takes inputs or outputs is no reason to run again: a renamed study is the same work.
 def run_of(wildcards):
     return grid.Run(
         wildcards.model, wildcards.pool, int(wildcards.seed), wildcards.lineage

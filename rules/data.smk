@@ -2,6 +2,8 @@
 
 
 rule pool:
+    input:
+        lambda wildcards: STUDY.pools[wildcards.pool].files,
     output:
         manifest=paths.pool("{pool}", "manifest.json"),
         shards=directory(paths.pool("{pool}", "shards")),
@@ -10,13 +12,15 @@ rule pool:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.pool_spec(STUDY, wildcards.pool),
     shell:
         "reassess pool --study {params.study} --pool {wildcards.pool} > {log} 2>&1"
 
 
 rule benchmark:
+    input:
+        lambda wildcards: STUDY.benchmarks[wildcards.benchmark].files,
     output:
         manifest=paths.benchmark("{benchmark}", "manifest.json"),
         shards=directory(paths.benchmark("{benchmark}", "shards")),
@@ -25,7 +29,7 @@ rule benchmark:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.benchmark_spec(STUDY, wildcards.benchmark),
     shell:
         "reassess benchmark --study {params.study} --benchmark {wildcards.benchmark} > {log} 2>&1"

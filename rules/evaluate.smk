@@ -21,7 +21,7 @@ rule generate:
         mem_mb=lambda wildcards: generating(wildcards).mem_mb,
         runtime=lambda wildcards: generating(wildcards).runtime,
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, input: STUDY_FILE,
         spec=lambda wildcards: identity.suite_spec(
             STUDY, grid.model_of(wildcards.cell), wildcards.suite
         ),
@@ -42,7 +42,7 @@ rule score:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, input: STUDY_FILE,
         spec=identity.score_spec(STUDY),
     shell:
         "reassess score --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite} > {log} 2>&1"

@@ -2,6 +2,8 @@
 
 
 rule base_model:
+    input:
+        lambda wildcards: STUDY.models[wildcards.model].files,
     output:
         manifest=paths.model("{model}", "manifest.json"),
         model=directory(paths.model("{model}", "model")),
@@ -21,7 +23,7 @@ rule base_model:
         .resources_for("model")
         .runtime,
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.model_spec(STUDY, wildcards.model),
     shell:
         "reassess base-model --study {params.study} --model {wildcards.model} --threads {threads} > {log} 2>&1"

@@ -23,7 +23,7 @@ rule train:
         mem_mb=lambda wildcards: training(wildcards).mem_mb,
         runtime=lambda wildcards: training(wildcards).runtime,
     params:
-        study=STUDY_FILE,
+        study=lambda wildcards, input: STUDY_FILE,
         spec=lambda wildcards: identity.stage_spec(
             STUDY, wildcards.model, run_of(wildcards).stage
         ),

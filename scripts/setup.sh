@@ -19,9 +19,9 @@ fi
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 
 stamp=.venv/.locks
-wanted=$(cat "${locks[@]}" pyproject.toml | sha256sum)
-# A larger set than the one asked for is as good: `make test` adds to what `make study` needs.
-if ! grep -qsF "$wanted" "$stamp"; then
+wanted=$(sha256sum "${locks[@]}" pyproject.toml)
+# More than was asked for is as good: `make test` adds to what `make study` needs.
+if ! [ -e "$stamp" ] || [ -n "$(grep -vxFf "$stamp" <<<"$wanted")" ]; then
     echo "setup: installing ${locks[*]} (about 2 GB on disk, two minutes)"
     extra=()
     if [ "${1:-cpu}" = cpu ] && ! pip install --quiet --no-deps "$(grep '^torch==' envs/cpu.txt)" 2>/dev/null; then
@@ -30,7 +30,7 @@ if ! grep -qsF "$wanted" "$stamp"; then
     fi
     for lock in "${locks[@]}"; do pip install --quiet --no-deps "${extra[@]}" -r "$lock" 2> >(grep -v '^WARNING: Location' >&2); done
     pip install --quiet --no-deps --no-build-isolation -e . 2> >(grep -v '^WARNING: Location' >&2)
-    echo "$wanted" >>"$stamp"
+    echo "$wanted" >"$stamp"
 fi
 
 # Beside a CPU torch these can be CUDA builds, and one that fails to import takes transformers and vLLM down with it.

@@ -17,8 +17,8 @@ def test_a_torchvision_that_does_not_import_is_removed(root: Path, tmp_path: Pat
     (tmp_path / "pyproject.toml").write_text("# nothing\n")
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / ".venv")], check=True)
     # As after an install of this very lock: nothing is left to install.
-    stamp = hashlib.sha256(b"# nothing\n# nothing\n").hexdigest()
-    (tmp_path / ".venv/.locks").write_text(f"{stamp}  -\n")
+    stamp = hashlib.sha256(b"# nothing\n").hexdigest()
+    (tmp_path / ".venv/.locks").write_text(f"{stamp}  envs/cpu.txt\n{stamp}  pyproject.toml\n")
     (site,) = (tmp_path / ".venv/lib").glob("python*/site-packages")
     for package, body in (("torchvision", "raise OSError('libtorch_cuda.so')"), ("torchaudio", "ok = True")):
         (site / package).mkdir()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from reassess import config, grid, paths
@@ -132,6 +133,16 @@ def _load(args: argparse.Namespace) -> Study:
     return config.load(args.study)
 
 
+def _known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return `name`. Raises StudyError where the study has none such."""
+    known = list(names)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:20])}"
+        raise config.StudyError(f"the study has no {what} {name!r}; {hint}")
+    return name
+
+
 def _check(args: argparse.Namespace) -> None:
     from reassess.report.check import overview
 
@@ -165,13 +176,15 @@ def _reference(args: argparse.Namespace) -> None:
 def _pool(args: argparse.Namespace) -> None:
     from reassess.data.build import build_pool
 
-    build_pool(_load(args), args.pool)
+    study = _load(args)
+    build_pool(study, _known("pool", args.pool, study.pools))
 
 
 def _benchmark(args: argparse.Namespace) -> None:
     from reassess.data.build import build_benchmark
 
-    build_benchmark(_load(args), args.benchmark)
+    study = _load(args)
+    build_benchmark(study, _known("benchmark", args.benchmark, study.benchmarks))
 
 
 def _subset(args: argparse.Namespace) -> None:
@@ -183,13 +196,17 @@ def _subset(args: argparse.Namespace) -> None:
 def _base_model(args: argparse.Namespace) -> None:
     from reassess.models.base import build_base
 
-    build_base(_load(args), args.model)
+    study = _load(args)
+    build_base(study, _known("model", args.model, study.models))
 
 
 def _train(args: argparse.Namespace) -> None:
     from reassess.train.run import train
 
-    train(_load(args), grid.Run(args.model, args.pool, args.seed, args.lineage))
+    study = _load(args)
+    runs = {run.cell: run for run in grid.runs(study)}
+    cell = paths.cell(args.model, args.pool, args.seed, args.lineage)
+    train(study, runs[_known("cell", cell, runs)])
 
 
 def _generate(args: argparse.Namespace) -> None:

@@ -12,8 +12,21 @@ import json
 from typing import Any
 
 from reassess.judge import JUDGE_VERSION
-from reassess.study import GrpoStage, Study
+from reassess.study import GrpoStage, Pool, Study
 from reassess.trainer_args import NEUTRAL, accumulation, config_fields
+
+# Arguments of vllm.LLM that decide how much fits into memory and not what is said.
+NEUTRAL_ENGINE_ARGS = frozenset(
+    {
+        "cpu_offload_gb",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "mm_processor_cache_gb",
+        "swap_space",
+    }
+)
 
 VERSIONS = {"data": 1, "toy": 1, "sft": 1, "grpo": 1, "generate": 1, "score": 1, "tables": 1}
 
@@ -30,13 +43,13 @@ def digest(text: str) -> str:
 
 def pool_spec(study: Study, name: str) -> str:
     """Identity of a pool's examples."""
-    return canonical({"version": VERSIONS["data"], **study.pools[name].model_dump(mode="json", exclude_defaults=True)})
+    return canonical({"version": VERSIONS["data"], **_sources(study.pools[name])})
 
 
 def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
-    spec = study.benchmarks[name].model_dump(mode="json", exclude_defaults=True)
-    return canonical({"version": VERSIONS["data"], **spec})
+    spec = study.benchmarks[name]
+    return canonical({"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)})
 
 
 def model_spec(study: Study, name: str) -> str:
@@ -46,7 +59,9 @@ def model_spec(study: Study, name: str) -> str:
         # The toy base is pretrained on prompts of the study's form, so that it can answer them.
         toy = {"version": VERSIONS["toy"], "prompt": _prompt(study)}
         return canonical({**toy, **model.toy.model_dump(mode="json", exclude_defaults=True)})
-    return canonical(model.model_dump(mode="json", include={"path", "revision"}, exclude_none=True))
+    return canonical(
+        model.model_dump(mode="json", include={"path", "revision", "trust_remote_code"}, exclude_defaults=True)
+    )
 
 
 def stage_spec(study: Study, model: str, stage: str) -> str:
@@ -57,6 +72,9 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     if "steps_per_generation" in args:
         # What matters is how many completions are generated at once, however they are split.
         args["generation_batch_size"] = args.pop("steps_per_generation") * accumulation(spec.args, spec.batch_size)[0]
+    if args.get("loss_type") == "bnpo":
+        # This loss divides by the tokens of a device's batch, so here the split is not neutral.
+        args["per_device_train_batch_size"] = accumulation(spec.args, spec.batch_size)[0]
     fields: dict[str, Any] = {
         "trainer": spec.trainer,
         "version": VERSIONS[spec.trainer],
@@ -76,7 +94,9 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
 def suite_spec(study: Study, model: str, suite: str) -> str:
     """Identity of the responses of a model to a suite, besides checkpoint and benchmark data."""
     spec = study.suites[suite]
-    evaluation = study.evaluation.model_dump(mode="json", exclude_defaults=True, exclude={"batch_size"})
+    evaluation = study.evaluation.model_dump(
+        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(NEUTRAL_ENGINE_ARGS)}
+    )
     return canonical(
         {
             "version": VERSIONS["generate"],
@@ -106,6 +126,12 @@ def report_spec(study: Study) -> str:
             "report": study.report.model_dump(mode="json"),
         }
     )
+
+
+def _sources(pool: Pool) -> dict[str, Any]:
+    """Sources without what does not change an example."""
+    dumped = [item.model_dump(mode="json", exclude_defaults=True, exclude={"licence"}) for item in pool.sources]
+    return {"sources": dumped}
 
 
 def _prompt(study: Study) -> dict[str, Any]:

@@ -11,9 +11,9 @@ TABLES = ("capacity", "scale", "transfer", "families", "cost", "reward")
 FIGURES = ("scale", "reward")
 
 
-def study(name: str) -> str:
-    """The validated study that the jobs of a workflow read."""
-    return f"{RESULTS}/studies/{name}.json"
+def study(name: str, digest: str) -> str:
+    """The validated study that the jobs of a workflow read; an edited study is another file, for jobs still running."""
+    return f"{RESULTS}/studies/{name}-{digest}.json"
 
 
 def pool(name: str, file: str = "") -> str:

@@ -13,6 +13,8 @@ Message = dict[str, Any]
 
 # What the forced-think control starts a response with: both formats open with it.
 THINK = "<think>"
+# One letter each.
+MAX_OPTIONS = 26
 
 
 def question_text(question: str, options: Sequence[str], prompt: Prompt) -> str:
@@ -30,8 +32,8 @@ def letter(index: int) -> str:
     Raises:
         ValueError: more than 26 options.
     """
-    if not 0 <= index < 26:
-        raise ValueError(f"option {index}: only 26 options have a letter")
+    if not 0 <= index < MAX_OPTIONS:
+        raise ValueError(f"option {index}: only {MAX_OPTIONS} options have a letter")
     return chr(ord("A") + index)
 
 

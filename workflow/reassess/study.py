@@ -80,6 +80,13 @@ class Model(Strict):
         """Return what one kind of job on this model asks of the machine."""
         return self.resources.get(kind, Resources())
 
+    @property
+    def files(self) -> list[str]:
+        """The files of a local checkpoint."""
+        if self.path is None or not Path(self.path).is_dir():
+            return []
+        return [str(file) for file in sorted(Path(self.path).iterdir()) if file.is_file()]
+
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
         if (self.toy is None) == (self.path is None):
@@ -146,6 +153,13 @@ class Pool(Strict):
     """Where the examples come from."""
     max_put_aside: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Largest share of rows that may be unusable (broken image, empty gold) before the job fails."""
+
+    @property
+    def files(self) -> list[str]:
+        """The user's files that the examples are read from."""
+        named = [Path(source.path) for source in self.sources if isinstance(source, ParquetSource)]
+        found = [sorted(path.rglob("*.parquet")) if path.is_dir() else [path] for path in named]
+        return [str(file) for files in found for file in files]
 
 
 class Benchmark(Pool):
@@ -338,6 +352,10 @@ def _problems(study: Study) -> Iterable[str]:
         for stage in stages:
             if stage not in study.stages:
                 yield f"recipes.{recipe}: unknown stage {stage!r}; known stages: {_names(study.stages)}"
+        if (recipe == "base") != (not stages):
+            yield f"recipes.{recipe}: `base` is the name of the empty list of stages, and of no other"
+        if recipe in ("floor", "base-think"):
+            yield f"recipes.{recipe}: the name of a control; choose another"
     same: dict[tuple[str, ...], str] = {}
     for recipe, stages in study.recipes.items():
         if stages in same:
@@ -376,6 +394,8 @@ def _problems(study: Study) -> Iterable[str]:
     on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     if keeps and not on_trajectory:
         yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
+    if on_trajectory and not keeps:
+        yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
     if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
         yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
     axes: dict[str, Iterable[Any]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from reassess import grid, paths
@@ -33,8 +34,10 @@ def check(study: Study, arguments: Iterable[str]) -> None:
     Raises:
         StudyError: a path is none of the study's; the message has the nearest ones and the valid names.
     """
-    asked = [argument.rstrip("/") for argument in arguments if argument.startswith(f"{paths.RESULTS}/")]
-    if not asked:
+    given = list(arguments)
+    made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|subsets|models|runs|evals|tables|figures)/")
+    asked = [argument.rstrip("/") for argument in given if made.match(argument)]
+    if not asked or "--cleanup-metadata" in given:
         return
     valid = known(study)
     for path in asked:

@@ -45,6 +45,7 @@ REFUSED = {
     "save_only_model": "a checkpoint without optimizer state can't be resumed",
     "load_best_model_at_end": "the last step is the result; use `trajectory` to look at earlier ones",
     "ignore_data_skip": "a resumed run would see other data than an unbroken one",
+    "dataloader_drop_last": "every row of the subset is used",
     "remove_unused_columns": "the reward functions need the columns",
     "model_init_kwargs": "set dtype and trust_remote_code under `models`",
     "trust_remote_code": "set it under `models`",

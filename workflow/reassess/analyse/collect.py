@@ -122,7 +122,7 @@ def collect(study: Study) -> Collected:
         progress.update(1)
         spec = study.suites[suite]
         folder = Path(paths.evaluation(key, suite))
-        if not (folder / "scores.json").is_file():
+        if not (folder / "scores.json").is_file() or not (folder / "scores.parquet").is_file():
             missing.append(
                 Missing(key, f"no scores of suite {suite}", tuple((suite, name) for name in spec.benchmarks))
             )

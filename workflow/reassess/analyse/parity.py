@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from reassess import grid
+from reassess import grid, identity
 from reassess.analyse.collect import Collected, ResultsError
 
 
@@ -51,6 +52,9 @@ def _evaluation_facts(collected: Collected) -> Iterator[_Fact]:
         yield _Fact((model,), "pixels", record.get("pixels"), where)
         yield _Fact((), "judge_version", record["judge_version"], where)
         yield _Fact((suite,), "decoding", record["decoding"], where)
+        engine = record.get("engine", {})
+        for field in ("name", "version", "dtype", "args"):
+            yield _Fact((model, field), f"engine.{field}", engine.get(field), where)
 
 
 def _run_facts(collected: Collected) -> Iterator[_Fact]:
@@ -59,6 +63,9 @@ def _run_facts(collected: Collected) -> Iterator[_Fact]:
         if record is None:
             continue
         where = f"{run.cell} (run.json)"
+        wanted = json.loads(identity.stage_spec(collected.study, run.model, run.stage))
+        if record.get("spec", wanted) != wanted:
+            raise ParityError(f"{where}: spec is not what the study asks for now: train it again")
         subset = record["subset"]
         yield _Fact((), "prompt_sha256", record.get("prompt_sha256"), where)
         yield _Fact((run.model,), "pixels", record.get("pixels"), where)

@@ -16,12 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess import paths
-from reassess.data.example import KINDS, SCHEMA, Example, example, write_shards
+from reassess.data.example import KINDS, SCHEMA, DataError, Example, example, record_sha256, write_shards
+from reassess.prompts import MAX_OPTIONS
 from reassess.study import Benchmark, ParquetSource, Pool, Source, Study
-
-
-class DataError(ValueError):
-    """Data that cannot be used: the message names the file or the row and what was expected."""
 
 
 class PutAside(NamedTuple):
@@ -85,6 +82,8 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
 
 def problem(item: Example) -> str | None:
     """Return why an example cannot be used, None where it can."""
+    if not item.id:
+        return "id is empty"
     if item.kind not in KINDS:
         return f"kind is not one of {', '.join(KINDS)}"
     if not item.gold.strip():
@@ -93,6 +92,8 @@ def problem(item: Example) -> str | None:
         return "question is empty"
     if item.kind == "mcq" and len(item.options) < 2:
         return "mcq without options"
+    if len(item.options) > MAX_OPTIONS:
+        return f"more than {MAX_OPTIONS} options"
     try:
         item.image_sha256()
     except OSError:
@@ -120,7 +121,7 @@ def _build(name: str, spec: Pool, root: Path) -> None:
             if reason is not None:
                 rejected.append(PutAside(item.id, item.source, reason))
                 continue
-            hashes[item.id] = item.content_sha256()
+            hashes[item.id] = record_sha256(item)
             usable.append(item)
     counts = Counter(row.reason for row in rejected)
     if len(rejected) > spec.max_put_aside * total:
@@ -188,5 +189,11 @@ def read_parquet(path: str) -> list[Example]:
             rows = table.select(SCHEMA.names).cast(pa.schema(list(SCHEMA))).to_pylist()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise DataError(f"{file}: columns are not of the types of an example record ({error})") from None
+        for row in rows:
+            if row["image"] and row["image"]["bytes"] is None and row["image"]["path"]:
+                raise DataError(
+                    f"{file}: row {row['id']!r} names its image by path ({row['image']['path']!r}); put the bytes into "
+                    "the file, as `datasets` does with `embed_external_files=True`"
+                )
         examples += [example(row) for row in rows]
     return examples

@@ -57,6 +57,10 @@ SCHEMA = pa.schema(
 )
 
 
+class DataError(ValueError):
+    """Data that cannot be used: the message names the file or the row and what was expected."""
+
+
 @dataclass(frozen=True)
 class Example:
     """One question.
@@ -101,6 +105,12 @@ class Example:
         """Return the hash of what a model sees: pixels, question and options. Equal hashes are one question."""
         parts = [self.image_sha256() or "", self.question, *self.options]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def record_sha256(item: Example) -> str:
+    """Return the hash of everything that training or scoring reads of an example."""
+    parts = [item.content_sha256(), item.gold, item.kind, item.family, str(item.difficulty), *item.rationales]
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def decode(data: bytes) -> Image:
@@ -152,7 +162,7 @@ def example(row: dict[str, Any]) -> Example:
     """Return the example in one row of a Parquet file with the columns of `SCHEMA`."""
     image = row["image"]
     return Example(
-        id=row["id"],
+        id=row["id"] or "",
         image=image["bytes"] if image else None,
         question=row["question"] or "",
         options=tuple(row["options"] or ()),

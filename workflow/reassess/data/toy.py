@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from reassess.data.example import Example
+from reassess.data.example import DataError, Example
 from reassess.prompts import letter
 from reassess.study import ToySource
 
@@ -133,7 +133,7 @@ def draw(source: ToySource) -> list[Example]:
     """Return the examples of a toy source: `n` distinct ones, the same for the same source.
 
     Raises:
-        ValueError: so many are asked for that no new scenes are found.
+        DataError: so many are asked for that no new scenes are found.
     """
     rng = random.Random(f"toy {source.seed} {source.split} {source.ood} {source.text_only}")
     name = f"toy-{source.split}{'-ood' if source.ood else ''}{'-text' if source.text_only else ''}"
@@ -149,7 +149,7 @@ def draw(source: ToySource) -> list[Example]:
             if content not in seen:
                 break
         else:
-            raise ValueError(f"toy source: only {len(examples)} distinct examples of {source.n} could be drawn")
+            raise DataError(f"toy source: only {len(examples)} distinct examples of {source.n} could be drawn")
         seen.add(content)
         examples.append(item)
     return examples

@@ -143,14 +143,16 @@ def set_vllm_environment(gpus: int) -> None:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
 
-def stop_ids(directory: str, tokenizer: Any) -> list[int]:
+def stop_ids(directory: str, tokenizer: Any, trust_remote_code: bool) -> list[int]:
     """Return the tokens that end a response: the tokenizer's end token and those of the generation config."""
     from transformers import AutoConfig, GenerationConfig
 
     if (Path(directory) / "generation_config.json").exists():
         found = GenerationConfig.from_pretrained(directory).eos_token_id
     else:
-        found = GenerationConfig.from_model_config(AutoConfig.from_pretrained(directory)).eos_token_id
+        found = GenerationConfig.from_model_config(
+            AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        ).eos_token_id
     ids = {tokenizer.eos_token_id, *(found if isinstance(found, list) else [found])}
     return sorted(id_ for id_ in ids if id_ is not None)
 

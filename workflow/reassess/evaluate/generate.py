@@ -20,6 +20,7 @@ from reassess.evaluate import engines
 from reassess.evaluate.engines import EngineInfo, Request, Setting
 from reassess.evaluate.progress import Progress
 from reassess.evaluate.store import Response, Store, key
+from reassess.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import fingerprint, load_processor, picture, prompt_length, render
 from reassess.prompts import THINK, prompt_sha256
 from reassess.study import Decoding, Model, Study
@@ -38,18 +39,6 @@ RESPONSES = pa.schema(
     ]
 )
 TOO_LONG = "prompt longer than max_prompt_length"
-# Arguments of vllm.LLM that decide how much fits into memory and not what is said.
-NEUTRAL_ENGINE_ARGS = frozenset(
-    {
-        "cpu_offload_gb",
-        "gpu_memory_utilization",
-        "kv_cache_memory_bytes",
-        "max_num_batched_tokens",
-        "max_num_seqs",
-        "mm_processor_cache_gb",
-        "swap_space",
-    }
-)
 
 
 class EvaluationError(ValueError):
@@ -134,6 +123,8 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
         engine_args=study.evaluation.engine_args,
     )
     errors = _ask(info, setting, missing, stores, spec.decoding)
+    if errors and len(errors) == len({row.key for row in wanted}):
+        raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
     rows = [_row(row, prefill, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
     root = Path(paths.evaluation(cell, suite))
     _write_parquet(root / "responses.parquet", rows)
@@ -142,7 +133,7 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
         "model": cell.split("/")[0],
         "suite": suite,
         "checkpoints": [item._asdict() for item in found],
-        "engine": info._asdict(),
+        "engine": {**info._asdict(), "args": _engine_args(study)},
         "decoding": spec.decoding.model_dump(mode="json"),
         "prefill": prefill,
         "prompt_sha256": prompt_sha256(study.prompt),
@@ -237,14 +228,18 @@ def _image_sha256(example: Example, model: Model) -> str | None:
     return hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).hexdigest()
 
 
+def _engine_args(study: Study) -> dict[str, Any]:
+    """Return the study's arguments of the vLLM engine that may change what is said."""
+    return {key: value for key, value in study.evaluation.engine_args.items() if key not in NEUTRAL_ENGINE_ARGS}
+
+
 def _wanted(
     study: Study, info: EngineInfo, checkpoint: Checkpoint, prompts: list[Prompt], decoding: Decoding
 ) -> Iterator[Wanted]:
     greedy = decoding.temperature == 0
     engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
     if info.name == "vllm":
-        given = study.evaluation.engine_args.items()
-        engine["args"] = json.dumps({k: v for k, v in given if k not in NEUTRAL_ENGINE_ARGS}, sort_keys=True)
+        engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
     # At temperature 0 top_p does nothing.
     drawn = {"max_tokens": decoding.max_tokens, "temperature": decoding.temperature}
     drawn |= {} if greedy else {"top_p": decoding.top_p}
@@ -286,8 +281,6 @@ def _ask(
     if errors:
         first = next(iter(errors))
         print(f"{len(errors)} responses failed, the first is {missing[first].prompt.example.id}: {errors[first].error}")
-    if len(errors) == len(missing):
-        raise EvaluationError(f"all {len(errors)} responses failed; the first: {errors[first].error}")
     return errors
 
 

@@ -74,7 +74,7 @@ class TransformersEngine:
         """Change to another checkpoint of the same model."""
         tokenizer = self._setting.processor.tokenizer
         self._model = load_model(directory, self._setting.model).to(self._device).eval()
-        self._stops = stop_ids(directory, tokenizer)
+        self._stops = stop_ids(directory, tokenizer, self._setting.model.trust_remote_code)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self._stops[0]
         # A checkpoint's own defaults (top_k, repetition_penalty, ...) would decode otherwise than vLLM does.
         self._model.generation_config = GenerationConfig(eos_token_id=self._stops, pad_token_id=pad)

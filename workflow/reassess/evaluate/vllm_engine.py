@@ -101,7 +101,7 @@ class VllmEngine:
             self._llm = LLM(model=directory, **{**args, **setting.engine_args})
         except TypeError as error:
             raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
-        self._stops = stop_ids(directory, setting.processor.tokenizer)
+        self._stops = stop_ids(directory, setting.processor.tokenizer, setting.model.trust_remote_code)
 
     def _add(self, request: Request, decoding: Decoding) -> None:
         from vllm import SamplingParams

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FINGERPRINTED = (
     "*.safetensors",
     "*.safetensors.index.json",
+    "*.py",
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",

@@ -1,11 +1,11 @@
-"""What `reassess status` prints: cells against what is done, failed, started or missing."""
+"""What `reassess status` prints: cells against what is done, outdated, failed, started or missing."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from reassess import grid, paths
+from reassess import grid, identity, paths
 from reassess.study import Study
 
 
@@ -16,7 +16,7 @@ def matrix(study: Study) -> str:
     failures: list[str] = []
     evaluated = set(grid.evaluations(study))
     for cell in grid.cells(study):
-        states = [_training(cell, failures)]
+        states = [_training(study, cell, failures)]
         states += [_evaluation(cell.key, suite) if (cell.key, suite) in evaluated else "" for suite in suites]
         rows.append([cell.key, *states])
     header = ["cell", "trained", *suites]
@@ -29,12 +29,14 @@ def matrix(study: Study) -> str:
     return "\n".join(lines + failures)
 
 
-def _training(cell: grid.Cell, failures: list[str]) -> str:
+def _training(study: Study, cell: grid.Cell, failures: list[str]) -> str:
     if cell.run is None:
         return "done" if Path(paths.model(cell.model), "manifest.json").exists() else "missing"
     root = Path(paths.run(cell.run.cell))
     if (root / "run.json").exists():
-        return "done"
+        made = json.loads((root / "run.json").read_text(encoding="utf-8"))["spec"]
+        wanted = json.loads(identity.stage_spec(study, cell.model, cell.run.stage))
+        return "done" if made == wanted else "outdated"
     failure = root / "failure.json"
     if failure.exists():
         record = json.loads(failure.read_text(encoding="utf-8"))

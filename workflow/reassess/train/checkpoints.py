@@ -90,8 +90,7 @@ def rewind(root: Path, step: int) -> int:
     metrics = root / METRICS
     if metrics.exists():
         lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        # The last line may be torn.
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if (parsed := _parsed(line)) and parsed["step"] <= step]
         aside = metrics.with_suffix(".tmp")
         aside.write_text("".join(kept), encoding="utf-8")
         aside.replace(metrics)
@@ -99,6 +98,15 @@ def rewind(root: Path, step: int) -> int:
         if not path.name.startswith("step-") or _step(path) > step:
             shutil.rmtree(path)
     return tokens_seen(metrics)
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """Return a logged line, empty where it was torn when the process died."""
+    try:
+        found: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+    return found
 
 
 def tokens_seen(metrics: Path) -> int:
@@ -109,8 +117,8 @@ def tokens_seen(metrics: Path) -> int:
 def last_line(metrics: Path) -> dict[str, Any]:
     """Return the last whole line of a metrics file, empty without one."""
     lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True) if metrics.exists() else []
-    whole = [line for line in lines if line.endswith("\n")]
-    return dict(json.loads(whole[-1])) if whole else {}
+    whole = [found for line in lines if (found := _parsed(line))]
+    return whole[-1] if whole else {}
 
 
 def restore(model: Any, checkpoint: Path, spec: Model) -> None:

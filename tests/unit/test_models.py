@@ -1,0 +1,112 @@
+"""Base models: built here, copied from a directory, or refused with a reason; and what a model sees."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from reassess import config, paths
+from reassess.data.example import Example
+from reassess.models.base import ModelError, build_base
+from reassess.models.load import fingerprint, load_model, load_processor, picture, prompt_length, render
+from reassess.study import Model, Study, ToyModel
+
+
+def with_model(study: Study, model: dict[str, Any]) -> Study:
+    data = json.loads(study.model_dump_json())
+    data["models"] = {"mine": model}
+    return config.parse(data, "test")
+
+
+def example(width: int, height: int) -> Example:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(buffer, format="PNG")
+    return Example("a", buffer.getvalue(), "What?", (), "1", "numeric", (), "s", "f", 1)
+
+
+@pytest.mark.parametrize(("size", "parameters"), [("xs", 500_000), ("s", 1_000_000)])
+def test_toy_models_have_the_promised_size(
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str, parameters: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = with_model(tiny_study, {"toy": {"size": size, "steps": 2}})
+    build_base(study, "mine")
+    record = json.loads(Path(paths.model("mine", "manifest.json")).read_text())
+    assert abs(record["parameters"] - parameters) < 0.15 * parameters
+    assert record["fingerprint"] == fingerprint(paths.model("mine", "model"))
+    # The same study builds the same weights again.
+    build_base(study, "mine")
+    assert json.loads(Path(paths.model("mine", "manifest.json")).read_text())["fingerprint"] == record["fingerprint"]
+
+
+def test_a_toy_base_loads_like_any_checkpoint(toy_checkpoint: Path, tiny_study: Study) -> None:
+    model = tiny_study.models["toy-xs"]
+    processor = load_processor(toy_checkpoint, model)
+    assert type(load_model(toy_checkpoint, model)).__name__ == "Idefics3ForConditionalGeneration"
+    text = render(example(32, 32), tiny_study.prompt, processor, prefill="<think>")
+    assert text == "<|user|><image>What?\nThink, then answer.<end_of_utterance><|assistant|><think>"
+    # Numbers and tags are one token each, so that a reasoning step is a handful of tokens.
+    tokens = processor.tokenizer.tokenize("<think>12 + 5 = 17.</think><answer>17</answer>")
+    assert len(tokens) == 11
+    assert prompt_length(example(32, 32), tiny_study.prompt, processor, model) == len(
+        processor(text=[text.removesuffix("<think>")], images=[[Image.new("RGB", (32, 32))]])["input_ids"][0]
+    )
+
+
+def test_a_local_checkpoint_is_copied(
+    toy_checkpoint: Path, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(toy_checkpoint, "theirs")
+    Path("theirs/training_args.bin").write_bytes(b"pickle")
+    build_base(with_model(tiny_study, {"path": "theirs"}), "mine")
+    assert fingerprint(paths.model("mine", "model")) == fingerprint(toy_checkpoint)
+    assert not Path(paths.model("mine", "model/training_args.bin")).exists()
+    Path("theirs/model.safetensors").rename("theirs/pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"models\.mine\.path: .*no \*\.safetensors"):
+        build_base(with_model(tiny_study, {"path": "theirs"}), "mine")
+
+
+def test_a_hub_model_that_cannot_be_fetched_is_one_error(
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = with_model(tiny_study, {"path": "owner/no-such-model", "revision": "0" * 40})
+    with pytest.raises(ModelError, match=r"models\.mine\.path: owner/no-such-model at 0{40} cannot be fetched"):
+        build_base(study, "mine")
+
+
+def test_a_fingerprint_covers_weights_and_template_but_not_logs(toy_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(toy_checkpoint, folder)
+    before = fingerprint(folder)
+    (folder / "README.md").write_text("a note")
+    (folder / "optimizer.pt").write_bytes(b"state")
+    assert fingerprint(folder) == before
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert fingerprint(folder) != before
+
+
+@pytest.mark.parametrize(
+    ("given", "limits", "expected"),
+    [
+        ((100, 50), {}, (100, 50)),
+        ((100, 50), {"max_pixels": 1250}, (50, 25)),
+        ((10, 20), {"min_pixels": 800}, (20, 40)),
+        ((100, 50), {"min_pixels": 100, "max_pixels": 10_000}, (100, 50)),
+        ((400, 1), {"max_pixels": 100}, (200, 1)),
+    ],
+)
+def test_pixel_limits_keep_the_aspect_ratio(
+    given: tuple[int, int], limits: dict[str, int], expected: tuple[int, int]
+) -> None:
+    model = Model(toy=ToyModel(size="xs"), **limits)  # type: ignore[arg-type]
+    image = picture(example(*given), model)
+    assert image is not None
+    assert image.size == expected
