@@ -133,6 +133,31 @@ def test_gpus_logging_and_comments_rerun_nothing(copied: Path, tmp_path: Path) -
     assert planned(copied, study=study) == {}
 
 
+def test_a_renamed_study_reruns_only_its_tables(copied: Path, tmp_path: Path) -> None:
+    found = planned(copied, study=edited(tmp_path, lambda data: data.update(name="renamed")))
+    assert found == {"tabulate": 1, "plot": 1}
+
+
+def test_mended_user_files_are_read_again(copied: Path, tmp_path: Path) -> None:
+    """A pool of the user's own file: when the file changes, the pool and what follows from it are made again."""
+    shards = next((copied / "results/pools/toy/shards").glob("*.parquet"))
+    mine = tmp_path / "mine.parquet"
+    shutil.copy(shards, mine)
+
+    def change(data: dict[str, Any]) -> None:
+        data["pools"] = {"toy": {"sources": [{"kind": "parquet", "path": str(mine), "licence": "MIT"}]}}
+
+    study = edited(tmp_path, change)
+    manifest = "results/pools/toy/manifest.json"
+    assert snake(copied, manifest, study=study).returncode == 0
+    assert planned(copied, manifest, study=study) == {}
+    time.sleep(1.1)
+    table = pd.read_parquet(mine)
+    table.loc[0, "gold"] = "changed"
+    table.to_parquet(mine)
+    assert planned(copied, manifest, study=study) == {"pool": 1}
+
+
 def test_one_more_benchmark_trains_nothing(copied: Path, tmp_path: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         data["benchmarks"]["more"] = {"sources": [{"kind": "toy", "n": 8, "split": "test", "seed": 7}]}

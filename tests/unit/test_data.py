@@ -153,3 +153,17 @@ def test_datasets_reads_the_shards(root: Path, tmp_path: Path) -> None:
     assert loaded[0]["image"].size == (8, 6)
     assert loaded[1]["image"] is None
     assert loaded.features["options"] == datasets.List(datasets.Value("string"))
+
+
+def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path) -> None:
+    hashes = set()
+    for change in ({}, {"gold": "7"}, {"rationales": ["because"]}, {"kind": "text"}, {"difficulty": 2}):
+        build_pool(study_of(root, [row(0), row(1, **change)], tmp_path), "mine")
+        hashes.add(manifest("mine")["content_sha256"])
+    assert len(hashes) == 5
+
+
+def test_an_image_given_by_path_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
+    study = study_of(root, [row(0), row(1, image={"bytes": None, "path": "x.png"})], tmp_path)
+    with pytest.raises(DataError, match=r"mine\.parquet: row 'r1' names its image by path \('x\.png'\)"):
+        build_pool(study, "mine")

@@ -18,7 +18,7 @@ RULES = {"tables": "tabulate", "figures": "plot"}
 # Jobs of the default study from nothing. Adding to an axis must add just that axis' jobs.
 DEFAULT = {
     "pool": 1,
-    "benchmark": 3,
+    "benchmark": 4,
     "subset": 4,
     "base_model": 2,
     "train": 24,
@@ -67,7 +67,7 @@ def test_one_more_benchmark_adds_one_benchmark_job_from_nothing(tmp_path: Path) 
     data["benchmarks"]["more"] = {"sources": [{"kind": "toy", "n": 64, "split": "test", "seed": 1}]}
     data["suites"]["main"]["benchmarks"].append("more")
     found = planned(tmp_path, study=edited(tmp_path, **data))
-    assert found == {**DEFAULT, "benchmark": 4}
+    assert found == {**DEFAULT, "benchmark": 5}
 
 
 def test_a_single_cell_by_path(tmp_path: Path) -> None:

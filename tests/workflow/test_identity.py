@@ -41,7 +41,10 @@ GRPO = (
 def test_golden_identities() -> None:
     golden = study(
         sft={"args": {"num_train_epochs": 2, "learning_rate": 7e-4}},
-        grpo={"batch_size": 64, "args": {"max_completion_length": 48, "learning_rate": 2e-4, "warmup_steps": 0}},
+        grpo={
+            "batch_size": 64,
+            "args": {"max_completion_length": 48, "learning_rate": 2e-4, "warmup_steps": 0, "num_generations": 4},
+        },
     )
     assert identity.stage_spec(golden, "toy-xs", "sft") == SFT
     assert identity.stage_spec(golden, "toy-xs", "grpo") == GRPO
