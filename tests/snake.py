@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def snake(directory: Path, *arguments: str, study: Path = ROOT / "config.yaml") -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the repository's workflow, with `directory` as its working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--directory", str(directory)]
+    # --configfile takes several files, so a target must not follow it.
     command += ["--configfile", str(study)]
+    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--directory", str(directory)]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
 

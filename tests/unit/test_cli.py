@@ -59,6 +59,11 @@ def test_training_without_its_inputs_says_what_is_missing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["--study", str(root / "studies/tiny.yaml"), "--model", "toy-xs", "--pool", "toy", "--seed", "1"]
+    assert cli.main(["train", *arguments, "--lineage", "stf@16"]) == 1
+    assert "the study has no stage 'stf'; did you mean sft?" in capsys.readouterr().err
+    assert cli.main(["train", *arguments, "--lineage", "sft"]) == 1
+    assert "'sft' is not of the form stage@size" in capsys.readouterr().err
+    assert not Path("results/runs").exists()
     assert cli.main(["train", *arguments, "--lineage", "sft@16"]) == 1
     error = capsys.readouterr().err
     assert "toy-xs/toy/seed1/sft@16" in error

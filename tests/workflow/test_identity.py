@@ -81,9 +81,12 @@ def test_what_changes_results_is_in(changes: dict[str, Any]) -> None:
 
 
 def test_another_split_of_the_same_generation_batch_is_the_same() -> None:
-    one = study(grpo={"args": {"steps_per_generation": 2}})
-    two = study(grpo={"args": {"steps_per_generation": 4, "per_device_train_batch_size": 32}})
-    three = study(grpo={"args": {"steps_per_generation": 2, "per_device_train_batch_size": 32}})
+    def split(**args: int) -> Study:
+        return study(grpo={"batch_size": 64, "args": {"num_generations": 4, **args}})
+
+    one = split(steps_per_generation=2)
+    two = split(steps_per_generation=4, per_device_train_batch_size=32)
+    three = split(steps_per_generation=2, per_device_train_batch_size=32)
     first, second, third = (identity.stage_spec(item, "toy-xs", "grpo") for item in (one, two, three))
     assert first == second
     assert second != third

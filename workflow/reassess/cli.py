@@ -204,9 +204,14 @@ def _train(args: argparse.Namespace) -> None:
     from reassess.train.run import train
 
     study = _load(args)
-    runs = {run.cell: run for run in grid.runs(study)}
-    cell = paths.cell(args.model, args.pool, args.seed, args.lineage)
-    train(study, runs[_known("cell", cell, runs)])
+    _known("model", args.model, study.models)
+    _known("pool", args.pool, study.pools)
+    for part in args.lineage.split("/"):
+        stage, _, size = part.partition("@")
+        _known("stage", stage, study.stages)
+        if not size.isdecimal():
+            raise config.StudyError(f"--lineage {args.lineage!r}: {part!r} is not of the form stage@size")
+    train(study, grid.Run(args.model, args.pool, args.seed, args.lineage))
 
 
 def _generate(args: argparse.Namespace) -> None:

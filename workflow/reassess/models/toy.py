@@ -59,9 +59,9 @@ SHAPES = {
     "s": Shape(128, 4, 4, ffn=320, vision_hidden=96, initializer_range=0.05, learning_rate=2e-3),
 }
 MATRIX_LEARNING_RATE = 1e-2
-# Shares of pretraining sequences. Direct answers and chains of thought to a picture are as common, so that the base
-# reasons only sometimes; captions teach to see, drills teach single steps.
-MIX = {"caption": 0.25, "direct": 0.22, "direct text": 0.05, "think": 0.22, "think text": 0.08, "drill": 0.18}
+# Shares of pretraining sequences. A picture is answered directly more often than with a chain of thought, so that the
+# base reasons only sometimes; captions teach to see, drills teach single steps.
+MIX = {"caption": 0.25, "direct": 0.25, "direct text": 0.06, "think": 0.19, "think text": 0.07, "drill": 0.18}
 BATCH = 32
 CAPTION_QUESTION = "What does the picture show?"
 
@@ -97,8 +97,8 @@ def build_processor(prompt: Prompt, rng: random.Random) -> Any:
     # Not special: decoding keeps them, as it keeps a real model's tags.
     tags = [THINK, "</think>", "<answer>", "</answer>", "\\boxed{"]
     tokenizer = Tokenizer(models.BPE())
-    # A number and the space before it are one token, so that arithmetic facts are one step.
-    words = Regex(r" ?[A-Za-z]+[0-9]?| ?[0-9]+|[^\sA-Za-z0-9]|\s")
+    # A number or a sign and the space before it are one token, so that arithmetic facts are one step.
+    words = Regex(r" ?[A-Za-z]+[0-9]?| ?[0-9]+| ?[^\sA-Za-z0-9]|\s")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(words, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
