@@ -73,7 +73,7 @@ MALFORMED = [
         ["per_device_train_batch_size: 5 does not divide batch_size 32"],
     ),
     ("stages/grpo/args/use_vllm", True, ["args.use_vllm cannot be set", "corrupted prompt"]),
-    ("stages/grpo/args/num_generations", 7, ["stages.grpo", "args.num_generations: 7", "batch_size 64"]),
+    ("stages/grpo/args/num_generations", 7, ["stages.grpo", "args.num_generations: 7", "divide batch_size 96"]),
     ("stages/grpo/rewards", {"accuracy": 0, "format": 0}, ["stages.grpo", "sum must be above 0"]),
     ("stages/grpo/rewards", {"accuracy": 1, "style": 1}, ["stages.grpo.rewards.style", "'accuracy' or 'format'"]),
     ("suites/main/benchmarks", ["toy-id", "mathvista"], ["suites.main.benchmarks: unknown benchmark 'mathvista'"]),
