@@ -14,8 +14,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
-from filelock import FileLock
 
+from once import once
 from reassess import config, grid
 from reassess.data.example import Example
 from reassess.study import Study
@@ -41,29 +41,22 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny_study: Study) -> Pa
     from reassess.data import build
     from reassess.models.base import build_base
 
-    # Workers of one session share it: the parent of a worker's base directory is the session's.
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    folder = shared / "tiny"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "ready").exists():
-            folder.mkdir(exist_ok=True)
-            before = Path.cwd()
-            os.chdir(folder)
-            try:
-                config.dump(tiny_study, "results/studies/tiny.json")
-                build_base(tiny_study, "toy-xs")
-                for pool in tiny_study.pools:
-                    build.build_pool(tiny_study, pool)
-                for benchmark in tiny_study.benchmarks:
-                    build.build_benchmark(tiny_study, benchmark)
-                for run in grid.runs(tiny_study):
-                    build.build_subset(run.pool, run.seed, run.size)
-            finally:
-                os.chdir(before)
-            (folder / "ready").touch()
-    return folder
+    def make(folder: Path) -> None:
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            config.dump(tiny_study, "results/studies/tiny.json")
+            build_base(tiny_study, "toy-xs")
+            for pool in tiny_study.pools:
+                build.build_pool(tiny_study, pool)
+            for benchmark in tiny_study.benchmarks:
+                build.build_benchmark(tiny_study, benchmark)
+            for run in grid.runs(tiny_study):
+                build.build_subset(run.pool, run.seed, run.size)
+        finally:
+            os.chdir(before)
+
+    return once(tmp_path_factory, "tiny", make)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from reassess.evaluate import engines, transformers_engine
 from reassess.evaluate.engines import EngineError, Request, Setting
 from reassess.evaluate.generate import TOO_LONG, EvaluationError, generate
 from reassess.evaluate.store import Response, Store
-from reassess.models.load import fingerprint, load_model, load_processor, prompt_length, render
+from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
 from reassess.study import Decoding, Study, ToySource
 
 GREEDY = Decoding(max_tokens=24)
@@ -90,12 +90,13 @@ def setting(toy_checkpoint: Path, tiny_study: Study) -> Setting:
 def requests(toy_examples: list[Example], tiny_study: Study, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
     twins = toy.draw(ToySource(kind="toy", n=32, split="test", text_only=True))
+    lengths = Lengths(setting.processor, setting.model)
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):
-        length = prompt_length(example, tiny_study.prompt, setting.processor, setting.model)
+        text = render(example, tiny_study.prompt, setting.processor)
+        length = lengths.of(text, picture(example, setting.model))
         for prefill in ("", "<think>"):
-            text = render(example, tiny_study.prompt, setting.processor, prefill)
-            found.append(Request(f"{number}{prefill}", text, example, length, None))
+            found.append(Request(f"{number}{prefill}", text + prefill, example, length, None))
     assert len(found) == 128
     return found
 

@@ -18,8 +18,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from filelock import FileLock
 
+from once import once
 from snake import ROOT, planned, snake
 
 TINY = ROOT / "studies/tiny.yaml"
@@ -29,17 +29,12 @@ CELL = "toy-xs/toy/seed1/grpo@32"
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory in which the tiny study has run to its end; do not write here."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    folder = shared / "finished"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "ready").exists():
-            folder.mkdir(exist_ok=True)
-            result = snake(folder, study=TINY)
-            assert result.returncode == 0, result.stdout + result.stderr
-            (folder / "ready").touch()
-    return folder
+
+    def make(folder: Path) -> None:
+        result = snake(folder, study=TINY)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture

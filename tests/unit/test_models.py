@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from reassess import config, paths
 from reassess.data.example import Example
 from reassess.models.base import ModelError, build_base
-from reassess.models.load import fingerprint, load_model, load_processor, picture, prompt_length, render
+from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
 from reassess.study import Model, Study, ToyModel
 
 
@@ -49,14 +50,25 @@ def test_a_toy_base_loads_like_any_checkpoint(toy_checkpoint: Path, tiny_study: 
     model = tiny_study.models["toy-xs"]
     processor = load_processor(toy_checkpoint, model)
     assert type(load_model(toy_checkpoint, model)).__name__ == "Idefics3ForConditionalGeneration"
-    text = render(example(32, 32), tiny_study.prompt, processor, prefill="<think>")
-    assert text == "<|user|><image>What?\nThink, then answer.<end_of_utterance><|assistant|><think>"
+    text = render(example(32, 32), tiny_study.prompt, processor)
+    assert text == "<|user|><image>What?\nThink, then answer.<end_of_utterance><|assistant|>"
     # Numbers and tags are one token each, so that a reasoning step is a handful of tokens.
     tokens = processor.tokenizer.tokenize("<think>12 + 5 = 17.</think><answer>17</answer>")
     assert len(tokens) == 11
-    assert prompt_length(example(32, 32), tiny_study.prompt, processor, model) == len(
-        processor(text=[text.removesuffix("<think>")], images=[[Image.new("RGB", (32, 32))]])["input_ids"][0]
-    )
+
+
+@pytest.mark.parametrize("limit", [100, 1000])
+def test_lengths_are_those_of_the_processor(toy_checkpoint: Path, tiny_study: Study, limit: int) -> None:
+    model = tiny_study.models["toy-xs"].model_copy(update={"max_prompt_length": limit})
+    processor = load_processor(toy_checkpoint, model)
+    lengths = Lengths(processor, model)
+    for size in ((32, 32), (90, 40), (32, 32), (90, 40)):
+        for question in ("What?", "How many dots are there in all of the cells?"):
+            shown = replace(example(*size), question=question)
+            text, image = render(shown, tiny_study.prompt, processor), Image.new("RGB", size)
+            exact = len(processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0])
+            assert lengths.of(text, image) == exact
+    assert lengths.of("What?", None) == len(processor.tokenizer("What?", add_special_tokens=False)["input_ids"])
 
 
 def test_a_local_checkpoint_is_copied(

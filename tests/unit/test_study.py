@@ -80,6 +80,8 @@ MALFORMED = [
     ("suites/main/benchmarks", ["toy-id", "toy-id"], ["suites.main.benchmarks: duplicate names"]),
     ("suites/main/decoding", {"temperature": 0, "n": 4}, ["suites.main.decoding", "n is 4 at temperature 0"]),
     ("suites/main/decoding", {"temprature": 1}, ["decoding.temprature: unknown key", "did you mean temperature?"]),
+    ("suites/held-out/sizes", [20000], ["suites.held-out.sizes: 20000 is not in the study; valid: 200, 2000"]),
+    ("suites/main/sizes", [200], ["suites.main.sizes: only with `checkpoints: trajectory`"]),
     ("suites/held-out", ..., ["stages.grpo.trajectory: no suite"]),
     ("benchmarks/toy-id/sources/0/split", "train", ["benchmarks.toy-id.sources: split 'train' is for pools"]),
     ("benchmarks/toy-text/modality", "visual", ["benchmarks.toy-text: modality 'visual' does not fit"]),

@@ -22,8 +22,8 @@ DEFAULT = {
     "subset": 4,
     "base_model": 2,
     "train": 24,
-    "generate": 44,
-    "score": 44,
+    "generate": 36,
+    "score": 36,
     "tabulate": 1,
     "plot": 1,
 }
@@ -47,9 +47,9 @@ def edited(tmp_path: Path, **changes: Any) -> Path:
     ("changes", "more"),
     [
         ({}, {}),
-        ({"sizes": [200, 1000, 2000]}, {"subset": 2, "train": 12, "generate": 20, "score": 20}),
-        ({"seeds": [1, 2, 3]}, {"subset": 2, "train": 12, "generate": 20, "score": 20}),
-        ({"exclude": [{"recipe": "grpo"}]}, {"train": -8, "generate": -16, "score": -16}),
+        ({"sizes": [200, 1000, 2000]}, {"subset": 2, "train": 12, "generate": 12, "score": 12}),
+        ({"seeds": [1, 2, 3]}, {"subset": 2, "train": 12, "generate": 16, "score": 16}),
+        ({"exclude": [{"recipe": "grpo"}]}, {"train": -8, "generate": -12, "score": -12}),
         ({"only": [{"model": "toy-xs", "seed": 1}]}, None),
     ],
 )

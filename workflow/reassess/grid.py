@@ -117,10 +117,13 @@ def evaluations(study: Study) -> list[tuple[str, str]]:
     """Return every (cell key, suite) that is evaluated."""
     final = [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]
     found = [(cell.key, suite) for cell in cells(study) for suite in final]
-    on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     for run in runs(study):
         if study.stages[run.stage].trajectory:
-            found += [(run.cell, suite) for suite in on_trajectory]
+            found += [
+                (run.cell, suite)
+                for suite, spec in study.suites.items()
+                if spec.checkpoints == "trajectory" and (spec.sizes is None or run.size in spec.sizes)
+            ]
     return found
 
 

@@ -197,6 +197,8 @@ class Suite(Strict):
     """How responses are drawn."""
     checkpoints: Literal["final", "trajectory"] = "final"
     """`final`: every finished model. `trajectory`: the intermediate checkpoints of stages that keep them."""
+    sizes: tuple[Positive, ...] | None = None
+    """With `checkpoints: trajectory`, the sizes whose runs are evaluated; all by default."""
 
 
 class Evaluation(Strict):
@@ -375,6 +377,11 @@ def _problems(study: Study) -> Iterable[str]:
                 yield f"suites.{suite}.benchmarks: {benchmark!r} is in another suite of final checkpoints already"
             if spec.checkpoints == "final":
                 answered.add(benchmark)
+        if spec.sizes is not None and spec.checkpoints == "final":
+            yield f"suites.{suite}.sizes: only with `checkpoints: trajectory`; `exclude` takes cells out of the study"
+        for size in spec.sizes or ():
+            if size not in study.sizes:
+                yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(study.sizes)}"
     for pool, pool_spec in study.pools.items():
         if all(isinstance(source, ToySource) for source in pool_spec.sources):
             n = sum(source.n for source in pool_spec.sources if isinstance(source, ToySource))

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess import grid, paths
+from reassess.evaluate.score import SCORES
 from reassess.study import Study
 
 Correct = Callable[[str, int | None, str, int], list[bool | None]]
@@ -194,24 +195,3 @@ def _row(benchmark: str, step: int | None, i: int, correct: bool | None) -> dict
         "truncated": False,
         "n_tokens": 12,
     }
-
-
-SCORES = pa.schema(
-    [
-        ("benchmark", pa.string()),
-        ("id", pa.string()),
-        ("sample", pa.int64()),
-        ("step", pa.int64()),
-        ("source", pa.string()),
-        ("family", pa.string()),
-        ("difficulty", pa.int64()),
-        ("kind", pa.string()),
-        ("gold", pa.string()),
-        ("correct", pa.bool_()),
-        ("answer", pa.string()),
-        ("reason", pa.string()),
-        ("format_ok", pa.bool_()),
-        ("truncated", pa.bool_()),
-        ("n_tokens", pa.int64()),
-    ]
-)

@@ -217,6 +217,16 @@ def test_a_study_without_trajectories_says_so() -> None:
     assert "No GRPO stage of this study keeps a trajectory." in Path(paths.table("reward", "md")).read_text()
 
 
+def test_a_trajectory_suite_may_be_of_some_sizes() -> None:
+    suites = make_study().model_dump(mode="json")["suites"]
+    suites["held-out"]["sizes"] = [20]
+    study = make_study(suites=suites)
+    write_results(study)
+    tables(study)
+    assert set(csv("reward")["size"]) == {20}
+    assert not Path(paths.evaluation("m1/pool/seed1/sft@10/grpo@10", "held-out")).exists()
+
+
 def test_every_table_says_what_it_rests_on_and_is_the_same_each_time() -> None:
     study = make_study()
     write_results(study)

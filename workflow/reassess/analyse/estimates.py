@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reassess import grid
-from reassess.analyse.collect import Collected
+from reassess.analyse.collect import Collected, collect, require_complete
+from reassess.analyse.parity import check_parity
 from reassess.analyse.statistics import Estimate, delta_interval, floor_hits, item_scores, mean_interval
 from reassess.grid import Cell
 from reassess.study import Study
@@ -179,3 +180,17 @@ def add_counts(total: dict[str, int], found: dict[str, Any] | None) -> None:
 def control(found: Sequence[Method], name: str) -> Method:
     """Return the base model (`base`) or its forced-`<think>` twin (`base-think`)."""
     return next(method for method in found if method.recipe == name and method.size is None)
+
+
+def comparable(study: Study, partial: bool = False) -> Estimates:
+    """Return the estimates of a study whose results are all there (or `partial`) and can be compared.
+
+    Raises:
+        MissingError: something is missing and `partial` is false.
+        ParityError: results cannot be compared.
+        ResultsError: a file is broken.
+    """
+    collected = collect(study)
+    require_complete(collected, partial)
+    check_parity(collected)
+    return Estimates(collected)

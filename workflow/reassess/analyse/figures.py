@@ -18,9 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from reassess import paths
-from reassess.analyse.collect import collect, recipe_of, require_complete
-from reassess.analyse.estimates import Estimates, Method, control, label, methods, models
-from reassess.analyse.parity import check_parity
+from reassess.analyse.collect import recipe_of
+from reassess.analyse.estimates import Estimates, Method, comparable, control, label, methods, models
 from reassess.analyse.run_tables import Group, Point, trajectories
 from reassess.grid import BASE, BASE_THINK
 from reassess.study import Study
@@ -59,10 +58,7 @@ def figures(study: Study, partial: bool = False) -> list[str]:
         ParityError: results cannot be compared.
         ResultsError: a file is broken.
     """
-    collected = collect(study)
-    require_complete(collected, partial)
-    check_parity(collected)
-    estimates = Estimates(collected)
+    estimates = comparable(study, partial)
     drawers: dict[str, Callable[[Estimates], Figure]] = {"scale": scale_figure, "reward": reward_figure}
     written = []
     for name in paths.FIGURES:

@@ -115,7 +115,7 @@ class Point(NamedTuple):
 
 
 def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
-    """Return the kept checkpoints of every GRPO run that keeps some, seeds together."""
+    """Return the kept checkpoints of every GRPO run whose checkpoints are evaluated, seeds together."""
     collected, study = estimates.collected, estimates.study
     suites = [name for name, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     scores = {}
@@ -123,10 +123,11 @@ def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
         part = collected.trajectory[collected.trajectory["suite"] == suite]
         scores.update({f"{suite}/{name}": frame for name, frame in item_scores(part, ["cell", "point"]).items()})
     wanted = [f"{suite}/{name}" for suite in suites for name in study.suites[suite].benchmarks]
+    evaluated = {cell for cell, suite in grid.evaluations(study) if suite in suites}
     found = []
     for group in run_groups(collected):
-        stage = study.stages[group.runs[0].stage]
-        if stage.trainer == "grpo" and stage.trajectory:
+        run = group.runs[0]
+        if study.stages[run.stage].trainer == "grpo" and run.cell in evaluated:
             steps = [_steps(collected, run) for run in group.runs]
             count = max((len(item) for item in steps), default=0)
             points = [

@@ -8,11 +8,9 @@ import pandas as pd
 
 from reassess import paths
 from reassess.analyse.accuracy_tables import capacity, families, scale, transfer
-from reassess.analyse.collect import collect, require_complete
-from reassess.analyse.estimates import COUNTS, Estimates
+from reassess.analyse.estimates import COUNTS, comparable
 from reassess.analyse.latex import latex
 from reassess.analyse.layout import markdown
-from reassess.analyse.parity import check_parity
 from reassess.analyse.run_tables import cost, reward
 from reassess.study import Study
 
@@ -54,10 +52,7 @@ def tables(study: Study, partial: bool = False) -> list[str]:
         ParityError: results cannot be compared.
         ResultsError: a file is broken.
     """
-    collected = collect(study)
-    require_complete(collected, partial)
-    check_parity(collected)
-    estimates = Estimates(collected)
+    estimates = comparable(study, partial)
     texts: dict[str, str] = {}
     for name in paths.TABLES:
         print(f"table {name}", flush=True)

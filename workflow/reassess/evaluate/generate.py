@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +21,12 @@ from reassess.evaluate.engines import EngineInfo, Request, Setting
 from reassess.evaluate.progress import Progress
 from reassess.evaluate.store import Response, Store, key
 from reassess.identity import NEUTRAL_ENGINE_ARGS
-from reassess.models.load import fingerprint, load_processor, picture, prompt_length, render
+from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_processor, picture, render
 from reassess.prompts import THINK, prompt_sha256
 from reassess.study import Decoding, Model, Study
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 RESPONSES = pa.schema(
     [
@@ -38,7 +41,6 @@ RESPONSES = pa.schema(
         ("prompt_tokens", pa.int64()),
     ]
 )
-TOO_LONG = "prompt longer than max_prompt_length"
 
 
 class EvaluationError(ValueError):
@@ -207,22 +209,23 @@ def _prompts(
     examples = [(name, example) for name in benchmarks for example in read_shards(paths.benchmark(name))]
     put_aside: dict[str, Counter[str]] = {name: Counter() for name in benchmarks}
     prompts = []
+    lengths = Lengths(processor, model)
     progress = Progress("reading prompts", len(examples), "prompts")
     for name, example in examples:
-        length = prompt_length(example, study.prompt, processor, model)
+        image = picture(example, model)
+        text = render(example, study.prompt, processor)
+        length = lengths.of(text, image)
         if length > model.max_prompt_length:
             put_aside[name][TOO_LONG] += 1
         else:
-            text = render(example, study.prompt, processor, prefill)
-            prompts.append(Prompt(name, example, text, _image_sha256(example, model), length))
+            prompts.append(Prompt(name, example, text + prefill, _image_sha256(image), length))
         progress.update(1)
     progress.close()
     return prompts, {name: dict(counts) for name, counts in put_aside.items()}
 
 
-def _image_sha256(example: Example, model: Model) -> str | None:
+def _image_sha256(image: Image | None) -> str | None:
     """Return the hash of the pixels that the model sees, None without an image."""
-    image = picture(example, model)
     if image is None:
         return None
     return hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).hexdigest()

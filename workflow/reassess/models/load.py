@@ -30,6 +30,8 @@ _FINGERPRINTED = (
     "merges.txt",
     "vocab.*",
 )
+# Why an example is put aside, in the records of training and of evaluation.
+TOO_LONG = "prompt longer than max_prompt_length"
 
 
 def load_processor(directory: str | Path, model: Model) -> Any:
@@ -88,20 +90,40 @@ def picture(example: Example, model: Model) -> Image | None:
     return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
 
 
-def render(example: Example, prompt: Prompt, processor: Any, prefill: str = "") -> str:
+def render(example: Example, prompt: Prompt, processor: Any) -> str:
     """Return the prompt's text through the checkpoint's chat template, ready for a response.
 
-    Image tokens are not expanded yet. `prefill` is the start of the response that the model is forced to continue.
+    Image tokens are not expanded yet.
     """
     messages = prompts.messages(example.question, example.options, example.image is not None, prompt)
     text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return text + prefill
+    return text
 
 
-def prompt_length(example: Example, prompt: Prompt, processor: Any, model: Model) -> int:
-    """Return the number of prompt tokens, expanded image tokens included."""
-    image = picture(example, model)
-    text = render(example, prompt, processor)
-    # The template has written what special tokens there are, as TRL and the engines take it.
-    images = None if image is None else [[image]]
-    return len(processor(text=[text], images=images, add_special_tokens=False)["input_ids"][0])
+class Lengths:
+    """Prompt lengths in tokens, image tokens expanded.
+
+    The whole processor costs many times the tokenizer, and how many tokens an image takes depends on its size alone: it
+    is asked once per image size, and again where a length is near the model's limit.
+    """
+
+    NEAR = 16
+
+    def __init__(self, processor: Any, model: Model) -> None:
+        self._processor = processor
+        self._limit = model.max_prompt_length
+        self._image_tokens: dict[tuple[int, int], int] = {}
+
+    def of(self, text: str, image: Image | None) -> int:
+        """Return the length of a rendered prompt with its image, exact within 16 tokens of `max_prompt_length`."""
+        # The template has written what special tokens there are, as TRL and the engines take it.
+        length = len(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if image is None:
+            return length
+        if image.size not in self._image_tokens:
+            self._image_tokens[image.size] = self._exact(text, image) - length
+        length += self._image_tokens[image.size]
+        return self._exact(text, image) if abs(length - self._limit) <= self.NEAR else length
+
+    def _exact(self, text: str, image: Image) -> int:
+        return len(self._processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0])

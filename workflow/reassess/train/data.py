@@ -18,8 +18,6 @@ from reassess.train.plan import TrainError
 
 # Rows of the preflight.
 CHECKED = 8
-# A length within this many tokens of the limit is measured by the processor itself.
-NEAR = 16
 
 
 class Rows(NamedTuple):
@@ -51,9 +49,9 @@ def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:
     """
     kept: list[Example] = []
     out: list[PutAside] = []
-    image_tokens: dict[Any, int] = {}
+    lengths = load.Lengths(rows.processor, rows.model)
     for example in rows.examples:
-        reason = _reason(example, rows, image_tokens)
+        reason = _reason(example, rows, lengths)
         if reason is None:
             kept.append(example)
         else:
@@ -161,24 +159,14 @@ def check_prompt(example: Example, trained: Sequence[int], rows: Rows) -> None:
         )
 
 
-def _reason(example: Example, rows: Rows, image_tokens: dict[Any, int]) -> str | None:
-    """Return why an example cannot be used, None where it can.
-
-    The whole processor costs many times the tokenizer, and how many tokens an image takes depends on its size alone:
-    `image_tokens` has that number for the sizes met so far.
-    """
+def _reason(example: Example, rows: Rows, lengths: load.Lengths) -> str | None:
+    """Return why an example cannot be used, None where it can."""
     try:
         image = load.picture(example, rows.model)
     except OSError:
         return "image cannot be decoded"
-    size = None if image is None else image.size
-    text = len(rows.processor.tokenizer(load.render(example, rows.prompt, rows.processor))["input_ids"])
-    if size not in image_tokens:
-        image_tokens[size] = load.prompt_length(example, rows.prompt, rows.processor, rows.model) - text
-    length, limit = text + image_tokens[size], rows.model.max_prompt_length
-    if abs(length - limit) <= NEAR:
-        length = load.prompt_length(example, rows.prompt, rows.processor, rows.model)
-    return "prompt longer than max_prompt_length" if length > limit else None
+    length = lengths.of(load.render(example, rows.prompt, rows.processor), image)
+    return load.TOO_LONG if length > rows.model.max_prompt_length else None
 
 
 def _lazy(examples: list[Example], row: Callable[[Example], dict[str, Any]]) -> Dataset:
