@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 # One test compiles the LaTeX tables.
 if ! command -v pdflatex >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     echo "test: installing LaTeX"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends texlive-latex-base texlive-latex-recommended >/dev/null
+    apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends texlive-latex-base texlive-latex-recommended >/dev/null ||
+        echo "test: LaTeX cannot be installed here; the test that compiles the tables is skipped"
 fi
 
 # Torch on two threads beside another worker is slower than on one, by far.
