@@ -39,6 +39,18 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
+def run() -> None:
+    """Run one subcommand and end the process with its exit status: the console command."""
+    status = main()
+    if "vllm" in sys.modules and os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+        # Python takes four seconds of collecting garbage to end a process that has run an engine in itself; everything
+        # is written by now, and there is no engine process to end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reassess",
@@ -109,6 +121,14 @@ def _set_threads(threads: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _without_scikit_learn() -> None:
+    """Before transformers is imported: it would import scikit-learn for one function of assisted generation.
+
+    That costs a second in every job that trains or generates; drawing toy examples, which needs it, is another job.
+    """
+    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
 
 
 def _record_time(args: argparse.Namespace, started: float, ok: bool) -> None:
@@ -201,6 +221,7 @@ def _base_model(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    _without_scikit_learn()
     from reassess.train.run import train
 
     study = _load(args)
@@ -215,6 +236,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _generate(args: argparse.Namespace) -> None:
+    _without_scikit_learn()
     from reassess.evaluate.generate import generate
 
     generate(_load(args), args.cell, args.suite, args.gpus)
@@ -239,4 +261,4 @@ def _figures(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
