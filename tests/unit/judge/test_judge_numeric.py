@@ -1,8 +1,11 @@
 """Numbers: spelling, units, percent and rounding."""
 
+import time
+
 import pytest
 
 from reassess.judge import judge
+from reassess.judge.quantity import read_quantity
 
 CASES = [
     # response, gold, correct, why
@@ -96,7 +99,8 @@ CASES = [
     ("2.50", "2.5", True, "a trailing zero behind the decimals"),
     ("1/3", "0.33", True, "an exact value for a rounded gold"),
     ("0.33", "1/3", False, "two digits for an exact gold"),
-    ("0.333333", "1/3", True, "six digits for an exact gold"),
+    ("0.333333", "1/3", False, "six digits for an exact gold"),
+    ("0.333333333", "1/3", True, "nine digits for an exact gold"),
     ("0.333334", "1/3", False, "a wrong sixth digit"),
     ("33.33%", "33.3%", True, "rounding inside a percentage"),
     ("10\\sqrt{3}", "17.32", True, "a root for a rounded gold"),
@@ -128,6 +132,131 @@ CASES = [
     ("1" + "0" * 500, "5", False, "a number too long to be one"),
     ("1e999999999", "5", False, "an exponent too large"),
 ]
+
+
+NUMBERS = [
+    # reply, gold, correct
+    ("1'234'567", "1234567", True),
+    ("12\u2009345", "12345", True),
+    ("1'23", "123", False),
+    ("1.234,56", "1234.56", True),
+    ("3,5", "3.5", True),
+    ("-3,5", "-3.5", True),
+    ("0,333", "0.333", True),
+    ("1.234.567", "1234567", True),
+    ("3,500", "3.5", False),
+    ("1.234", "1234", False),
+    ("5,6", "5", False),
+    ("(3,4)", "3.4", False),
+    ("1,23,456", "123456", True),
+    ("negative eight", "-8", True),
+    ("minus 8", "-8", True),
+    ("negative eight", "8", False),
+    ("one hundred twenty", "120", True),
+    ("one hundred and twenty", "120", True),
+    ("two hundred fifty thousand", "250000", True),
+    ("twelve hundred", "1200", True),
+    ("two and a half", "2.5", True),
+    ("2 and a half", "5/2", True),
+    ("two and two thirds", "8/3", True),
+    ("three quarters", "0.75", True),
+    ("three point one four", "3.14", True),
+    ("half a dozen", "6", True),
+    ("five and six", "11", False),
+    ("one two three", "123", False),
+    ("nineteen", "9", False),
+    ("third", "1/3", False),
+    ("7th", "7", True),
+    ("21st", "21", True),
+    ("1st", "1", True),
+    ("2nd place", "2", True),
+    ("13th", "3", False),
+    ("0.\\overline{27}", "3/11", True),
+    ("0.1\\overline{6}", "1/6", True),
+    ("0.\\dot{6}", "2/3", True),
+    ("0.\\dot{1}4285\\dot{7}", "1/7", True),
+    ("0.(27)", "3/11", True),
+    ("-0.\\overline{3}", "-1/3", True),
+    ("0.\\overline{3}", "0.33", True),
+    ("0.33", "0.\\overline{3}", False),
+    ("0.\\overline{14}", "1/7", False),
+    ("101_2", "5", True),
+    ("1F_16", "31", True),
+    ("77_{8}", "63", True),
+    ("101_{two}", "5", True),
+    ("101 in base 2", "5", True),
+    ("101_2", "101", False),
+    ("102_2", "5", False),
+    ("1e400", "1e401", False),
+    ("10^{400}", "1e400", True),
+    ("10^5000", "1e5000", True),
+    ("1e4999", "1e5000", False),
+    ("1e-400", "0", False),
+    ("1.5 × 10^-3", "1.5E-3", True),
+    ("6.626 × 10−34", "6.626e-34", True),
+    ("10⁵", "100000", True),
+    ("$2.5M", "$2,500,000", True),
+    ("3k", "3000", True),
+    ("€3.5bn", "3500000000", True),
+    ("5M", "5 million", True),
+    ("5万", "50000", True),
+    ("2.5", "$2.5M", False),
+    ("5 dozen", "60", True),
+    ("5 percentage points", "5%", True),
+    ("5 percent points", "0.05", True),
+    ("20% of students", "20%", True),
+    ("5‰", "0.5%", True),
+    ("50 ppm", "0.005%", True),
+    ("50 ppm", "50%", False),
+    ("-15.7", "-15.700000000000001", True),
+    ("15.7", "-15.700000000000001", False),
+    ("-15.72", "-15.700000000000001", False),
+    ("8/3", "2.6666666666666665", True),
+    ("3", "3.0000000000000004", True),
+    ("3.2", "3.0000000000000004", False),
+]
+
+
+@pytest.mark.parametrize(("reply", "gold", "correct"), NUMBERS)
+def test_spellings_of_numbers(reply: str, gold: str, correct: bool) -> None:
+    assert judge(f"<answer>{reply}</answer>", gold, "numeric").correct is correct
+
+
+@pytest.mark.parametrize("text", ["3,5", "1.234,56", "3k", "5 dB", "5 N m"])
+def test_a_formula_is_read_as_one_number_only_where_that_is_known(text: str) -> None:
+    assert read_quantity(text) is None
+    assert read_quantity(text, True) is not None
+
+
+FORMULAS = [
+    "2x",
+    "5 x",
+    "2ab",
+    "5xy",
+    "2abc",
+    "5 mod 7",
+    "5 in 6",
+    "5 by 6",
+    "5-6",
+    "5 to 6",
+    "5 or more",
+    "5!",
+    "1, 2",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_formulas_and_hedges_are_no_quantities(text: str) -> None:
+    assert read_quantity(text, True) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["five " * 79, "5 " + "m " * 190, "0." + "1" * 390 + "(", "5 " + "(" * 390, "1 000" * 70]
+)
+def test_long_texts_are_read_quickly(text: str) -> None:
+    start = time.process_time()
+    read_quantity(text, True)
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize(("response", "gold", "correct", "why"), CASES, ids=[case[3] for case in CASES])

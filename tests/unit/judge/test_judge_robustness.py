@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reassess.judge import JUDGE_VERSION, Judgement, follows_format, judge
-from reassess.judge.worker import StoppedError, Worker
+from reassess.judge.worker import ExhaustedError, StoppedError, Worker, limited
 
 KINDS = ("math", "numeric", "mcq", "text")
 PIECES = (
@@ -130,6 +130,47 @@ def test_a_computation_is_stopped_and_the_next_one_answered() -> None:
         assert Fraction(worker.ask("value", "\\frac{1}{4}")) == Fraction(1, 4)
     finally:
         worker.stop()
+
+
+SLOW = "\\prod_{k=1}^{9999} \\sin(k x)"
+
+
+def test_a_stopped_computation_keeps_the_process() -> None:
+    worker = Worker(compute_seconds=0.3)
+    try:
+        worker.ask("value", "1")
+        assert worker._process is not None
+        before = worker._process.pid
+        for _ in range(3):
+            with pytest.raises(StoppedError):
+                worker.ask("equal", SLOW, "3x")
+        assert worker.ask("equal", "x+x", "2x") is True
+        assert worker._process.pid == before
+    finally:
+        worker.stop()
+
+
+def test_all_comparisons_of_a_judgement_share_one_limit() -> None:
+    worker = Worker(compute_seconds=0.3)
+    try:
+        with limited(0.4):
+            with pytest.raises(StoppedError):
+                worker.ask("equal", SLOW, "3x")
+            with pytest.raises(ExhaustedError):
+                worker.ask("equal", SLOW, "4x")
+            with pytest.raises(ExhaustedError):
+                worker.ask("equal", "x", "x")
+        assert worker.ask("equal", "x", "x") is True
+    finally:
+        worker.stop()
+
+
+def test_a_judgement_without_time_is_wrong_and_not_remembered() -> None:
+    gold = ", ".join(f"\\prod_{{k=1}}^{{{n}}} \\sin(k x)" for n in range(9990, 9998))
+    answer = ", ".join(f"\\prod_{{k=1}}^{{{n}}} \\cos(k x)" for n in range(9990, 9998))
+    verdict = judge(f"<answer>{answer}</answer>", gold, "math")
+    assert (verdict.correct, verdict.reason) == (False, "comparison stopped")
+    assert judge("<answer>3(x+2)</answer>", "3x+6", "math").correct is True
 
 
 def test_a_worker_that_was_killed_is_replaced() -> None:

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -47,9 +48,27 @@ def equal(gold: str, reply: str) -> bool | None:
     if isinstance(first, sympy.Expr) and isinstance(second, sympy.Expr):
         if _differ_at_a_point(first, second):
             return False
+        if _moderate(first) and _moderate(second) and _constant(_exact(first) - _exact(second)) == 0:
+            return True
         if first.has(sympy.Float) or second.has(sympy.Float):
             first, second = _exact(first), _exact(second)
+        if _same_for_positive(first, second):
+            return True
     return bool(verify(first, second, timeout_seconds=None))
+
+
+def _same_for_positive(first: sympy.Expr, second: sympy.Expr) -> bool:
+    """Whether two formulas are equal for positive variables, as school algebra has it, and not unequal for others."""
+    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
+    negative = {symbol: sympy.Rational(-53 - 17 * index, 31) for index, symbol in enumerate(symbols)}
+    with suppress(Exception):
+        left, right = (sympy.N(side.doit().subs(negative), 20) for side in (first, second))
+        if left.is_real and right.is_real and not _close(left, right, _SAME_AT_POINT):
+            return False
+    positive = {symbol: sympy.Dummy(str(symbol), positive=True) for symbol in symbols}
+    with suppress(Exception):
+        return bool(sympy.simplify((first - second).doit().subs(positive)) == 0)
+    return False
 
 
 def value(latex: str) -> str | None:
@@ -67,10 +86,59 @@ def ratio_sign(first: str, second: str) -> int:
     numerator, denominator = _parse(first), _parse(second)
     if not isinstance(numerator, sympy.Expr) or not isinstance(denominator, sympy.Expr):
         return 0
-    ratio = sympy.simplify(_exact(numerator) / _exact(denominator))
-    if not ratio.is_number or not ratio.is_real or not ratio.is_finite or ratio.is_zero:
+    left, right = _exact(numerator), _exact(denominator)
+    both = _moderate(left) and _moderate(right)
+    ratio = _constant(left / right) if both else sympy.simplify(left / right)
+    if ratio is None or not ratio.is_number or not ratio.is_real or not ratio.is_finite or ratio.is_zero:
         return 0
     return 1 if ratio > 0 else -1
+
+
+# Beyond these, terms of very different size would hide each other at 40 digits.
+_MODERATE_EXPONENT = 12
+_MODERATE_NUMBER = 10**6
+_POINTS = 6
+
+
+def _moderate(expression: sympy.Expr) -> bool:
+    """Whether values at a few points tell two such formulas apart: nothing in them is very large or very small."""
+    if not expression.free_symbols or expression.has(sympy.Piecewise, sympy.Sum, sympy.Product, sympy.Integral):
+        return False
+    for number in expression.atoms(sympy.Number):
+        if not number.is_finite or abs(number) > _MODERATE_NUMBER or (number and abs(number) * _MODERATE_NUMBER < 1):
+            return False
+    powers = [power.exp for power in expression.atoms(sympy.Pow) if power.exp.is_number]
+    return all(abs(exponent) <= _MODERATE_EXPONENT for exponent in powers if exponent.is_real)
+
+
+def _constant(expression: sympy.Expr) -> sympy.Expr | None:
+    """The one value that a formula takes at a few points of either sign, 0 where it vanishes at all; else None.
+
+    Points where it is not a finite real number do not count, and three have to be left.
+    """
+    symbols = sorted(expression.free_symbols, key=str)
+    values = []
+    for i in range(_POINTS):
+        # Fixed fractions without meaning in any formula: four points are positive, then signs alternate.
+        signs = [1 if i < 4 or (i + k) % 2 else -1 for k in range(len(symbols))]
+        point = {
+            symbol: sympy.Rational(sign * (211 + 97 * i + 59 * k), 173)
+            for k, (symbol, sign) in enumerate(zip(symbols, signs, strict=True))
+        }
+        with suppress(Exception):
+            found = sympy.N(expression.subs(point).doit(), 40)
+            if found.is_real and found.is_finite:
+                values.append(found)
+    if len(values) < 3:
+        return None
+    if all(abs(found) < _VANISHES for found in values):
+        return sympy.Integer(0)
+    alike = all(_close(found, values[0], _SAME_CONSTANT) for found in values[1:])
+    return values[0] if alike else None
+
+
+_VANISHES = sympy.Float(10) ** -30
+_SAME_CONSTANT = sympy.Float(10) ** -28
 
 
 def _is_number(expression: Any) -> bool:
@@ -119,11 +187,22 @@ _OPERATIONS: dict[str, Callable[..., bool | str | int | None]] = {
 }
 
 
-def serve(seconds: float) -> None:
-    """Answers requests, a JSON line each, until the input ends.
+# The parser learns its grammar as it goes, and SymPy loads modules late: children that are forked later have both.
+_WARM_UP = (
+    ("\\frac{x^{2}}{2}-3x y+\\sqrt{5}", "(x-1) \\cdot (y+2)"),
+    ("2\\sin x \\cos x", "\\sin (2x)"),
+    ("\\log_{2} 8 + \\ln (x+1)", "e^{x}-\\sqrt[3]{x}"),
+    ("\\frac{\\pi }{3} + 2\\sqrt{3}", "\\binom{5}{2} + 3!"),
+)
 
-    A request that computes for more than `seconds` ends the process: the timer counts processor time, so the verdict
-    does not depend on what else the machine does, and its signal is not handled in Python, so no C loop can delay it.
+
+def serve() -> None:
+    """Answers requests, a JSON line each, until the input ends: [seconds, operation, arguments...] gets [result, used].
+
+    A child process computes, and the result is "stopped" where it needs more than the seconds that the request gives
+    it: its timer counts processor time, so that the verdict does not depend on what else the machine does, and the
+    timer's signal is not handled in Python, so that no C loop can delay it. The next child is there at once, because
+    this process has loaded SymPy already.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A parent may have these ignored or blocked, which child processes inherit.
@@ -131,6 +210,7 @@ def serve(seconds: float) -> None:
     for timer in timers:
         signal.signal(timer, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, timers)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     logging.disable(logging.CRITICAL)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
@@ -138,7 +218,23 @@ def serve(seconds: float) -> None:
     # Libraries may print; only answers may reach the parent.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    for first, second in _WARM_UP:
+        equal(first, second)
+        ratio_sign(first, second)
+        value(first)
     print(json.dumps("ready"), file=answers, flush=True)
+    while True:
+        child = os.fork()
+        if child == 0:
+            _compute(requests, answers)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGPROF:
+            return
+        print(json.dumps(["stopped", None]), file=answers, flush=True)
+
+
+def _compute(requests: Any, answers: Any) -> None:
     while True:
         # A worker whose parent died while another process holds the pipe open would wait for ever.
         signal.alarm(_IDLE_SECONDS)
@@ -146,11 +242,12 @@ def serve(seconds: float) -> None:
         signal.alarm(0)
         if not request:
             return
-        operation, *arguments = json.loads(request)
+        seconds, operation, *arguments = json.loads(request)
+        started = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             result = _OPERATIONS[operation](*arguments)
         except Exception:
             result = None
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(result), file=answers, flush=True)
+        print(json.dumps([result, time.process_time() - started]), file=answers, flush=True)

@@ -1,6 +1,7 @@
 """Where the answer stands in a response, and what a gold answer says once its packaging is off."""
 
 import ast
+import json
 import re
 
 from reassess.judge.normalize import repair_escapes, strip_emphasis
@@ -12,19 +13,29 @@ _NESTED_BOXES = 3
 _STATEMENT_CHARACTERS = 2_000
 
 _SPECIAL_TOKEN = re.compile(r"<\|[^|<>]{1,40}\|>|</s>")
-_THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
-_ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*```[^\n`]*$\n?", re.MULTILINE)
+_JSON_KEY = re.compile(r"(?:(?:final|short)[ _]?)?answer", re.IGNORECASE)
+_LINE_OF_SYSTEM = re.compile(r"[^=\n]{1,20}=[^=\n]{1,60}")
+_SYSTEM_LINES = 8
+_ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer(?:\s[^<>]{0,100})?>", re.IGNORECASE)
 _BOX_OR_BRACE = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\[{}\\]|[{}]")
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\}")
 _QUOTED_LIST = re.compile(r"\[\s*['\"].*['\"]\s*,?\s*\]", re.DOTALL)
 _BOX_LINK = re.compile(r"[\s$.;,&]*(?:(?:and|or)\b)?[\s$,]*", re.IGNORECASE)
 _MARKER = re.compile(
-    r"(?:\banswer\b|\bcorrect (?:option|choice)\b)[*_\"')]*"
+    r"(?:\banswer\b|\bans\b|\bcorrect (?:option|choice)\b)[*_\"')]*"
     r"(?:[^\n.:=]{0,60}?\bis\b[*_]*(?:[ \t]*:)?|\s*[:=：])"
     r"|^[#*_ \t]*(?:final )?answer[*_ \t]*\n"
+    r"|答案(?:是|为)?\s*[:：]?"
     r"|(?<!\#)\#{4}(?!\#)",
     re.IGNORECASE | re.MULTILINE,
 )
+# "The wrong answer is B" commits to nothing.
+_DENIED = re.compile(
+    r"(?:\b(?:wrong|incorrect|false|not|never)|n't)\s+(?:(?:the|an|a|my|correct|right|final)\s+){0,3}$", re.IGNORECASE
+)
+_DENIAL_CHARACTERS = 40
 _DISPLAY_MATH = re.compile(r"\s*(?:\$\$(.+?)\$\$|\\\[(.+?)\\\])", re.DOTALL)
 # A full stop ends the sentence only before white space and a capital letter or a line end, and not after these.
 _SENTENCE_END = re.compile(r"(?<!\bSt)(?<!\bMt)(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!\bvs)[.!?](?=\s+[A-Z]|\s*$)")
@@ -43,11 +54,25 @@ def find_answer(response: str) -> str | None:
         return None
     tagged = _last_answer_element(reply)
     if tagged is not None:
+        tagged = _FENCE.sub("", tagged).strip()
         return (last_boxed(tagged) or _after_marker(tagged) or strip_emphasis(tagged)) or None
-    found = last_boxed(reply) or _after_marker(reply)
+    reply = _FENCE.sub("", reply).strip()
+    found = _json_answer(reply) or last_boxed(reply) or _after_marker(reply)
     if found:
         return found
     return strip_emphasis(reply) or None if len(reply) <= SHORT_REPLY_CHARACTERS else None
+
+
+def _json_answer(reply: str) -> str | None:
+    """The answer in a reply that is a JSON object with one, as DynaMath's prompt asks for."""
+    if not (reply.startswith("{") and reply.endswith("}")):
+        return None
+    try:
+        found = json.loads(reply)
+    except (ValueError, RecursionError):
+        return None
+    answers = [value for key, value in found.items() if _JSON_KEY.fullmatch(key)]
+    return str(answers[0]) if len(answers) == 1 and isinstance(answers[0], str | int | float) else None
 
 
 def after_thinking(response: str) -> str:
@@ -56,6 +81,13 @@ def after_thinking(response: str) -> str:
     start = max((tag.end() for tag in tags if tag[1]), default=0)
     end = next((tag.start() for tag in tags if tag.start() >= start and not tag[1]), len(response))
     return response[start:end]
+
+
+def reply_of(response: str) -> str:
+    """What a response says outside its reasoning: the content of the last <answer>, else what follows the reasoning."""
+    reply = _SPECIAL_TOKEN.sub("", after_thinking(response)).strip()
+    tagged = _last_answer_element(reply)
+    return reply if tagged is None else tagged
 
 
 def _last_answer_element(reply: str) -> str | None:
@@ -115,18 +147,25 @@ def _unnest(content: str) -> str:
 
 def _after_marker(reply: str) -> str | None:
     for marker in reversed(list(_MARKER.finditer(reply))):
+        if _DENIED.search(reply, max(0, marker.start() - _DENIAL_CHARACTERS), marker.start()):
+            continue
         display = _DISPLAY_MATH.match(reply, marker.end())
         following = reply[marker.end() : marker.end() + _STATEMENT_CHARACTERS]
         stated = (display[1] or display[2]) if display else _first_sentence(following)
         # Emphasis may have opened before the marker, so its marks need not come in pairs.
-        stated = strip_emphasis(stated.strip().lstrip(":= \t").strip("*_ \t"))
+        # "\\text{Answer: } 5" leaves the brace.
+        stated = strip_emphasis(stated.strip().lstrip("}:= \t").strip("*_ \t"))
         if stated.strip("."):
             return stated
     return None
 
 
 def _first_sentence(text: str) -> str:
-    line = next((line for line in text.splitlines() if line.strip("*_:# \t")), "").strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip("*_:# \t")]
+    if len(lines) > 1 and len(lines) <= _SYSTEM_LINES and all(map(_LINE_OF_SYSTEM.fullmatch, lines)):
+        # A system of equations, one to a line.
+        return ", ".join(lines)
+    line = next(iter(lines), "")
     end = _SENTENCE_END.search(line)
     return line[: end.start()] if end else line
 

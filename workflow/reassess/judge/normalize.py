@@ -16,8 +16,7 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys("−–—‒―‐‑﹣－", "-"),
         **dict.fromkeys("‘’‛", "'"),
         **dict.fromkeys("“”„‟", '"'),
-        # 掳 is what ° becomes when Latin-1 bytes are read as GBK.
-        **dict.fromkeys("º˚掳", "°"),
+        **dict.fromkeys("º˚", "°"),
         **dict.fromkeys("≤≦⩽", "≤"),
         **dict.fromkeys("≥≧⩾", "≥"),
         **dict.fromkeys("≈≃≅", "≈"),
@@ -31,6 +30,17 @@ _CHARACTERS = str.maketrans(
         "θ": "\\theta ",
         "⁄": "/",
         "∕": "/",
+        **dict.fromkeys("⟨〈", "("),
+        **dict.fromkeys("⟩〉", ")"),
+        **dict.fromkeys("∅⌀", "\\emptyset "),
+        "∠": "\\angle ",
+        "∡": "\\angle ",
+        "∓": "\\mp ",
+        "∖": "\\setminus ",
+        "ℝ": "\\mathbb{R}",
+        "ℤ": "\\mathbb{Z}",
+        "ℕ": "\\mathbb{N}",
+        "∶": ":",
         "□": " ",
         "。": ".",
         "、": ",",
@@ -59,15 +69,33 @@ _BROKEN_ESCAPES = (
     (re.compile(r"\n(?=(?:eq|abla)\b)"), r"\\n"),
 )
 _CONTROL = re.compile(r"[\x07\x08\x0b\x0c\t\r]|\n(?:eq|abla)\b")
+# The first bytes of UTF-8 sequences as Latin-1, with what follows them; and any run of Chinese characters, which is
+# hardly ever UTF-8 when written in GBK.
+_LATIN_MOJIBAKE = re.compile("[\u00c2-\u00c5\u00ce\u00cf][\u0080-\u00bf]|\u00e2[\u0080-\u00bf\u0152-\u2122]{2}")
+_GBK_MOJIBAKE = re.compile("[\u4e00-\u9fff]{1,40}")
 
 
 def repair_escapes(text: str) -> str:
-    """Restores LaTeX commands whose backslash was swallowed: a form feed and "rac{1}{2}" is "\\frac{1}{2}"."""
+    """Restores what a wrong round trip broke.
+
+    LaTeX commands whose backslash was swallowed (a form feed and "rac{1}{2}" is "\\frac{1}{2}"), and UTF-8 that was
+    read as Latin-1 or GBK ("Ã¡" is "á", "掳" is "°").
+    """
+    if not text.isascii():
+        text = _LATIN_MOJIBAKE.sub(lambda run: _decoded(run[0], "cp1252"), text)
+        text = _GBK_MOJIBAKE.sub(lambda run: _decoded(run[0], "gbk"), text)
     if not _CONTROL.search(text):
         return text
     for pattern, command in _BROKEN_ESCAPES:
         text = pattern.sub(command, text)
     return text
+
+
+def _decoded(text: str, encoding: str) -> str:
+    try:
+        return text.encode(encoding).decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def fold_unicode(text: str) -> str:
@@ -148,6 +176,12 @@ _FUNCTIONS = (
 _LATEX_RULES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
+        (
+            r"(?<![A-Za-z\\])R\s*(?:\\setminus(?![A-Za-z])|\\backslash(?![A-Za-z])|\\\s|-)\s*(?=(?:\\left\s*)?\\?\{)",
+            "R∖",
+        ),
+        # What is not shown, or struck out, is not said.
+        (r"\\(?:[hv]?phantom|[bx]?cancel|sout)\s*\{[^{}]*\}", " "),
         (r"\\(?:left|right)\s*\.", ""),
         (r"\\(?:left|right|displaystyle|textstyle|limits|nolimits|[bB]igg?[lrm]?)(?![A-Za-z])", ""),
         (r"\\!", ""),
@@ -160,7 +194,17 @@ _LATEX_RULES = tuple(
         (r"\\lt(?![A-Za-z])", "<"),
         (r"\\gt(?![A-Za-z])", ">"),
         (r"\\(?:approx|simeq|cong)(?![A-Za-z])|~=", "≈"),
-        (r"\\cup(?![A-Za-z])", "∪"),
+        (r"\\cup(?![A-Za-z])|(?<=[)\]])\s*U\s*(?=[\[(])", "∪"),
+        (
+            r"\\varnothing(?![A-Za-z])|^\s*\\\{\s*\\\}\s*$"
+            r"|^\s*(?:[Tt]here (?:is|are) )?[Nn]o (?:real )?solutions?\s*\.?\s*$",
+            r"\\emptyset",
+        ),
+        (r"\\colon(?![A-Za-z])", ":"),
+        # The ends of an open interval in European notation.
+        (r"\]([^\[\](){}∪]{1,40}[,;][^\[\](){}∪]{1,40})\[", r"(\1)"),
+        (r"\]([^\[\](){}∪]{1,40}[,;][^\[\](){}∪]{1,40})\]", r"(\1]"),
+        (r"\[([^\[\](){}∪]{1,40}[,;][^\[\](){}∪]{1,40})\[", r"[\1)"),
         (r"\\in(?![A-Za-z])", "∈"),
         (r"\\pm(?![A-Za-z])|\+/?-", "±"),
         (r"\\infty(?![A-Za-z])|(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", "∞"),
@@ -188,6 +232,10 @@ _LATEX_RULES = tuple(
         (r"_\s*([0-9A-Za-z])", r"_{\1}"),
     )
 )
+# "k is any integer" behind a family of solutions says what everybody knows of k.
+_INTEGER_PARAMETER = re.compile(
+    r"[,;]?\s*\(?\s*(?:(?:where|with|for|and)\s)?\s*[a-z]\s*(?:∈\s*\{?\s*(?:Z|N)\s*\}?|is (?:an|any) integer)\s*\)?\s*$"
+)
 _APPROXIMATELY = re.compile(r"^(?:≈|approximately|approx\.?|about|roughly)\s*", re.IGNORECASE)
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -207,7 +255,7 @@ def normalize_math(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = _brace_root_arguments(text)
     text = _WHITE_SPACE.sub(" ", text).rstrip(" .,;:?").lstrip(" ,;:?")
-    return _APPROXIMATELY.sub("", text)
+    return _APPROXIMATELY.sub("", _INTEGER_PARAMETER.sub("", text))
 
 
 def _brace_root_arguments(text: str) -> str:
@@ -251,13 +299,20 @@ _TEXT_TOKEN = re.compile(
     r"(?:(?<![^\W_])[-+])?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+|(?<![0-9])\.[0-9]+)(?:[.:/][0-9]+)*%?"
     r"|[^\W\d_]+|(?<=[^\W_])-(?![\w-])|[^\w\s-]|[^\W_]"
 )
+_SPACED_COLON = re.compile(r"(?<=[0-9]) ?: ?(?=[0-9])")
+_DIGITS_OF = {
+    word: str(number)
+    for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())  # noqa: SIM905
+}
+_ARTICLES = frozenset({"a", "an", "the"})
 _MARKUP = frozenset("$^`~|\\")
 
 
 def text_tokens(text: str) -> list[str]:
     """The words, numbers and mathematical signs of a text, without case, punctuation and white space."""
     folded = fold_unicode(unwrap_text_commands(repair_escapes(text))).casefold()
-    return [token.replace(",", "") for token in _TEXT_TOKEN.findall(folded) if _carries_meaning(token)]
+    tokens = _TEXT_TOKEN.findall(_SPACED_COLON.sub(":", folded))
+    return [_DIGITS_OF.get(token, token.replace(",", "")) for token in tokens if _carries_meaning(token)]
 
 
 def _carries_meaning(token: str) -> bool:
@@ -267,11 +322,19 @@ def _carries_meaning(token: str) -> bool:
 
 
 def same_text(first: str, second: str) -> bool:
-    """Equal but for case, punctuation and white space; texts of punctuation alone must be equal as they stand."""
-    left, right = text_tokens(first), text_tokens(second)
+    """Equal but for case, punctuation, white space and an article in front.
+
+    Texts of punctuation alone must be equal as they stand.
+    """
+    left, right = (_without_article(text_tokens(text)) for text in (first, second))
     if not left or not right:
         return not left and not right and first.strip() == second.strip()
     return _join(left) == _join(right)
+
+
+def _without_article(tokens: list[str]) -> list[str]:
+    # "A-" is a grade.
+    return tokens[1:] if len(tokens) > 1 and tokens[0] in _ARTICLES and tokens[1][:1].isalnum() else tokens
 
 
 def _join(tokens: list[str]) -> str:

@@ -2,19 +2,34 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
 from reassess.judge.normalize import normalize_math
-from reassess.judge.units import Unit, counted_noun, is_placeholder, known_unit, split_currency
+from reassess.judge.numerals import read_numeral
+from reassess.judge.unit_names import PAIRS_IN_FORMULAS, Unit, find_unit
+from reassess.judge.units import (
+    PERCENT,
+    SAME,
+    Conversion,
+    conversions,
+    counted_noun,
+    is_angle,
+    is_currency,
+    is_placeholder,
+    respell_unit,
+    split_currency,
+    times,
+    unit_readings,
+)
 
 _NUMBER_CHARACTERS = 400
-_EXPONENT_AT_MOST = 400
 # A gold with more digits than this is a binary float printed in full, such as 15.700000000000001.
 _FLOAT_DIGITS = 12
 # An exact gold that no decimal equals (1/3, the square root of 2) takes a decimal right to this many digits.
-EXACT_GOLD_DIGITS = 6
+EXACT_GOLD_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -22,123 +37,234 @@ class Quantity:
     """A number as written.
 
     `step` is the unit of the last decimal place written (0.01 for "3.14"), None for integers and fractions, which are
-    exact.
+    exact. `also` are other readings of the same text, for where the first one answers nothing: "25 C" is a charge, or a
+    temperature.
     """
 
     value: Fraction
     step: Fraction | None = None
     percent: bool = False
     unit: Unit | None = None
+    also: "tuple[Quantity, ...]" = ()
 
 
-_INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,3}(?:[ ][0-9]{3})+(?![0-9])|[0-9]+)"
-_DECIMAL = rf"(?:{_INTEGER}(?:\.[0-9]+)?|\.[0-9]+)"
-_NUMBER = re.compile(
-    rf"""(?P<sign>[+-]?)\s*(?:
-      (?P<whole>[0-9]+)?\s*\\frac\{{\s*(?P<top>[+-]?{_DECIMAL})\s*\}}\{{\s*(?P<bottom>[+-]?{_DECIMAL})\s*\}}
-    | (?P<mixed>[0-9]+)\s+(?P<part>[0-9]+)\s*/\s*(?P<parts>[0-9]+)
-    | (?P<mantissa>{_DECIMAL})\s*(?:[eE](?P<e>[+-]?[0-9]+)(?![0-9A-Za-z])
-        |(?:\\times|\\cdot|\*|x)\s*10\^\{{\s*(?P<power>[+-]?[0-9]+)\s*\}})
-    | 10\^\{{\s*(?P<bare_power>[+-]?[0-9]+)\s*\}}
-    | (?P<over>{_DECIMAL})\s*/\s*(?P<under>{_DECIMAL})
-    | (?P<plain>{_DECIMAL})
-    )""",
-    re.VERBOSE,
-)
-_SMALL_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
-)
-_TENS_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = {word: value for value, word in enumerate(_SMALL_WORDS.split())}
-_TENS = {word: 10 * value for value, word in enumerate(_TENS_WORDS.split(), 2)}
-_NUMBER_WORDS = re.compile(
-    rf"(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<unit>{'|'.join(list(_SMALL)[1:10])}))?"
-    rf"|(?P<small>{'|'.join(sorted(_SMALL, key=len, reverse=True))}))(?![A-Za-z-])",
-    re.IGNORECASE,
-)
-_SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)(?![A-Za-z])", re.IGNORECASE)
-_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+# With a comma inside it is a point or an interval.
+_BRACKETS = re.compile(r"^[(\[]([^()\[\],]*)[)\]]$")
+_PLAIN = re.compile(r"-?[0-9]{1,18}(?:\.([0-9]{1,18}))?")
 
 
 @lru_cache(maxsize=8192)
-def read_quantity(text: str, glued_letters_are_units: bool = False) -> Quantity | None:
+def read_quantity(text: str, number_expected: bool = False) -> Quantity | None:
     """The quantity that a text states and nothing else; None for lists, ranges, formulas and sentences.
 
     Letters that touch the number are variables, unless they are a unit of several letters ("5m" is 5·m, "5cm" is a
-    length) or `glued_letters_are_units`.
+    length). `number_expected` says that the text is meant as one number with its unit: then "5m" is a length,
+    "3,5" a decimal, "3k" three thousand, and a word or symbol that is no known unit is a unit of its own.
     """
+    plain = _PLAIN.fullmatch(text)
+    if plain:
+        return Quantity(Fraction(text), Fraction(1, 10 ** len(plain[1])) if plain[1] else None)
     if len(text) > _NUMBER_CHARACTERS:
         return None
-    currency, amount = split_currency(normalize_math(text))
+    amount = normalize_math(text)
+    if number_expected:
+        amount = _BRACKETS.sub(r"\1", amount)
+    currency, amount = split_currency(amount)
     if amount.startswith("-") and currency is None:
         currency, rest = split_currency(amount[1:].lstrip())
         amount = "-" + rest if currency else amount
-    stated = _read_number(amount)
-    if stated is None:
+    number = read_numeral(amount, number_expected)
+    if number is None:
         return None
-    quantity, end = stated
-    scale = _SCALE.match(amount, end)
+    stated = Quantity(number.value, number.step, unit=currency)
+    rest = amount[number.end :]
+    quantity = _with_scale(stated, rest, number_expected)
+    if quantity is None:
+        return None if currency else _compound(amount)
+    if "¥" in text and currency is not None and quantity.unit == currency:
+        return replace(quantity, also=(*quantity.also, replace(quantity, unit=find_unit("CNY"), also=())))
+    return quantity
+
+
+_SCALES = {
+    **{"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12},
+    **{"lakh": 10**5, "crore": 10**7, "万": 10**4, "亿": 10**8, "bn": 10**9, "mn": 10**6, "mln": 10**6, "tn": 10**12},
+}
+_SCALE = re.compile(rf"\s*({'|'.join(_SCALES)})(?![A-Za-z])", re.IGNORECASE)
+_SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "B": 10**9, "b": 10**9, "T": 10**12}
+_SHORT_SCALE = re.compile(r"(\s?)([kKMmBbT])(?![A-Za-z/^°])(?!\s*(?:/|\\cdot|\*))")
+# Behind a number without a currency these may only be a scale, and touch it; K and M may be kelvin and molar too.
+_ONLY_SCALES = frozenset("kB")
+
+
+def _with_scale(stated: Quantity, rest: str, only_number: bool) -> Quantity | None:
+    scale = _SCALE.match(rest)
     if scale:
-        factor = _SCALES[scale[1].lower()]
-        step = quantity.step * factor if quantity.step else None
-        quantity, end = Quantity(quantity.value * factor, step), scale.end()
-    rest = amount[end:]
-    if rest.strip() == "%" and currency is None:
-        return Quantity(quantity.value, quantity.step, percent=True)
-    if rest.isascii() and rest.isalpha() and not glued_letters_are_units and (len(rest) == 1 or not known_unit(rest)):
-        return None
-    if not rest.strip() or is_placeholder(rest.strip()):
-        return Quantity(quantity.value, quantity.step, unit=currency)
-    unit = known_unit(rest) or counted_noun(rest)
-    if unit is None or (currency is not None and currency.dimension != unit.dimension):
-        return None
-    return Quantity(quantity.value, quantity.step, unit=unit)
+        return _with_unit(_times(stated, _SCALES[scale[1].lower()]), rest[scale.end() :], only_number)
+    short = _SHORT_SCALE.match(rest) if only_number else None
+    if not short:
+        return _with_unit(stated, rest, only_number)
+    scaled = _with_unit(_times(stated, _SHORT_SCALES[short[2]]), rest[short.end() :], only_number)
+    if stated.unit is not None or (scaled and scaled.unit and is_currency(scaled.unit)):
+        return scaled
+    if short[2] in _ONLY_SCALES and not short[1]:
+        return scaled
+    plain = _with_unit(stated, rest, only_number)
+    if short[2] not in "KM" or scaled is None or plain is None:
+        return plain
+    first, second = (scaled, plain) if short[2] == "M" and not short[1] else (plain, scaled)
+    return replace(first, also=(*first.also, replace(second, also=())))
 
 
-def _read_number(text: str) -> tuple[Quantity, int] | None:
-    match = _NUMBER.match(text)
-    if not match:
-        return _read_words(text)
-    groups = match.groupdict()
-    sign = -1 if groups["sign"] == "-" else 1
-    if groups["top"]:
-        bottom = _decimal(groups["bottom"])
-        if bottom == 0:
+def _times(quantity: Quantity, factor: int) -> Quantity:
+    return replace(
+        quantity, value=quantity.value * factor, step=None if quantity.step is None else quantity.step * factor
+    )
+
+
+_FORMULA = r"(?:[A-Z][a-z]?(?:_\{[0-9]\}|[0-9])?){2,}"
+# What says nothing about the unit: "5 cm long", "20 dollars in total", "5 kg of apples".
+_TAIL = re.compile(
+    r"\s+(?:long|tall|high|wide|deep|thick|old|away|apart|each|left|remaining|altogether|overall|times|total"
+    r"|in (?:total|all)|(?:in|of) (?:length|width|height|depth|area|volume|weight)"
+    r"|in (?:diameter|radius|perimeter|circumference))$"
+    rf"|\s+of\s+(?:[A-Za-z' -]+|{_FORMULA})$"
+)
+_SUBSTANCE = re.compile(rf"\s+(?:of\s+)?({_FORMULA})$")
+_OF_MASS = re.compile(r"\s*(?:\(?[wvm]/[wvm]\)?|by (?:mass|weight|volume))$")
+_MASS_PERCENT = re.compile(r"(?:wt|mol|vol|at|mass)\.?\s*(?=%$)")
+_DEGREE_LETTER = re.compile(r"^\^\{\s*[oO]\s*\}")
+_PERCENTAGE_POINTS = re.compile(r"\s*(?:percentage|%)\s*points?$|\s*%?pts?$|\s*pp$", re.IGNORECASE)
+_GLUED_WORD_AT_LEAST = 4
+_RARE_PREFIXES = frozenset("ayzfhE")
+
+
+def _with_unit(stated: Quantity, rest: str, only_number: bool) -> Quantity | None:
+    unit = rest.strip()
+    if not unit or is_placeholder(unit):
+        return stated
+    if only_number:
+        unit = _MASS_PERCENT.sub("", _DEGREE_LETTER.sub("°", unit))
+        if not _TAIL.sub("", " " + unit):
+            return stated
+    if unit[0] == "%" or _PERCENTAGE_POINTS.match(unit):
+        return _percentage(stated, unit, only_number)
+    if only_number and stated.unit is not None:
+        return _money(stated, stated.unit, unit)
+    if rest.isascii() and rest.isalpha() and not _may_touch(rest, only_number):
+        return None
+    readings = _readings(unit, only_number)
+    if stated.unit is not None:
+        readings = tuple(reading for reading in readings if reading.dimension == stated.unit.dimension)
+    if not readings:
+        return None
+    first, *others = (replace(stated, unit=reading) for reading in readings)
+    return replace(first, also=tuple(others))
+
+
+def _may_touch(letters: str, only_number: bool) -> bool:
+    if only_number:
+        is_rare = len(letters) == 2 and letters[0] in _RARE_PREFIXES and letters not in PAIRS_IN_FORMULAS
+        return len(letters) >= _GLUED_WORD_AT_LEAST or (find_unit(letters) is not None and not is_rare)
+    return letters in PAIRS_IN_FORMULAS or (len(letters) > 2 and find_unit(letters) is not None)
+
+
+def _readings(unit: str, only_number: bool) -> tuple[Unit, ...]:
+    if not only_number:
+        noun = counted_noun(unit)
+        return unit_readings(unit) or ((noun,) if noun else ())
+    if unit[0] == "-":
+        return unit_readings(unit[1:])
+    readings = unit_readings(unit, True)
+    substance = _SUBSTANCE.search(unit)
+    if substance and find_unit(substance[1]) is None:
+        unit = unit[: substance.start()]
+    return unit_readings(_TAIL.sub("", unit), True) or readings
+
+
+def _percentage(stated: Quantity, unit: str, only_number: bool) -> Quantity | None:
+    if stated.unit is not None:
+        return None
+    percentage = replace(stated, percent=True)
+    rest = "" if _PERCENTAGE_POINTS.match(unit) else unit[1:].strip()
+    if not rest:
+        return percentage
+    if not only_number:
+        return None
+    if _OF_MASS.match(rest) or not _TAIL.sub("", " " + rest).strip():
+        return percentage
+    rates = unit_readings(rest, True) if rest.startswith(("per ", "/")) else ()
+    return replace(percentage, unit=rates[0], also=(percentage,)) if rates else None
+
+
+def _money(stated: Quantity, currency: Unit, rest: str) -> Quantity | None:
+    rest = _TAIL.sub("", " " + rest).strip()
+    if not rest:
+        return stated
+    for unit in unit_readings(rest, True):
+        if unit.dimension == currency.dimension:
+            return replace(stated, unit=unit)
+        if not is_currency(unit):
+            # "$15 per hour" also answers "$15".
+            return replace(stated, unit=times(currency, unit), also=(stated,))
+    return None
+
+
+_PART_UNIT = re.compile(r"\s*(°|[′″]|[^\W\d_]+\.?)(\s*,\s*|\s+and\s+|\s*)")
+_PARTS_AT_MOST = 4
+_ARC = {
+    **dict.fromkeys(("′", "m", "min", "mins", "minute", "minutes"), "arcmin"),
+    **dict.fromkeys(("″", "s", "sec", "secs", "second", "seconds"), "arcsec"),
+}
+
+
+def _compound(amount: str) -> Quantity | None:
+    """A quantity in parts of ever smaller units: "2 h 30 min", 5 ft 3 in, 35°30′15″."""
+    sign, amount = (-1, amount[1:]) if amount.startswith("-") else (1, amount)
+    text = respell_unit(amount).strip()
+    parts: list[tuple[Quantity, Unit]] = []
+    position, joint = 0, ""
+    while position < len(text):
+        if len(parts) == _PARTS_AT_MOST or not text[position].isalnum():
             return None
-        value = Fraction(groups["whole"] or 0) + _decimal(groups["top"]) / bottom
-        return Quantity(sign * value), match.end()
-    if groups["mixed"]:
-        if not int(groups["parts"]):
+        number = read_numeral(text[position:])
+        spelling = _PART_UNIT.match(text, position + number.end) if number else None
+        if number is None or spelling is None:
             return None
-        value = int(groups["mixed"]) + Fraction(int(groups["part"]), int(groups["parts"]))
-        return Quantity(sign * value), match.end()
-    if groups["over"]:
-        under = _decimal(groups["under"])
-        return (Quantity(sign * _decimal(groups["over"]) / under), match.end()) if under else None
-    digits = groups["plain"] or groups["mantissa"] or "1"
-    exponent = int(groups["e"] or groups["power"] or groups["bare_power"] or 0)
-    if abs(exponent) > _EXPONENT_AT_MOST:
+        unit = _part_unit(spelling[1].rstrip("."), [part[1] for part in parts])
+        if unit is None or (parts and not _continues(parts[-1], number.value, unit, joint)):
+            return None
+        parts.append((Quantity(number.value, number.step), unit))
+        position, joint = spelling.end(), spelling[2].strip()
+    if len(parts) < 2 or joint:
         return None
-    scale = Fraction(10) ** exponent
-    places = len(digits.partition(".")[2])
-    step = scale / 10**places if places else None
-    return Quantity(sign * _decimal(digits) * scale, step), match.end()
+    first = parts[0][1]
+    value = sum((part.value * unit.factor for part, unit in parts), start=Fraction(0)) / first.factor
+    last, smallest = parts[-1]
+    step = None if last.step is None else last.step * smallest.factor / first.factor
+    return Quantity(sign * value, step, unit=first)
 
 
-def _decimal(digits: str) -> Fraction:
-    return Fraction(digits.replace(",", "").replace(" ", ""))
+def _part_unit(spelling: str, before: list[Unit]) -> Unit | None:
+    if before and is_angle(before[0]):
+        spelling = _ARC.get(spelling, spelling)
+    elif before and before[0].dimension == _TIME and spelling == "m":
+        spelling = "min"
+    unit = next(iter(unit_readings(spelling, True)), None)
+    return None if unit is None or any(base.startswith("~") for base, _ in unit.dimension) else unit
 
 
-def _read_words(text: str) -> tuple[Quantity, int] | None:
-    match = _NUMBER_WORDS.match(text)
-    if not match:
-        return None
-    if match["small"]:
-        value = _SMALL[match["small"].lower()]
-    else:
-        value = _TENS[match["tens"].lower()] + (_SMALL[match["unit"].lower()] if match["unit"] else 0)
-    return Quantity(Fraction(value)), match.end()
+_TIME = (("s", 1),)
+
+
+def _continues(before: tuple[Quantity, Unit], value: Fraction, unit: Unit, joint: str) -> bool:
+    larger = before[1]
+    if before[0].value.denominator != 1 or larger.dimension != unit.dimension or unit.offset:
+        return False
+    ratio = larger.factor / unit.factor
+    # "5 m and 30 cm" may be two lengths.
+    is_list = bool(joint) and not is_currency(unit) and ratio in (10, 100, 1000)
+    return ratio > 1 and value < ratio and not is_list
 
 
 def compare_quantities(gold: Quantity, reply: Quantity) -> tuple[bool, str]:
@@ -147,33 +273,76 @@ def compare_quantities(gold: Quantity, reply: Quantity) -> tuple[bool, str]:
     A unit that one side leaves out is right, a different one is wrong, and units of one dimension convert. p% equals
     p/100; against a number without the sign it may also stand for p. A gold with decimal places takes any number that
     rounds to it, an integer takes none but itself, and a reply with fewer decimals than the gold is wrong unless it is
-    equal.
+    equal. Where a conversion is no round number (miles to kilometres), a reply of three digits may be rounded too.
     """
-    factor = Fraction(1)
-    if gold.unit is not None and reply.unit is not None:
-        if gold.unit.dimension != reply.unit.dimension:
-            return False, "different unit"
-        factor = reply.unit.factor / gold.unit.factor
-    if gold.percent != reply.percent and (gold.unit or reply.unit):
-        return False, "different unit"
-    readings = {Fraction(1)}
-    if gold.percent != reply.percent:
-        readings.add(Fraction(100) if gold.percent else Fraction(1, 100))
-    equal = any(_same_value(gold, _scaled(reply, factor * reading)) for reading in readings)
-    return equal, "same number" if equal else "different number"
+    same_unit = False
+    for one, other in _pairs(gold, reply):
+        for conversion in conversions(_unit(one), _unit(other)):
+            same_unit = True
+            if _same_value(one, other, conversion):
+                return True, "same number"
+    return False, "different number" if same_unit else "different unit"
 
 
-def _scaled(quantity: Quantity, factor: Fraction) -> Quantity:
-    return Quantity(quantity.value * factor, quantity.step * factor if quantity.step else None)
+def _pairs(gold: Quantity, reply: Quantity) -> Iterator[tuple[Quantity, Quantity]]:
+    yield gold, reply
+    # A second reading as a unit counts only where the other side names one.
+    for other in gold.also:
+        if other.unit is None or reply.unit is not None:
+            yield other, reply
+    for other in reply.also:
+        if other.unit is None or gold.unit is not None:
+            yield gold, other
 
 
-def _same_value(gold: Quantity, reply: Quantity) -> bool:
-    if gold.value == reply.value:
+def _unit(quantity: Quantity) -> Unit | None:
+    if not quantity.percent:
+        return quantity.unit
+    return PERCENT if quantity.unit is None else times(PERCENT, quantity.unit)
+
+
+def _same_value(gold: Quantity, reply: Quantity, conversion: Conversion) -> bool:
+    factor, shift = conversion
+    step = None if reply.step is None else reply.step * abs(factor)
+    converted = Quantity(reply.value * factor + shift, step)
+    if gold.value == converted.value:
         return True
     if gold.step is not None:
-        value, step = _without_float_noise(gold.value, gold.step)
-        return _rounds_to(reply.value, value, step)
-    return gold.value.denominator != 1 and states_digits_of(reply, gold.value)
+        return _rounds_to(converted.value, *_without_float_noise(gold.value, gold.step))
+    if (gold.value.denominator != 1 or conversion != SAME) and states_digits_of(reply, (gold.value - shift) / factor):
+        return True
+    return _is_rounded_conversion(gold, reply, conversion)
+
+
+_ROUND_FACTORS = (2, 3, 5)
+_LEAST_STEPS = 100
+
+
+def _is_rounded_conversion(gold: Quantity, reply: Quantity, conversion: Conversion) -> bool:
+    """Whether an integer gold and a reply in another system of units are each the other one rounded.
+
+    A factor such as 60 or 1000 leaves nothing to round for the sake of the unit.
+    """
+    factor, shift = conversion
+    if gold.unit is None or reply.unit is None or is_angle(gold.unit) or gold.value.denominator != 1:
+        return False
+    if not shift and _is_round(factor):
+        return False
+    step = reply.step or Fraction(1)
+    if reply.value % step or step * factor > 1 or (abs(reply.value) < _LEAST_STEPS * step and factor != 1):
+        return False
+    there = _rounds_to(reply.value * factor + shift, gold.value, Fraction(1))
+    return there and _rounds_to((gold.value - shift) / factor, reply.value, step)
+
+
+def _is_round(factor: Fraction) -> bool:
+    for part in (factor.numerator, factor.denominator):
+        for prime in _ROUND_FACTORS:
+            while part % prime == 0:
+                part //= prime
+        if part != 1:
+            return False
+    return True
 
 
 def states_digits_of(reply: Quantity, exact: Fraction) -> bool:
@@ -194,8 +363,6 @@ def _without_float_noise(value: Fraction, step: Fraction) -> tuple[Fraction, Fra
     digits = len(str(abs(int(value / step))))
     if digits <= _FLOAT_DIGITS + 2:
         return value, step
-    coarse = step * 10 ** (digits - _FLOAT_DIGITS)
-    steps = round(value / coarse)
-    while steps and steps % 10 == 0:
-        steps, coarse = steps // 10, coarse * 10
-    return steps * coarse, coarse
+    # The noise is never in front of the decimal point.
+    coarse = max(step, min(step * 10 ** (digits - _FLOAT_DIGITS), Fraction(1, 10)))
+    return round(value / coarse) * coarse, coarse

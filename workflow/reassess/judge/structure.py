@@ -44,7 +44,7 @@ class TooComplexError(ValueError):
     """The text nests deeper or has more parts than an answer has."""
 
 
-_OPENING, _CLOSING = "([{", ")]}"
+_OPENING, _CLOSING = "([{⟦", ")]}⟧"
 _LIST_BREAK = re.compile(r"[,;]|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])")
 
 
@@ -54,12 +54,16 @@ def parse_structure(text: str, depth: int = 0) -> Node:
     Raises:
         TooComplexError: beyond 25 levels or 24 parts.
     """
-    text = text.rstrip(" .,;").lstrip(" ,;")
+    text = _fold_environments(text.rstrip(" .,;").lstrip(" ,;"))
     if depth > _DEPTH_AT_MOST:
         raise TooComplexError
     depth += 1
-    if "±" in text:
-        return _list(_unique(_expand_signs(text)), depth)
+    if "±" in text or "\\mp" in text:
+        pieces = _split(text, _LIST_BREAK)
+        return _list(_unique([sign for piece in pieces for sign in _expand_signs(piece)]), depth)
+    environment = _environment(text, depth)
+    if environment:
+        return environment
     pieces = _split(text, re.compile("∪"))
     if len(pieces) > 1:
         return Group("∪", _parse_all(pieces, depth))
@@ -70,16 +74,59 @@ def parse_structure(text: str, depth: int = 0) -> Node:
     membership = re.match(r"\\?[A-Za-z]+\s*∈", text)
     if membership:
         return parse_structure(text[membership.end() :], depth)
+    point = _LABELLED_POINT.fullmatch(text)
+    if point and "," in text:
+        return Relation((point[1], point[2]), ("=",))
     relation = _relation(text)
     if relation:
         return relation
-    return _bracketed(text, depth) or _ratio(text) or Atom(text)
+    return _bracketed(text, depth) or _ratio(text) or Atom(_unfold_environments(text))
+
+
+# P(3, -4), but not the binomial coefficient C(7, 2) times something.
+_LABELLED_POINT = re.compile(r"([A-Z](?:_\{[^{}]*\}|'|[0-9])?)\s*(\([^()]*(?:\([^()]*\)[^()]*)*\))")
+_BEGIN = re.compile(r"\\begin\s*\{([pbB]?matrix|smallmatrix|array|cases|aligned)\}(?:\{[lcr| ]*\})?")
+_END = re.compile(r"\\end\s*\{(?:[pbB]?matrix|smallmatrix|array|cases|aligned)\}")
+_FOLDED = re.compile(r"⟦([a-zA-Z]*):(.*)⟧", re.DOTALL)
+_ROW_BREAK = re.compile(r"\\\\(?:\[[^\]]*\])?")
+_CONDITION_WORD = re.compile(r"^\s*(?:if|when|for|where|,)\s*", re.IGNORECASE)
+
+
+def _fold_environments(text: str) -> str:
+    """Matrices and cases in brackets of their own, so that what is inside does not break the text apart."""
+    if "\\begin" not in text:
+        return text
+    return _END.sub("⟧", _BEGIN.sub(lambda begin: f"⟦{begin[1]}:", text))
+
+
+def _unfold_environments(text: str) -> str:
+    if "⟦" not in text:
+        return text
+    return re.sub("⟧", r"\\end{matrix}", re.sub("⟦[a-zA-Z]*:", r"\\begin{matrix}", text))
+
+
+def _environment(text: str, depth: int) -> Node | None:
+    """A matrix as its rows, a system as the list of its equations, cases as pairs of formula and condition."""
+    match = _FOLDED.fullmatch(text)
+    if not match or "⟦" in match[2]:
+        return None
+    rows = [row.split("&") for row in _ROW_BREAK.split(match[2]) if row.strip()]
+    if len(rows) * max(map(len, rows), default=0) > _PARTS_AT_MOST:
+        raise TooComplexError
+    if "matrix" in match[1] or match[1] == "array":
+        return Group(
+            "matrix", tuple(Group("row", tuple(parse_structure(entry, depth) for entry in row)) for row in rows)
+        )
+    if match[1] == "cases" and all(len(row) == 2 for row in rows):
+        pairs = [(formula.strip(" ,"), _CONDITION_WORD.sub("", condition)) for formula, condition in rows]
+        return Group("cases", tuple(Group("()", _parse_all(list(pair), depth)) for pair in pairs))
+    return _list(["".join(row) for row in rows], depth)
 
 
 def _expand_signs(text: str) -> list[str]:
     # A leading plus would only hide that the number is the same.
-    upper = re.sub(r"^\+\s*|(?<=[=(,])\s*\+\s*", "", text.replace("±", "+").replace("\\mp", "-"))
-    return [upper, text.replace("±", "-").replace("\\mp", "+")]
+    signs = [text.replace("±", "+").replace("\\mp", "-"), text.replace("±", "-").replace("\\mp", "+")]
+    return [re.sub(r"^\+\s*|(?<=[=(,])\s*\+\s*", "", sign) for sign in signs]
 
 
 def _unique(items: list[str]) -> list[str]:
@@ -167,20 +214,30 @@ def _bracketed(text: str, depth: int) -> Node | None:
     if builder:
         return parse_structure(inside[builder.end() :], depth)
     pieces = _split(inside, re.compile("[,;]"))
+    if brackets == "[]":
+        rows = [
+            row for piece in pieces if isinstance(row := parse_structure(piece, depth), Group) and row.brackets == "[]"
+        ]
+        if len(rows) == len(pieces):
+            return Group("matrix", tuple(Group("row", row.parts) for row in rows))
     if len(pieces) == 1:
+        only = parse_structure(inside, depth)
+        if isinstance(only, Group) and only.brackets == "matrix":
+            return only
         if set_braces or brackets == "[]":
-            return Group(brackets, (parse_structure(inside, depth),))
-        return parse_structure(inside, depth) if brackets in ("()", "{}") else None
+            return Group(brackets, (only,))
+        return only if brackets in ("()", "{}") else None
     return Group(brackets, _parse_all(pieces, depth))
 
 
-_RATIO = re.compile(r"[0-9.]+(?:\s*:\s*[0-9.]+)+")
+_RATIO_PART = re.compile(r"(?:[0-9.+\-/ ]|\\(?:sqrt|frac|pi)(?![A-Za-z])|\{[0-9]+\})+")
 
 
 def _ratio(text: str) -> Group | None:
-    if not _RATIO.fullmatch(text):
+    parts = [part.strip() for part in text.split(":")]
+    if len(parts) == 1 or not all(map(_RATIO_PART.fullmatch, parts)):
         return None
-    return Group(":", tuple(Atom(part.strip()) for part in text.split(":")))
+    return Group(":", tuple(Atom(part) for part in parts))
 
 
 def ascending(relation: Relation) -> Relation:
@@ -225,15 +282,20 @@ def _interval(lower: str, upper: str, left_sign: str, right_sign: str) -> Group:
     return Group(brackets, (Atom(lower), Atom(upper)))
 
 
-_LABEL = re.compile(r"[A-Za-z\\][A-Za-z0-9 '\\{}_()^,°]*")
+# A name of one or more letters, a function, an angle, a ratio of segments (AB : BC), or a tuple of names.
+_LABEL = re.compile(
+    r"[A-Za-z\\][A-Za-z0-9 '\\{}_()^,°:]*|\(\s*[A-Za-z](?:_\{[^{}]*\})?(?:\s*,\s*[A-Za-z](?:_\{[^{}]*\})?)*\s*\)"
+)
+_INVERSE = re.compile(r"\^\{-1\}(?=\s*\()")
 _HAS_OPERATOR = re.compile(r"[+*/^!]|(?<=.)-|\\(?:frac|times|cdot|sqrt|div|pi)")
 
 
 def named_value(relation: Relation) -> str | None:
     """What an assignment such as "x = 5", "f(x) = x^2" or "Area = 12 = 3·4" gives; None for any other relation."""
-    if set(relation.signs) != {"="} or not _LABEL.fullmatch(relation.sides[0]):
+    label = _INVERSE.sub("", relation.sides[0])
+    if set(relation.signs) != {"="} or not _LABEL.fullmatch(label):
         return None
-    return None if _HAS_OPERATOR.search(relation.sides[0]) else relation.sides[-1]
+    return None if _HAS_OPERATOR.search(label) else relation.sides[-1]
 
 
 def computed_value(relation: Relation) -> str | None:

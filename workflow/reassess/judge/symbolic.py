@@ -36,6 +36,8 @@ def within_bounds(formula: str) -> bool:
         return False
     if any(repeated or int(number) > _FACTORIAL for number, repeated in _FACTORIAL_NUMBER.findall(formula)):
         return False
+    if "!" in formula and "^" in formula:
+        return False
     return not any(
         taller or (int(base) > 1 and int(exponent) * math.log10(int(base)) > _TOWER_DIGITS)
         for base, exponent, taller in _TOWER.findall(formula)
@@ -85,6 +87,7 @@ def _split_names(text: str) -> list[str]:
 
 # The parser adds the factors of "2(3)" as if they were a mixed number, and takes "a(b + 1)" for a function of b + 1.
 _IMPLICIT_PRODUCT = re.compile(r"(?<=[0-9)])\s*(?=\()|(?<=\))\s*(?=[0-9A-Za-z\\])(?!\\(?:right|cdot|times|div|end))")
+_CHOOSE = re.compile(r"(?<![A-Za-z\\])C\(([0-9]{1,3}), ?([0-9]{1,3})\)")
 _LETTER_TIMES = re.compile(r"(?<![A-Za-z\\])([a-eijk-oq-zA-EI-OQ-Z])\s*(?=\()")
 
 
@@ -92,6 +95,7 @@ def _explicit(formula: str) -> str:
     if takes_angle(formula):
         formula = _DEGREES.sub(r"(\1\\cdot\\pi/180)", formula)
     formula = formula.replace("°", "").replace("∞", "\\infty ").replace("%", "/100")
+    formula = _CHOOSE.sub(r"\\binom{\1}{\2}", formula)
     formula = _IMPLICIT_PRODUCT.sub(r" \\cdot ", formula)
     return _LETTER_TIMES.sub(r"\1 \\cdot ", formula)
 
@@ -101,6 +105,7 @@ def same_formula(gold: str, reply: str) -> tuple[bool, str]:
     """Whether two normalised formulas are equal for every value of their variables, and the reason.
 
     Raises:
+        ExhaustedError: the judgement has no time left.
         RuntimeError: the worker process cannot be started.
     """
     if not (within_bounds(gold) and within_bounds(reply)):
@@ -119,6 +124,7 @@ def real_value(formula: str) -> Fraction | None:
     """The value of a constant real formula to 60 digits; None for anything else.
 
     Raises:
+        ExhaustedError: the judgement has no time left.
         RuntimeError: the worker process cannot be started.
     """
     if not within_bounds(formula):
@@ -135,6 +141,7 @@ def ratio_sign(first: str, second: str) -> int:
     """The sign of the constant that one formula is of another, 0 where there is no such constant.
 
     Raises:
+        ExhaustedError: the judgement has no time left.
         RuntimeError: the worker process cannot be started.
     """
     if not (within_bounds(first) and within_bounds(second)):

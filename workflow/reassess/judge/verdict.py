@@ -1,17 +1,19 @@
 """The verdict on one response."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from reassess.judge.equality import Comparison, compare_math
+from reassess.judge import worker
+from reassess.judge.equality import Comparison, assigned, compare_math, is_constant
 from reassess.judge.extract import find_answer, read_gold
 from reassess.judge.normalize import same_text
 from reassess.judge.options import Key, read_choice, read_key, same_choice
 from reassess.judge.quantity import Quantity, compare_quantities, read_quantity
+from reassess.judge.statement import claim, shortened
 
 # Part of every score's identity: raise it when any verdict changes.
-JUDGE_VERSION = "1"
+JUDGE_VERSION = "2"
 
 KINDS = ("math", "numeric", "mcq", "text")
 
@@ -46,6 +48,14 @@ def judge(response: str, gold: str, kind: str, options: Sequence[str] | None = N
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; the kinds are {', '.join(KINDS)}")
     answer = find_answer(response)
+    try:
+        with worker.limited():
+            return _verdict(answer, gold, kind, options)
+    except worker.ExhaustedError:
+        return Judgement(False, answer, "comparison stopped")
+
+
+def _verdict(answer: str | None, gold: str, kind: str, options: Sequence[str] | None) -> Judgement:
     golds = read_gold(gold)
     if not golds:
         return Judgement(None, answer, "gold is empty")
@@ -70,46 +80,73 @@ def _first_equal(answer: str, comparisons: Iterable[Comparison]) -> Judgement:
     return Judgement(False, answer, reason)
 
 
-_RESTATED = re.compile(r"\b(?:is|are|was|were|equals|has|have|be)\b(?:\s+equal\s+to\b|\s*:)?", re.IGNORECASE)
-_COMMITTED = re.compile(r"[0-9]|\b(?:not|or|if|either|maybe|perhaps)\b|n't\b", re.IGNORECASE)
-_SENTENCE_CHARACTERS = 200
+_RESTATED = re.compile(r"([^()=]{1,60}?)\s*\(\s*(?:or|i\.e\.,?|that is,?|=|≈)?\s*([^()]{1,60})\)\.?")
 
 
-def _stated_last(answer: str) -> str | None:
-    """What a plain sentence such as "The area is 12 cm" says at its end; None where it may say two things."""
-    if len(answer) > _SENTENCE_CHARACTERS:
-        return None
-    verbs = list(_RESTATED.finditer(answer))
-    if len(verbs) != 1 or _COMMITTED.search(answer[: verbs[0].start()]):
-        return None
-    return answer[verbs[0].end() :].strip() or None
+def _readings(answer: str) -> Iterator[str]:
+    """The answer as it stands, and what it claims where it is a short sentence or says the same thing twice."""
+    yield answer
+    twice = _RESTATED.fullmatch(answer.strip())
+    if twice:
+        first, second = (read_quantity(text, number_expected=True) for text in twice.groups())
+        if first and second and (compare_quantities(first, second)[0] or compare_quantities(second, first)[0]):
+            yield twice[1]
+    said = claim(answer)
+    if said is None:
+        return
+    if said != answer:
+        yield said
+    shorter = shortened(said)
+    measured = next((text for text in shorter if read_quantity(text)), None)
+    yield from dict.fromkeys(text for text in (measured, *shorter[-1:]) if text)
 
 
 def _compare_formula(gold: str, answer: str) -> Comparison:
-    comparison = compare_math(gold, answer)
-    if comparison.equal:
-        return comparison
-    stated = _stated_last(answer)
-    return compare_math(gold, stated) if stated else comparison
+    first: Comparison | None = None
+    for reading in _readings(answer):
+        comparison = compare_math(gold, reading)
+        if comparison.equal:
+            return comparison
+        first = first or comparison
+    assert first is not None
+    return first
 
 
 def _judge_number(answer: str | None, golds: list[str]) -> Judgement:
-    readable = [(gold, number) for gold in golds if (number := read_quantity(gold, glued_letters_are_units=True))]
-    if not readable:
+    usable = [(gold, number) for gold in golds if (number := _read_number(gold)) or _is_numeric(gold)]
+    if not usable:
         return Judgement(None, answer, "gold is not a number")
     if answer is None:
         return _NO_ANSWER
-    stated = read_quantity(answer, glued_letters_are_units=True)
-    if stated is None:
-        return _first_equal(answer, (_compare_formula(gold, answer) for gold, _ in readable))
-    return _first_equal(answer, (_compare_numbers(number, stated) for _, number in readable))
+    stated = next((number for text in _readings(answer) if (number := _read_number(text))), None)
+
+    def compare(gold: str, number: Quantity | None) -> Comparison:
+        # With a name on both sides, as in "x = 5" and "y = 5", the name counts.
+        named = "=" in gold and "=" in answer
+        return _compare_numbers(number, stated) if number and stated and not named else _compare_formula(gold, answer)
+
+    return _first_equal(answer, (compare(gold, number) for gold, number in usable))
+
+
+def _read_number(text: str) -> Quantity | None:
+    """The number that a text states, "x = 5" and "∠ABC = 35°" included."""
+    return read_quantity(assigned(text) or text, number_expected=True)
+
+
+def _is_numeric(gold: str) -> bool:
+    """Whether a gold that is no plain number is a formula with a value, such as 4π or 10√3."""
+    value = assigned(gold) or gold
+    return bool(_HAS_NUMBER.search(value)) and is_constant(value)
+
+
+_HAS_NUMBER = re.compile(r"[0-9π√]|\\(?:pi|sqrt)(?![A-Za-z])")
 
 
 def _compare_numbers(gold: Quantity, stated: Quantity) -> Comparison:
     return Comparison(*compare_quantities(gold, stated))
 
 
-_YES_NO = re.compile(r"\s*(yes|no|true|false)\b(?=\s*[,.;:!]|\s*$)", re.IGNORECASE)
+_YES_NO = re.compile(r"\s*(yes|no|true|false)\b(?=\s*[,.;:!]|\s+[-–—]\s|[–—]|\s*$)", re.IGNORECASE)
 _OPPOSITE = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 
 
@@ -118,8 +155,14 @@ def _compare_text(gold: str, answer: str) -> Comparison:
         return Comparison(True, "same text")
     word, first = _YES_NO.fullmatch(gold), _YES_NO.match(answer)
     if word and first and word[1].lower() == first[1].lower():
-        # "Yes, there is one." is a yes; "Yes, or rather no" is none.
-        hedged = re.search(rf"\b{_OPPOSITE[first[1].lower()]}\b", answer, re.IGNORECASE)
+        # "Yes, there is one." and "Yes, there are no others" say yes; "Yes, or rather no" and "Yes. No." say nothing.
+        opposite = _OPPOSITE[first[1].lower()]
+        hedged = re.search(
+            rf"\b(?:or|and|but|rather|actually)\s+(?:rather\s+)?{opposite}\b|\b{opposite}\s*(?:[,.;:!?/]|$)"
+            rf"|/\s*{opposite}\b",
+            answer,
+            re.IGNORECASE,
+        )
         return Comparison(not hedged, "different text" if hedged else "same word")
     return Comparison(False, "different text")
 

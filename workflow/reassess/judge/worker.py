@@ -12,16 +12,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-COMPUTE_SECONDS = 2.0
+# Processor time of one comparison, and of all comparisons of one judgement.
+COMPUTE_SECONDS = 1.0
+JUDGEMENT_SECONDS = 1.5
+# Nothing that computes takes this long; a process that is starved or suspended is given up.
 _WALL_SECONDS = 10.0
 _START_SECONDS = 180.0
+_STOPPED = "stopped"
 _START_CODE = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from reassess.judge.algebra import serve
-serve(float(sys.argv[2]))
+serve()
 """
 
 
@@ -29,8 +35,29 @@ class StoppedError(Exception):
     """The computation took too long or too much memory and was stopped."""
 
 
+class ExhaustedError(Exception):
+    """The comparisons of one judgement took too long together; this one was stopped early or not begun."""
+
+
 class _WorkerDiedError(Exception):
     pass
+
+
+class _Budget(threading.local):
+    left = float("inf")
+
+
+_budget = _Budget()
+
+
+@contextmanager
+def limited(seconds: float = JUDGEMENT_SECONDS) -> Iterator[None]:
+    """Give all comparisons of this thread inside the context `seconds` of processor time together."""
+    _budget.left = seconds
+    try:
+        yield
+    finally:
+        _budget.left = float("inf")
 
 
 class Worker:
@@ -46,27 +73,35 @@ class Worker:
 
         Raises:
             StoppedError: it was stopped.
+            ExhaustedError: the time that `limited` gives has run out.
             RuntimeError: the process cannot be started, for instance because math-verify is not installed.
         """
+        seconds = min(self._compute_seconds, _budget.left)
+        if seconds <= 0:
+            raise ExhaustedError
         with self._lock:
-            started = time.monotonic()
             try:
-                return self._request(operation, arguments)
+                answer, used = self._request(seconds, operation, arguments)
             except _WorkerDiedError:
-                # The timer of the process itself went off, unless it was gone before it saw the request.
-                if time.monotonic() - started >= self._compute_seconds:
+                # Something killed it between two requests, or its memory ran out at this one.
+                try:
+                    answer, used = self._request(seconds, operation, arguments)
+                except _WorkerDiedError:
                     raise StoppedError from None
-            try:
-                return self._request(operation, arguments)
-            except _WorkerDiedError:
-                raise StoppedError from None
+        _budget.left -= used
+        if answer != _STOPPED:
+            return answer
+        if seconds < self._compute_seconds:
+            raise ExhaustedError
+        raise StoppedError
 
-    def _request(self, operation: str, arguments: tuple[str, ...]) -> Any:
+    def _request(self, seconds: float, operation: str, arguments: tuple[str, ...]) -> tuple[Any, float]:
         try:
             process = self._running()
             assert process.stdin is not None
-            process.stdin.write(json.dumps([operation, *arguments]).encode() + b"\n")
-            return self._answer(process, _WALL_SECONDS)
+            process.stdin.write(json.dumps([seconds, operation, *arguments]).encode() + b"\n")
+            answer, used = self._answer(process, _WALL_SECONDS)
+            return answer, seconds if used is None else used
         except BrokenPipeError:
             self.stop()
             raise _WorkerDiedError from None
@@ -82,7 +117,7 @@ class Worker:
         if self._process is None:
             search_path = json.dumps([str(entry) for entry in sys.path])
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START_CODE, search_path, str(self._compute_seconds)],
+                [sys.executable, "-c", _START_CODE, search_path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
