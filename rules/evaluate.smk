@@ -34,6 +34,11 @@ rule score:
     input:
         responses=rules.generate.output.responses,
         record=rules.generate.output.record,
+        answers=lambda wildcards: [
+            STUDY.benchmarks[name].judge_model.answers
+            for name in STUDY.suites[wildcards.suite].benchmarks
+            if STUDY.benchmarks[name].judge_model
+        ],
     output:
         scores=paths.evaluation("{cell}", "{suite}", "scores.parquet"),
         record=paths.evaluation("{cell}", "{suite}", "scores.json"),
@@ -43,6 +48,7 @@ rule score:
         ENVIRONMENT
     params:
         study=lambda wildcards, input: STUDY_FILE,
-        spec=identity.score_spec(STUDY),
+        spec=lambda wildcards: identity.score_spec(STUDY, wildcards.suite),
     shell:
-        "reassess score --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite} > {log} 2>&1"
+        "reassess score --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite}"
+        " --threads {threads} > {log} 2>&1"

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from reassess import config, identity
 from reassess.grid import Run
+from reassess.judge import Case, judge_many
 from reassess.models.load import fingerprint
 from reassess.study import Study
 from reassess.train.run import TrainError, train
@@ -49,7 +51,7 @@ def trained(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPat
     before = Path.cwd()
     os.chdir(folder)
     train(variant(tiny_study, "sft", num_train_epochs=6), SFT)
-    train(tiny_study, CHAIN)
+    train(variant(tiny_study, "grpo", log_completions=True, num_completions_to_print=0), CHAIN)
     yield folder
     os.chdir(before)
 
@@ -105,6 +107,24 @@ def test_only_what_is_needed_stays(trained: Path, tiny_base: Path) -> None:
             "generation_config.json",
         ):
             assert (directory(run) / "model" / name).read_bytes() == (base / name).read_bytes()
+
+
+def test_the_reward_of_a_completion_is_the_verdict_on_it(trained: Path) -> None:
+    files = sorted(directory(CHAIN).glob("checkpoints/*/completions/*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert len(rows) == 16 * 8
+    cases = [
+        Case(row["completion"][0]["content"], row["gold"], row["kind"], tuple(row["options"]) or None) for row in rows
+    ]
+    verdicts = judge_many(cases)
+    assert [verdict.correct for verdict in verdicts] == [bool(row["accuracy"]) for row in rows]
+    assert [verdict.reason for verdict in verdicts] == [row["reason"] for row in rows]
+    assert {verdict.correct for verdict in verdicts} == {True, False}
+    # What is logged of each step is how far its rewards can be trusted.
+    for line in metrics(CHAIN):
+        assert 0 <= line["judge/unparsed"] <= 1
+        assert 0 <= line["judge/missed"] <= 1
+        assert line["judge/unscored"] == 0
 
 
 def test_the_trajectory_ends_in_the_exported_weights(trained: Path) -> None:

@@ -15,9 +15,8 @@ import pytest
 from reassess import paths
 from reassess.data.build import write_json
 from reassess.data.example import Example, write_shards
-from reassess.evaluate import score as scoring
-from reassess.evaluate.score import ScoreError, score
-from reassess.judge import JUDGE_VERSION
+from reassess.evaluate.score import ScoreError, score, summaries
+from reassess.judge import JUDGE_VERSION, batch
 from reassess.study import Study
 
 RIGHT = "<think>1 + 2 = 3</think><answer>{}</answer>"
@@ -127,14 +126,14 @@ def test_unscored_is_not_wrong() -> None:
         {**common, "correct": None, "answer": "x", "reason": "comparison timed out"},
         {**common, "id": "b", "correct": True, "answer": "y", "reason": "equal"},
     ]
-    found = scoring.summaries(rows)["t"]
+    found = summaries(rows)["t"]
     assert (found["accuracy"], found["unscored"], found["unparsed"]) == (1.0, 1, 0)
 
 
 def test_equal_responses_are_judged_once(evaluate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    judge = scoring.judge
-    monkeypatch.setattr(scoring, "judge", lambda *question: (asked.append(question), judge(*question))[1])
+    judge = batch.judge
+    monkeypatch.setattr(batch, "judge", lambda *question: (asked.append(question), judge(*question))[1])
     evaluate([response("a", RIGHT.format(3), i) for i in range(5)] + [response("b", RIGHT.format(3))])
     assert len(asked) == 2
 

@@ -28,7 +28,7 @@ NEUTRAL_ENGINE_ARGS = frozenset(
     }
 )
 
-VERSIONS = {"data": 1, "toy": 1, "sft": 1, "grpo": 1, "generate": 1, "score": 1, "tables": 1}
+VERSIONS = {"data": 1, "toy": 1, "sft": 1, "grpo": 1, "generate": 1, "score": 2, "rules": 1, "tables": 1}
 
 
 def canonical(spec: dict[str, Any]) -> str:
@@ -110,9 +110,17 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
     )
 
 
-def score_spec(study: Study) -> str:
-    """Identity of scores, besides the responses."""
-    return canonical({"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format})
+def score_spec(study: Study, suite: str) -> str:
+    """Identity of the scores of a suite, besides the responses."""
+    spec: dict[str, Any] = {"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format}
+    rules = {
+        name: {"rule": benchmark.rule, "judge_model": benchmark.judge_model and benchmark.judge_model.name}
+        for name in study.suites[suite].benchmarks
+        if (benchmark := study.benchmarks[name]).rule is not None
+    }
+    if rules:
+        spec["rules"] = {"version": VERSIONS["rules"], **rules}
+    return canonical(spec)
 
 
 def report_spec(study: Study) -> str:

@@ -162,11 +162,58 @@ class Pool(Strict):
         return [str(file) for files in found for file in files]
 
 
+Rule = Literal[
+    "ai2d",
+    "chartqa",
+    "dynamath",
+    "gpqa",
+    "gsm8k",
+    "hallusionbench",
+    "logicvista",
+    "math_500",
+    "mathverse",
+    "mathvision",
+    "mathvista",
+    "mmlu",
+    "mmlu_pro",
+    "mmmu",
+    "mmmu_pro",
+    "mmstar",
+    "we_math",
+]
+
+
+class JudgeModel(Strict):
+    """A large model's answers to an official rule's own prompt, asked outside of the workflow and kept on file."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """The model with its version, as the records name it."""
+    answers: str
+    """JSON lines with `key` and `answer`; `reassess audit --requests` writes the keys."""
+
+    @field_validator("answers")
+    @classmethod
+    def _exists(cls, path: str) -> str:
+        if not Path(path).is_file():
+            raise ValueError(f"no such file: {path!r}")
+        return path
+
+
 class Benchmark(Pool):
     """Evaluation examples."""
 
     modality: Literal["visual", "text"] = "visual"
     """`text` benchmarks have no images; the transfer table compares the two groups."""
+    rule: Rule | None = None
+    """The benchmark's own scoring rule, reported beside the judge's verdict; it decides nothing."""
+    judge_model: JudgeModel | None = None
+    """The large model that the rule leaves some responses to; without one they stay undecided."""
+
+    @model_validator(mode="after")
+    def _model_needs_rule(self) -> Benchmark:
+        if self.judge_model is not None and self.rule is None:
+            raise ValueError("judge_model needs `rule`: without one nothing is left to a model")
+        return self
 
 
 class Decoding(Strict):

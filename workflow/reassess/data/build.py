@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess import paths
-from reassess.data.example import KINDS, SCHEMA, DataError, Example, example, record_sha256, write_shards
+from reassess.data.example import KINDS, OPTIONAL, SCHEMA, DataError, Example, example, record_sha256, write_shards
+from reassess.official.rules import RuleError, missing_metadata
 from reassess.prompts import MAX_OPTIONS
 from reassess.study import Benchmark, ParquetSource, Pool, Source, Study
 
@@ -118,6 +119,16 @@ def _build(name: str, spec: Pool, root: Path) -> None:
                 raise DataError(f"{name}: the id {item.id!r} stands twice; ids must be unique within a pool")
             if reason is None and isinstance(spec, Benchmark) and (item.image is None) != (spec.modality == "text"):
                 reason = f"modality is not {spec.modality}"
+            if reason is None and isinstance(spec, Benchmark) and spec.rule is not None:
+                try:
+                    lacking = missing_metadata(spec.rule, item.metadata)
+                except RuleError as error:
+                    raise DataError(f"{name}: row {item.id!r}: {error}") from None
+                if lacking:
+                    raise DataError(
+                        f"{name}: row {item.id!r} has no {lacking[0]!r} in its metadata, which rule {spec.rule!r} "
+                        "reads; add the benchmark's own column, or leave the rule out"
+                    )
             if reason is not None:
                 rejected.append(PutAside(item.id, item.source, reason))
                 continue
@@ -182,6 +193,9 @@ def read_parquet(path: str) -> list[Example]:
             table = pq.read_table(file)
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{file}: not a readable Parquet file ({error})") from None
+        for column in OPTIONAL:
+            if column not in table.column_names:
+                table = table.append_column(column, pa.nulls(len(table), SCHEMA.field(column).type))
         missing = [column for column in SCHEMA.names if column not in table.column_names]
         if missing:
             raise DataError(f"{file}: columns missing: {', '.join(missing)}; expected {', '.join(SCHEMA.names)}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KINDS = ("math", "numeric", "mcq", "text")
+# Columns that a user's file may lack.
+OPTIONAL = ("metadata",)
 SHARD_ROWS = 2000
 
 # The image column has the layout of `datasets.Image`, and says so, so that `datasets.load_dataset("parquet", ...)`
@@ -34,6 +36,7 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
         ("family", pa.string()),
         ("difficulty", pa.int64()),
+        ("metadata", pa.string()),
     ]
 ).with_metadata(
     {
@@ -43,7 +46,7 @@ SCHEMA = pa.schema(
                     "features": {
                         **{
                             key: {"dtype": "string", "_type": "Value"}
-                            for key in ("id", "question", "gold", "kind", "source", "family")
+                            for key in ("id", "question", "gold", "kind", "source", "family", "metadata")
                         },
                         "image": {"_type": "Image"},
                         "options": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
@@ -76,6 +79,7 @@ class Example:
         source: where the example comes from.
         family: task family or category within the source.
         difficulty: number of reasoning steps, or the source's own level; 0 where unknown.
+        metadata: a JSON object of the benchmark's own columns that its official rule reads, or empty.
     """
 
     id: str
@@ -88,6 +92,7 @@ class Example:
     source: str
     family: str
     difficulty: int
+    metadata: str = ""
 
     def pil(self) -> Image | None:
         """Return the decoded image in RGB. Raises OSError where it cannot be decoded."""
@@ -110,6 +115,7 @@ class Example:
 def record_sha256(item: Example) -> str:
     """Return the hash of everything that training or scoring reads of an example."""
     parts = [item.content_sha256(), item.gold, item.kind, item.family, str(item.difficulty), *item.rationales]
+    parts += [item.metadata] if item.metadata else []
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
@@ -172,6 +178,7 @@ def example(row: dict[str, Any]) -> Example:
         source=row["source"] or "",
         family=row["family"] or "",
         difficulty=row["difficulty"] or 0,
+        metadata=row.get("metadata") or "",
     )
 
 

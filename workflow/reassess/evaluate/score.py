@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from reassess import paths
 from reassess.data.build import write_json
+from reassess.evaluate import official
 from reassess.evaluate.progress import Progress
-from reassess.judge import JUDGE_VERSION, Judgement, follows_format, judge
+from reassess.judge import JUDGE_VERSION, Case, Judgement, follows_format, judge_many
 from reassess.study import Study
 
 SCORES = pa.schema(
@@ -32,13 +33,16 @@ SCORES = pa.schema(
         ("correct", pa.bool_()),
         ("answer", pa.string()),
         ("reason", pa.string()),
+        ("official", pa.bool_()),
+        ("official_answer", pa.string()),
+        ("official_reason", pa.string()),
         ("format_ok", pa.bool_()),
         ("truncated", pa.bool_()),
         ("n_tokens", pa.int64()),
     ]
 )
 FAILED = "generation failed"
-_COLUMNS = ("id", "source", "family", "difficulty", "kind", "gold", "options")
+_COLUMNS = ("id", "source", "family", "difficulty", "kind", "gold", "options", "metadata")
 _TIMINGS = ("seconds", "cpu_seconds")
 
 
@@ -46,17 +50,20 @@ class ScoreError(ValueError):
     """Responses that do not fit their benchmark: the message names both."""
 
 
-def score(study: Study, cell: str, suite: str) -> None:
+def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
     """Write `scores.parquet` and, last, `scores.json` beside the responses of `cell` to `suite`.
 
     Raises:
         ScoreError: a response belongs to an example that the benchmark does not have.
+        RuleError: the answers of a judge model cannot be read.
     """
     root = Path(paths.evaluation(cell, suite))
     record = json.loads((root / "responses.json").read_text(encoding="utf-8"))
     responses = pq.read_table(root / "responses.parquet").to_pylist()
     examples = {name: _examples(name) for name in record["benchmarks"]}
-    rows = _judge_all(responses, examples, study.prompt.format)
+    rows = _judge_all(responses, examples, study.prompt.format, workers)
+    said = [None if response["finish_reason"] == "error" else response["response"] for response in responses]
+    official.add_verdicts(study, rows, said, examples)
     aside = root / ".scores.parquet.tmp"
     pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), aside)
     aside.replace(root / "scores.parquet")
@@ -64,10 +71,17 @@ def score(study: Study, cell: str, suite: str) -> None:
         **{name: value for name, value in record.items() if name not in _TIMINGS},
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows),
+        "official": official.summaries(study, rows, examples),
     }
     write_json(root / "scores.json", scores)
     for name, found in scores["scores"].items():
         print(f"{cell} {name}: " + ", ".join(f"{what} {_shown(value)}" for what, value in found.items()), flush=True)
+    for name, found in scores["official"].items():
+        print(
+            f"{cell} {name}: by the rule of {found['rule']} accuracy {found['accuracy']:.3f}, "
+            f"{found['disagree']} unlike the judge, {found['undecided']} undecided",
+            flush=True,
+        )
 
 
 def summaries(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | int | None]]:
@@ -122,29 +136,28 @@ def _examples(benchmark: str) -> dict[str, dict[str, Any]]:
 
 
 def _judge_all(
-    responses: list[dict[str, Any]], examples: dict[str, dict[str, dict[str, Any]]], template: Any
+    responses: list[dict[str, Any]], examples: dict[str, dict[str, dict[str, Any]]], template: Any, workers: int
 ) -> list[dict[str, Any]]:
-    """Return rows of `SCORES` in the order of the responses; equal questions to the judge are asked once."""
-    judged: dict[tuple[Any, ...], Judgement] = {}
-    rows = []
-    progress = Progress("judging", len(responses), "responses")
+    """Return rows of `SCORES` in the order of the responses."""
+    asked = []
     for response in responses:
-        benchmark, text = response["benchmark"], response["response"]
-        example = examples[benchmark].get(response["id"])
+        example = examples[response["benchmark"]].get(response["id"])
         if example is None:
             raise ScoreError(
-                f"{response['id']!r}: answered, but not in {paths.benchmark(benchmark)}; "
+                f"{response['id']!r}: answered, but not in {paths.benchmark(response['benchmark'])}; "
                 "the benchmark was built anew after generation: generate again"
             )
-        failed = response["finish_reason"] == "error"
-        if failed:
-            verdict = Judgement(None, None, FAILED)
-        else:
+        if response["finish_reason"] != "error":
             options = tuple(example["options"] or ()) or None
-            question = (text, example["gold"], example["kind"], options)
-            if question not in judged:
-                judged[question] = judge(*question)
-            verdict = judged[question]
+            asked.append(Case(response["response"], example["gold"], example["kind"], options))
+    progress = Progress("judging", len(asked), "responses")
+    verdicts = iter(judge_many(asked, workers, progress.update))
+    progress.close()
+    rows = []
+    for response in responses:
+        example = examples[response["benchmark"]][response["id"]]
+        failed = response["finish_reason"] == "error"
+        verdict = Judgement(None, None, FAILED) if failed else next(verdicts)
         rows.append(
             {
                 **{name: response[name] for name in ("benchmark", "id", "sample", "step", "n_tokens")},
@@ -152,10 +165,9 @@ def _judge_all(
                 "correct": verdict.correct,
                 "answer": verdict.answer,
                 "reason": verdict.reason,
-                "format_ok": None if failed else follows_format(text, template),
+                **dict.fromkeys(("official", "official_answer", "official_reason")),
+                "format_ok": None if failed else follows_format(response["response"], template),
                 "truncated": response["finish_reason"] == "length",
             }
         )
-        progress.update(1)
-    progress.close()
     return rows

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 from unittest import mock
 
 import torch
 
-from reassess.judge import follows_format, judge
+from reassess.judge import Case, Judgement, contains_gold, follows_format, judge_many
 from reassess.study import GrpoStage, Prompt
 from reassess.train import data
 from reassess.train.plan import Resumed
@@ -87,13 +88,29 @@ def rewards(names: list[str], prompt: Prompt) -> list[Reward]:
     """Return the reward functions `names`, under these names in TRL's metrics."""
 
     def accuracy(
-        completions: list[Any], gold: list[str], kind: list[str], options: list[list[str]], **_: Any
+        completions: list[Any],
+        gold: list[str],
+        kind: list[str],
+        options: list[list[str]],
+        log_metric: Callable[[str, float], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        **_: Any,
     ) -> list[float | None]:
-        verdicts = [
-            judge(_text(completion), answer, how, choices or None).correct
+        cases = [
+            Case(_text(completion), answer, how, tuple(choices) or None)
             for completion, answer, how, choices in zip(completions, gold, kind, options, strict=True)
         ]
-        return [None if verdict is None else float(verdict) for verdict in verdicts]
+        verdicts = judge_many(cases)
+        if log_metric is not None:
+            for name, value in audit(cases, verdicts).items():
+                log_metric(name, value)
+        if log_extra is not None:
+            log_extra("gold", gold)
+            log_extra("kind", kind)
+            log_extra("options", [list(choices) for choices in options])
+            log_extra("answer", [verdict.answer for verdict in verdicts])
+            log_extra("reason", [verdict.reason for verdict in verdicts])
+        return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 
     def shape(completions: list[Any], **_: Any) -> list[float | None]:
         return [float(follows_format(_text(completion), prompt.format)) for completion in completions]
@@ -101,6 +118,21 @@ def rewards(names: list[str], prompt: Prompt) -> list[Reward]:
     shape.__name__ = "format"
     known: dict[str, Reward] = {"accuracy": accuracy, "format": shape}
     return [known[name] for name in names]
+
+
+def audit(cases: list[Case], verdicts: list[Judgement]) -> dict[str, float]:
+    """Return how far the accuracy reward of a batch can be trusted, as shares of its completions.
+
+    `judge/unscored`: the gold is no answer. `judge/unparsed`: wrong for want of an answer. `judge/missed`: judged
+    wrong although the gold stands behind the reasoning, an upper estimate of the false negatives.
+    """
+    pairs = list(zip(cases, verdicts, strict=True))
+    missed = [verdict.correct is False and contains_gold(*case) for case, verdict in pairs]
+    return {
+        "judge/unscored": fmean(verdict.correct is None for verdict in verdicts),
+        "judge/unparsed": fmean(verdict.correct is False and verdict.answer is None for verdict in verdicts),
+        "judge/missed": fmean(missed),
+    }
 
 
 def _text(completion: list[dict[str, str]]) -> str:
