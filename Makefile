@@ -11,7 +11,8 @@ help:
 	@echo "make study   set up and run the default study (STUDY=studies/x.yaml for another), then print its table"
 	@echo "make test    set up and run the tests"
 	@echo "make lint    ruff, snakefmt, snakemake --lint, mypy"
-	@echo "make setup   build .venv from envs/cpu.txt"
+	@echo "make setup   build .venv from envs/cpu.txt (ENVIRONMENT=cuda for NVIDIA GPUs, PYTHON=python3.11 for another python)"
+	@echo "make dev     the same, with what tests and linters need"
 
 setup:
 	@scripts/setup.sh $(ENVIRONMENT)
@@ -20,8 +21,7 @@ dev: setup
 	@scripts/setup.sh $(ENVIRONMENT) dev
 
 study: setup
-	@snakemake --workflow-profile profiles/local --configfile $(STUDY)
-	@reassess show $(STUDY)
+	@scripts/study.sh $(STUDY)
 
 test: dev
 	@scripts/test.sh

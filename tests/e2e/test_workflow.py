@@ -241,3 +241,38 @@ def test_status_and_show(copied: Path) -> None:
     shown = reassess("show", str(TINY))
     assert "| sft-grpo" in shown
     assert "results/figures" in shown
+
+
+def test_a_killed_snakemake_leaves_a_lock_that_the_next_run_removes(copied: Path) -> None:
+    for name in ("Snakefile", "rules", "profiles", "workflow", "envs", "config.yaml"):
+        (copied / name).symlink_to(ROOT / name)
+    (copied / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/study.sh", copied / "scripts")
+    scores = copied / f"results/evals/{CELL}/main/scores.parquet"
+    scores.unlink()
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "-c1", "--configfile", str(TINY), "--", "tables"]
+    process = subprocess.Popen(
+        command, cwd=copied, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list((copied / ".snakemake/locks").glob("*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    again = subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, check=False)
+    assert "--unlock" in again.stdout + again.stderr
+    while True:
+        done = subprocess.run(
+            ["scripts/study.sh", str(TINY)], cwd=copied, env=environment, capture_output=True, text=True, check=False
+        )
+        if "a run is under way in this directory" not in done.stderr:
+            break
+        # A job of the killed run is still at work.
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "removing the lock of a run that was killed" in done.stdout
+    assert scores.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.metadata
 import json
 import os
 import resource
@@ -41,7 +42,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def run() -> None:
     """Run one subcommand and end the process with its exit status: the console command."""
-    status = main()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `reassess show | head` has read enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
     if "vllm" in sys.modules and os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
         # Python takes four seconds of collecting garbage to end a process that has run an engine in itself; everything
         # is written by now, and there is no engine process to end.
@@ -55,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reassess",
         description="Controlled studies of how to post-train vision-language models for reasoning.",
-        epilog="Snakemake runs the jobs; these commands are what its rules call, and check, status and show for you.",
+        epilog="check, status, show and audit are for you; Snakemake's rules call those from pool on.",
     )
+    parser.add_argument("--version", action="version", version=f"reassess {importlib.metadata.version('reassess')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
 
     def add(name: str, command: Command, text: str, study: str = "--study") -> argparse.ArgumentParser:
@@ -77,22 +85,32 @@ def _parser() -> argparse.ArgumentParser:
     add("check", _check, "validate a study; print its cells and how many jobs it takes", study="study")
     add("status", _status, "print a matrix of cells: what is done, failed, started or missing", study="study")
     add("show", _show, "print the comparison table and where tables and figures lie", study="study")
+    audit = add("audit", _audit, "print how far verdicts and rewards can be trusted, with cases to read", study="study")
+    audit.add_argument("--cell", help="one cell, such as toy-xs/base (default: all that are scored)")
+    audit.add_argument("--sample", type=int, default=12, help="doubtful verdicts to print (default: 12)")
+    audit.add_argument(
+        "--requests", metavar="FILE", help="write what official rules leave to a large model as JSON lines, and stop"
+    )
     add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
     add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
 
-    job("pool", _pool, "build a pool of training examples").add_argument("--pool", required=True)
-    job("benchmark", _benchmark, "build a benchmark").add_argument("--benchmark", required=True)
+    job("pool", _pool, "build a pool of training examples").add_argument(
+        "--pool", required=True, help="a pool of the study"
+    )
+    job("benchmark", _benchmark, "build a benchmark").add_argument(
+        "--benchmark", required=True, help="a benchmark of the study"
+    )
     subset = job("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", study="")
-    subset.add_argument("--pool", required=True)
-    subset.add_argument("--seed", type=int, required=True)
+    subset.add_argument("--pool", required=True, help="a pool that has been built")
+    subset.add_argument("--seed", type=int, required=True, help="seed of the shuffle")
     subset.add_argument("--n", type=int, required=True, help="examples")
     job("base-model", _base_model, "make a base model: build a toy, or fetch a pinned checkpoint").add_argument(
-        "--model", required=True
+        "--model", required=True, help="a model of the study"
     )
     train = job("train", _train, "train one stage of one cell; continues where a stopped run left off")
-    train.add_argument("--model", required=True)
-    train.add_argument("--pool", required=True)
-    train.add_argument("--seed", type=int, required=True)
+    train.add_argument("--model", required=True, help="a model of the study")
+    train.add_argument("--pool", required=True, help="a pool of the study")
+    train.add_argument("--seed", type=int, required=True, help="a seed of the study")
     train.add_argument("--lineage", required=True, help="such as sft@2000/grpo@2000")
     for name, command, text in (
         ("generate", _generate, "answer a suite of benchmarks with one engine start; generates only what is missing"),
@@ -100,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = job(name, command, text)
         sub.add_argument("--cell", required=True, help="such as toy-xs/base or toy-xs/toy/seed1/sft@200")
-        sub.add_argument("--suite", required=True)
+        sub.add_argument("--suite", required=True, help="a suite of the study")
         if name == "generate":
             sub.add_argument("--gpus", type=int, default=0, help="GPUs for the engine (default: 0)")
     for name, command, text in (
@@ -181,6 +199,20 @@ def _show(args: argparse.Namespace) -> None:
     print(summary(_load(args)))
 
 
+def _audit(args: argparse.Namespace) -> None:
+    from reassess.report import audit
+
+    study = _load(args)
+    if not args.requests:
+        print(audit.audit(study, args.cell, args.sample))
+        return
+    found = audit.requests(study)
+    lines = "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in found)
+    Path(args.requests).write_text(lines, encoding="utf-8")
+    print(f"{args.requests}: {len(found)} requests; put the answers into JSON lines with `key` and `answer`, and name")
+    print("them in the study as benchmarks.<name>.judge_model: {name: ..., answers: FILE}")
+
+
 def _schema(args: argparse.Namespace) -> None:
     from reassess.report.reference import schema
 
@@ -245,7 +277,7 @@ def _generate(args: argparse.Namespace) -> None:
 def _score(args: argparse.Namespace) -> None:
     from reassess.evaluate.score import score
 
-    score(_load(args), args.cell, args.suite)
+    score(_load(args), args.cell, args.suite, args.threads)
 
 
 def _tables(args: argparse.Namespace) -> None:

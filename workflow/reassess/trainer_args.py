@@ -106,11 +106,7 @@ def config_fields(trainer: str) -> dict[str, tuple[Any, Any]]:
     """
     fields: dict[str, tuple[Any, Any]] = {}
     for file, class_name in CONFIG_CLASSES[trainer]:
-        package, _, rest = file.partition("/")
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
-        tree = ast.parse((Path(spec.origin).parent / rest).read_text(encoding="utf-8"))
+        tree = ast.parse(_source(file))
         body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
         for node in body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -141,8 +137,38 @@ def check_args(trainer: str, args: dict[str, Any], batch_size: int) -> dict[str,
             checked[key] = TypeAdapter(fields[key][0]).validate_python(value)
         except ValidationError as error:
             raise ValueError(f"args.{key}: {value!r} is not valid: {error.errors()[0]['msg']}") from None
+        if key in _ENUMS and str(checked[key]) not in _members(*_ENUMS[key]):
+            known = ", ".join(_members(*_ENUMS[key]))
+            raise ValueError(f"args.{key}: {value!r} is not valid; transformers has {known}")
+    if checked.get("learning_rate", 1) <= 0:
+        raise ValueError(f"args.learning_rate: {checked['learning_rate']} is not above 0")
     _check_batches(trainer, checked, batch_size)
     return checked
+
+
+# Options whose values are the members of an enumeration.
+_ENUMS = {
+    "lr_scheduler_type": ("transformers/trainer_utils.py", "SchedulerType"),
+    "optim": ("transformers/training_args.py", "OptimizerNames"),
+}
+
+
+@cache
+def _members(file: str, class_name: str) -> tuple[str, ...]:
+    """Return the values of an enumeration of strings."""
+    tree = ast.parse(_source(file))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    values = [node.value for node in body if isinstance(node, ast.Assign)]
+    return tuple(str(value.value) for value in values if isinstance(value, ast.Constant))
+
+
+def _source(file: str) -> str:
+    """Return the source of a module of an installed package, which would take seconds to import."""
+    package, _, rest = file.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
+    return (Path(spec.origin).parent / rest).read_text(encoding="utf-8")
 
 
 def accumulation(args: dict[str, Any], batch_size: int) -> tuple[int, int]:

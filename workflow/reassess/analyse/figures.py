@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from reassess import paths
 from reassess.analyse.collect import recipe_of
@@ -159,6 +159,7 @@ def _reward_panel(panel: Axes, points: list[Point]) -> None:
     panel.set_ylabel("Training reward", color=colour)
     panel.tick_params(axis="y", colors=colour)
     panel.set_xlim(left=0)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     right = panel.twinx()
     colour, marker = _look(1)
     if scored:

@@ -166,6 +166,8 @@ def clean(root: Path) -> None:
     """Remove what a finished run no longer needs: its checkpoints, and all that other identities left beside it."""
     for path in root.glob("checkpoint-*"):
         shutil.rmtree(path)
+    # Trainer's model card, which knows nothing of the run.
+    (root / "README.md").unlink(missing_ok=True)
     for path in root.parent.iterdir():
         if path != root and path.is_dir():
             shutil.rmtree(path)
