@@ -170,6 +170,7 @@ Rule = Literal[
     "gsm8k",
     "hallusionbench",
     "logicvista",
+    "logicvista_vlmevalkit",
     "math_500",
     "mathverse",
     "mathvision",
