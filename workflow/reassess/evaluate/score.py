@@ -131,8 +131,10 @@ def _shown(value: float | int | None) -> str:
 
 def _examples(benchmark: str) -> dict[str, dict[str, Any]]:
     """Return the rows of a benchmark by id, without images."""
-    table = pq.read_table(Path(paths.benchmark(benchmark)) / "shards", columns=list(_COLUMNS))
-    return {row["id"]: row for row in table.to_pylist()}
+    table = pq.read_table(Path(paths.benchmark(benchmark)) / "shards")
+    # A benchmark that was built before there was a column has no use for it.
+    rows = table.select([name for name in _COLUMNS if name in table.column_names]).to_pylist()
+    return {row["id"]: {**dict.fromkeys(_COLUMNS), **row} for row in rows}
 
 
 def _judge_all(

@@ -84,7 +84,14 @@ def _scored(study: Study, cell: str | None) -> Rows:
         for row, response in zip(rows, responses, strict=True):
             if row["benchmark"] in questions and row["id"] in questions[row["benchmark"]]:
                 question = questions[row["benchmark"]][row["id"]]
-                full = {**row, "cell": key, "suite": suite, "response": response, **question}
+                full = {
+                    **dict.fromkeys(("official", "official_answer", "official_reason")),
+                    **row,
+                    "cell": key,
+                    "suite": suite,
+                    "response": response,
+                    **question,
+                }
                 found.append({**full, "missed": _missed(full)})
     if not found:
         raise StudyError(f"nothing of study {study.name} is scored yet; run it first")
