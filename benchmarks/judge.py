@@ -21,7 +21,8 @@ from typing import Any
 
 from math_verify import parse, verify
 
-from reassess.judge import judge
+from reassess.judge import Case as Asked
+from reassess.judge import judge, judge_many
 
 CASES = Path(__file__).resolve().parent.parent / "tests" / "judge" / "cases"
 Case = dict[str, Any]
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument(
         "files", nargs="*", type=Path, default=sorted(CASES.glob("*.jsonl")), help="JSON lines of cases"
     )
+    parser.add_argument("--workers", type=int, default=2, help="processes to time judge_many with (default: 2)")
     parser.add_argument("--errors", action="store_true", help="print every case that reassess.judge gets wrong")
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -95,6 +97,23 @@ def main() -> None:
             errors = [pair for pair in zip(cases, verdicts, strict=True) if pair[0]["correct"] != pair[1]]
             for case, verdict in errors:
                 print(json.dumps({**case, "verdict": verdict}, ensure_ascii=False))
+    batches(cases, args.workers)
+
+
+def batches(cases: list[Case], workers: int) -> None:
+    """Times `judge_many` in one process and in several, symbolic processes and their start included."""
+    asked = [
+        Asked(case["response"], case["gold"], case["kind"], tuple(case["options"]) if case["options"] else None)
+        for case in cases
+    ]
+    # Distinct cases: equal ones are judged once.
+    asked = [case._replace(response=f"{case.response}{' ' * i}") for i in range(4) for case in asked]
+    seconds = {}
+    for n in (1, workers):
+        start = time.perf_counter()
+        judge_many(asked, workers=n)
+        seconds[n] = time.perf_counter() - start
+    print(f"\njudge_many, {len(asked)} cases: {seconds[1]:.1f} s in one process, {seconds[workers]:.1f} s in {workers}")
 
 
 def row(name: str, cases: list[Case], verdicts: list[bool | None], seconds: list[float]) -> str:

@@ -65,7 +65,11 @@ def any_strings(response: str, gold: str, kind: str, options: list[str] | None) 
     assert len(judgement.reason) < 60
     assert (judge("", gold, kind, options).correct is None) is (judgement.correct is None)
     assert judge("", gold, kind, options).correct is not True
-    assert judge(response, gold, kind, options) == judgement
+    again = judge(response, gold, kind, options)
+    # Where time ran out, the same comparison may get as far as another one the next time.
+    assert again == judgement or (
+        again.correct is judgement.correct is False and "stopped" in again.reason + judgement.reason
+    )
     assert isinstance(contains_gold(response, gold, kind, options), bool)
     assert isinstance(reply_of(response), str)
     for template in ("think_answer", "think_boxed"):

@@ -19,6 +19,7 @@ CLAIMED = [
     ("Simplifying, 3 < x.", "x > 3", "math"),
     ("\\boxed{\\text{The vertex is } (2, -1)}", "(2,-1)", "math"),
     ("A total of 12 apples", "12", "numeric"),
+    ("The total surface area is $54\\pi\\text{ cm}^2$.", "54π", "math"),
 ]
 UNCLEAR = [
     ("It is not 5.", "5", "numeric"),

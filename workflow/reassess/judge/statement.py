@@ -100,6 +100,7 @@ def claim(answer: str) -> str | None:
     if _UNCLEAR.search(answer):
         return None
     text = " ".join(strip_math_delimiters(unwrap_text_commands(fold_unicode(answer))).replace("**", "").split())
+    text = text.replace(" ^", "^")
     tokens = text.split(" ")
     kinds = _kinds(tokens)
     starts = [i for i, kind in enumerate(kinds) if kind == "f" and i and kinds[i - 1] == "w"]

@@ -18,6 +18,8 @@ _ALLOWED = re.compile(r"[0-9A-Za-z+\-*/^_(){}\[\]|!.,=<>&\\% ∞°]+")
 _EXPONENT_NUMBER = re.compile(r"\^\{?[({\s]*-?\s*([0-9]+)")
 _TOWER = re.compile(r"\^[{(\s]*-?([0-9]+)[)}\s]*\^[{(\s]*-?([0-9]+)[)}\s]*(\^?)")
 _FACTORIAL_NUMBER = re.compile(r"([0-9]+)\s*\)?\s*!\s*(!?)")
+# 3E33333333 would be a float of that size.
+_LONG_EXPONENT = re.compile(r"[eE][+-]?[0-9]{4,}")
 _BROKEN_NUMBER = re.compile(r"[0-9]*\.[0-9]*\.|[0-9]\s+[0-9]|\.(?![0-9])")
 
 
@@ -36,7 +38,7 @@ def within_bounds(formula: str) -> bool:
         return False
     if any(repeated or int(number) > _FACTORIAL for number, repeated in _FACTORIAL_NUMBER.findall(formula)):
         return False
-    if "!" in formula and "^" in formula:
+    if ("!" in formula and "^" in formula) or _LONG_EXPONENT.search(formula):
         return False
     return not any(
         taller or (int(base) > 1 and int(exponent) * math.log10(int(base)) > _TOWER_DIGITS)
