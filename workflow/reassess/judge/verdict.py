@@ -153,6 +153,7 @@ _OPPOSITE = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 def _compare_text(gold: str, answer: str) -> Comparison:
     if same_text(gold, answer):
         return Comparison(True, "same text")
+    answer = answer.replace("**", "")
     word, first = _YES_NO.fullmatch(gold), _YES_NO.match(answer)
     if word and first and word[1].lower() == first[1].lower():
         # "Yes, there is one." and "Yes, there are no others" say yes; "Yes, or rather no" and "Yes. No." say nothing.
