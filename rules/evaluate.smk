@@ -1,6 +1,23 @@
 """Evaluation: one engine start answers a suite; scoring reads responses and needs no GPU."""
 
 
+# Once per suite and not per job: a study may have thousands of these.
+ANSWERS = {
+    suite: [
+        STUDY.benchmarks[name].judge_model.answers
+        for name in spec.benchmarks
+        if STUDY.benchmarks[name].judge_model
+    ]
+    for suite, spec in STUDY.suites.items()
+}
+SUITE_SPECS = {
+    (model, suite): identity.suite_spec(STUDY, model, suite)
+    for model in STUDY.models
+    for suite in STUDY.suites
+}
+SCORE_SPECS = {suite: identity.score_spec(STUDY, suite) for suite in STUDY.suites}
+
+
 rule generate:
     input:
         checkpoint=checkpoint_record,
@@ -22,9 +39,9 @@ rule generate:
         runtime=lambda wildcards: generating(wildcards).runtime,
     params:
         study=lambda wildcards, input: STUDY_FILE,
-        spec=lambda wildcards: identity.suite_spec(
-            STUDY, grid.model_of(wildcards.cell), wildcards.suite
-        ),
+        spec=lambda wildcards: SUITE_SPECS[
+            grid.model_of(wildcards.cell), wildcards.suite
+        ],
     shell:
         "reassess generate --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
@@ -34,11 +51,7 @@ rule score:
     input:
         responses=rules.generate.output.responses,
         record=rules.generate.output.record,
-        answers=lambda wildcards: [
-            STUDY.benchmarks[name].judge_model.answers
-            for name in STUDY.suites[wildcards.suite].benchmarks
-            if STUDY.benchmarks[name].judge_model
-        ],
+        answers=(lambda wildcards: ANSWERS[wildcards.suite]) if any(ANSWERS.values()) else [],
     output:
         scores=paths.evaluation("{cell}", "{suite}", "scores.parquet"),
         record=paths.evaluation("{cell}", "{suite}", "scores.json"),
@@ -48,7 +61,7 @@ rule score:
         ENVIRONMENT
     params:
         study=lambda wildcards, input: STUDY_FILE,
-        spec=lambda wildcards: identity.score_spec(STUDY, wildcards.suite),
+        spec=lambda wildcards: SCORE_SPECS[wildcards.suite],
     shell:
         "reassess score --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite}"
         " --threads {threads} > {log} 2>&1"
