@@ -187,7 +187,7 @@ def test_what_cannot_be_trained_from_is_refused(tiny_study: Study) -> None:
     with pytest.raises(TrainError, match="the parent checkpoint is not there or not finished"):
         train(tiny_study, CHAIN)
     with pytest.raises(TrainError, match=r"stages.sft.args: .*nonsense"):
-        train(variant(tiny_study, "sft", lr_scheduler_type="nonsense"), SFT)
+        train(variant(tiny_study, "sft", hub_strategy="nonsense"), SFT)
     raw = tiny_study.model_dump(mode="json")
     raw["models"]["toy-xs"]["resources"] = {"sft": {"gpu": 1}}
     with pytest.raises(TrainError, match=r"resources.sft.gpu is 1 but no GPU is visible"):
