@@ -16,6 +16,8 @@ from latex2sympy2_extended.math_normalization import NormalizationConfig
 from math_verify import parse, verify
 from math_verify.parser import LatexExtractionConfig
 
+from reassess.judge import grammar
+
 _DIGITS = 60
 _TINY, _HUGE = sympy.Float(10) ** -400, sympy.Float(10) ** 400
 _SAME_DIGITS = sympy.Float(10) ** -50
@@ -38,9 +40,18 @@ def _parse(latex: str) -> Any:
     return found[0] if found and isinstance(found[0], sympy.Basic | sympy.MatrixBase) else None
 
 
+_quick = lru_cache(maxsize=1024)(grammar.parse)
+
+
+def _parse_pair(first: str, second: str) -> tuple[Any, Any]:
+    """Both formulas by the same reader, so that both have the same symbols."""
+    quick = _quick(first), _quick(second)
+    return quick if None not in quick else (_parse(first), _parse(second))
+
+
 def equal(gold: str, reply: str) -> bool | None:
     """Whether two formulas are equal; None where one of them is no formula."""
-    first, second = _parse(gold), _parse(reply)
+    first, second = _parse_pair(gold, reply)
     if first is None or second is None:
         return None
     if _is_number(first) and _is_number(second):
@@ -73,7 +84,8 @@ def _same_for_positive(first: sympy.Expr, second: sympy.Expr) -> bool:
 
 def value(latex: str) -> str | None:
     """A real constant of ordinary size in decimal digits; None for anything else."""
-    expression = _parse(latex)
+    expression = _quick(latex)
+    expression = _parse(latex) if expression is None else expression
     if expression is None or not _is_number(expression):
         return None
     number = sympy.N(_exact(expression), _DIGITS)
@@ -83,7 +95,7 @@ def value(latex: str) -> str | None:
 
 def ratio_sign(first: str, second: str) -> int:
     """The sign of the constant that the first formula is of the second, 0 where there is no such constant."""
-    numerator, denominator = _parse(first), _parse(second)
+    numerator, denominator = _parse_pair(first, second)
     if not isinstance(numerator, sympy.Expr) or not isinstance(denominator, sympy.Expr):
         return 0
     left, right = _exact(numerator), _exact(denominator)
