@@ -18,8 +18,9 @@ _GREEK = frozenset(
     ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
      "sigma", "tau", "phi", "chi", "psi", "omega", "Delta", "Omega", "Phi", "Sigma", "Theta")
 )  # fmt: skip
-# These mean a number or a differential to the full grammar, or a function when brackets follow.
-_LETTERS_WITH_A_MEANING = frozenset("eEiIdfgh")
+# These mean a number or a differential to the full grammar, and these a function when brackets follow.
+_LETTERS_WITH_A_MEANING = frozenset("eEiId")
+_LETTERS_OF_FUNCTIONS = frozenset("fghpFGHP")
 _FUNCTIONS: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
     "sin": sympy.sin,
     "cos": sympy.cos,
@@ -152,7 +153,7 @@ class _Reader:
             self.take(")" if token == "(" else "}")
             return found
         if token.isalpha():
-            if token in _LETTERS_WITH_A_MEANING:
+            if token in _LETTERS_WITH_A_MEANING or (token in _LETTERS_OF_FUNCTIONS and self.next() == "("):
                 raise _UnknownError
             return self.symbol(token)
         return self.command(token[1:])
