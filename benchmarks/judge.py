@@ -13,6 +13,8 @@ import json
 import logging
 import re
 import statistics
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -70,10 +72,14 @@ def main() -> None:
         "files", nargs="*", type=Path, default=sorted(CASES.glob("*.jsonl")), help="JSON lines of cases"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes to time judge_many with (default: 2)")
+    parser.add_argument("--batch", type=int, metavar="N", help="time judge_many in N processes, and nothing else")
     parser.add_argument("--errors", action="store_true", help="print every case that reassess.judge gets wrong")
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
     cases = [json.loads(line) for file in args.files for line in file.read_text(encoding="utf-8").splitlines() if line]
+    if args.batch:
+        batch(cases, args.batch)
+        return
     # What starts once in a run (SymPy's process, imports) is no cost of a case.
     warm_up = {"kind": "math", "response": "$x+x$", "gold": "$2x$", "options": None}
     counts = Counter(case["kind"] for case in cases)
@@ -97,23 +103,22 @@ def main() -> None:
             errors = [pair for pair in zip(cases, verdicts, strict=True) if pair[0]["correct"] != pair[1]]
             for case, verdict in errors:
                 print(json.dumps({**case, "verdict": verdict}, ensure_ascii=False))
-    batches(cases, args.workers)
+    print(flush=True)
+    # In processes of their own: this one has its caches full.
+    for workers in (1, args.workers):
+        command = [sys.executable, __file__, "--batch", str(workers), *map(str, args.files)]
+        subprocess.run(command, check=True)
 
 
-def batches(cases: list[Case], workers: int) -> None:
-    """Times `judge_many` in one process and in several, symbolic processes and their start included."""
+def batch(cases: list[Case], workers: int) -> None:
+    """Times `judge_many` in `workers` processes, their start and that of their symbolic processes included."""
     asked = [
         Asked(case["response"], case["gold"], case["kind"], tuple(case["options"]) if case["options"] else None)
         for case in cases
     ]
-    # Distinct cases: equal ones are judged once.
-    asked = [case._replace(response=f"{case.response}{' ' * i}") for i in range(4) for case in asked]
-    seconds = {}
-    for n in (1, workers):
-        start = time.perf_counter()
-        judge_many(asked, workers=n)
-        seconds[n] = time.perf_counter() - start
-    print(f"\njudge_many, {len(asked)} cases: {seconds[1]:.1f} s in one process, {seconds[workers]:.1f} s in {workers}")
+    start = time.perf_counter()
+    judge_many(asked, workers)
+    print(f"judge_many, {len(asked)} cases, {workers} process(es): {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def row(name: str, cases: list[Case], verdicts: list[bool | None], seconds: list[float]) -> str:
