@@ -1,6 +1,5 @@
 """Evaluation: one engine start answers a suite; scoring reads responses and needs no GPU."""
 
-
 # Once per suite and not per job: a study may have thousands of these.
 ANSWERS = {
     suite: [
@@ -51,7 +50,11 @@ rule score:
     input:
         responses=rules.generate.output.responses,
         record=rules.generate.output.record,
-        answers=(lambda wildcards: ANSWERS[wildcards.suite]) if any(ANSWERS.values()) else [],
+        answers=(
+            (lambda wildcards: ANSWERS[wildcards.suite])
+            if any(ANSWERS.values())
+            else []
+        ),
     output:
         scores=paths.evaluation("{cell}", "{suite}", "scores.parquet"),
         record=paths.evaluation("{cell}", "{suite}", "scores.json"),
