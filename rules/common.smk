@@ -25,6 +25,8 @@ def parse_study():
 
 
 STUDY = parse_study()
+# A parameter that takes inputs or outputs is no reason to run again: rules take this
+# one so, because a renamed study is the same work.
 STUDY_FILE = paths.study(STUDY.name, identity.digest(STUDY.model_dump_json()))
 # Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in.
 ENVIRONMENT = workflow.source_path(
@@ -74,7 +76,6 @@ onstart:
     study_config.dump(STUDY, STUDY_FILE)
 
 
-# A parameter that takes inputs or outputs is no reason to run again: a renamed study is the same work.
 def run_of(wildcards):
     return grid.Run(
         wildcards.model, wildcards.pool, int(wildcards.seed), wildcards.lineage
@@ -82,13 +83,7 @@ def run_of(wildcards):
 
 
 def parent_record(wildcards):
-    """The record that is written last when the checkpoint to start from is finished."""
-    parent = run_of(wildcards).parent
-    return (
-        paths.run(parent.cell, "run.json")
-        if parent
-        else paths.model(wildcards.model, "manifest.json")
-    )
+    return run_of(wildcards).parent_record
 
 
 def training(wildcards):

@@ -42,6 +42,12 @@ class Run(NamedTuple):
         head, _, _ = self.lineage.rpartition("/")
         return self._replace(lineage=head) if head else None
 
+    @property
+    def parent_record(self) -> str:
+        """The record that is written last when the checkpoint to start from is finished."""
+        parent = self.parent
+        return paths.run(parent.cell, "run.json") if parent else paths.model(self.model, "manifest.json")
+
 
 class Cell(NamedTuple):
     """One point of the grid. The base model has no pool, size or seed: it is one cell per model."""

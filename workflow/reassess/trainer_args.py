@@ -106,9 +106,7 @@ def config_fields(trainer: str) -> dict[str, tuple[Any, Any]]:
     """
     fields: dict[str, tuple[Any, Any]] = {}
     for file, class_name in CONFIG_CLASSES[trainer]:
-        tree = ast.parse(_source(file))
-        body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
-        for node in body:
+        for node in _class_body(file, class_name):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 fields[node.target.id] = (_type(node.annotation), _default(node.value))
     return fields
@@ -156,19 +154,18 @@ _ENUMS = {
 @cache
 def _members(file: str, class_name: str) -> tuple[str, ...]:
     """Return the values of an enumeration of strings."""
-    tree = ast.parse(_source(file))
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
-    values = [node.value for node in body if isinstance(node, ast.Assign)]
+    values = [node.value for node in _class_body(file, class_name) if isinstance(node, ast.Assign)]
     return tuple(str(value.value) for value in values if isinstance(value, ast.Constant))
 
 
-def _source(file: str) -> str:
-    """Return the source of a module of an installed package, which would take seconds to import."""
+def _class_body(file: str, class_name: str) -> list[ast.stmt]:
+    """Return the statements of a class of an installed package, whose import would take seconds."""
     package, _, rest = file.partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
-    return (Path(spec.origin).parent / rest).read_text(encoding="utf-8")
+    tree = ast.parse((Path(spec.origin).parent / rest).read_text(encoding="utf-8"))
+    return next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
 
 
 def accumulation(args: dict[str, Any], batch_size: int) -> tuple[int, int]:

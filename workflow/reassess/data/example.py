@@ -151,10 +151,7 @@ def read_shards(directory: str | Path, ids: Iterable[str] | None = None) -> list
         FileNotFoundError: the directory has no shards.
         KeyError: an id is not there.
     """
-    files = sorted(Path(directory).glob("shards/*.parquet"))
-    if not files:
-        raise FileNotFoundError(f"{directory}: no shards/*.parquet")
-    examples = [example(row) for file in files for row in pq.read_table(file).to_pylist()]
+    examples = [example(row) for file in _shards(directory) for row in pq.read_table(file).to_pylist()]
     if ids is None:
         return examples
     by_id = {item.id: item for item in examples}
@@ -162,6 +159,27 @@ def read_shards(directory: str | Path, ids: Iterable[str] | None = None) -> list
     if missing:
         raise KeyError(f"{directory}: {len(missing)} ids are not there, the first is {missing[0]!r}")
     return [by_id[id_] for id_ in ids]
+
+
+def _shards(directory: str | Path) -> list[Path]:
+    files = sorted(Path(directory).glob("shards/*.parquet"))
+    if not files:
+        raise FileNotFoundError(f"{directory}: no shards/*.parquet")
+    return files
+
+
+def read_columns(directory: str | Path, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return some columns of a pool or benchmark directory by id, None where shards are older than a column.
+
+    Raises:
+        FileNotFoundError: the directory has no shards.
+    """
+    found = {}
+    for file in _shards(directory):
+        there = [name for name in columns if name in pq.read_schema(file).names]
+        for row in pq.read_table(file, columns=there).to_pylist():
+            found[row["id"]] = {**dict.fromkeys(columns), **row}
+    return found
 
 
 def example(row: dict[str, Any]) -> Example:

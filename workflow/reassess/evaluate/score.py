@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from reassess import paths
 from reassess.data.build import write_json
+from reassess.data.example import read_columns
 from reassess.evaluate import official
 from reassess.evaluate.progress import Progress
 from reassess.judge import JUDGE_VERSION, Case, Judgement, follows_format, judge_many
@@ -60,7 +61,7 @@ def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
     root = Path(paths.evaluation(cell, suite))
     record = json.loads((root / "responses.json").read_text(encoding="utf-8"))
     responses = pq.read_table(root / "responses.parquet").to_pylist()
-    examples = {name: _examples(name) for name in record["benchmarks"]}
+    examples = {name: read_columns(paths.benchmark(name), _COLUMNS) for name in record["benchmarks"]}
     rows = _judge_all(responses, examples, study.prompt.format, workers)
     said = [None if response["finish_reason"] == "error" else response["response"] for response in responses]
     official.add_verdicts(study, rows, said, examples)
@@ -127,14 +128,6 @@ def _mean(values: Iterable[float]) -> float | None:
 
 def _shown(value: float | int | None) -> str:
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _examples(benchmark: str) -> dict[str, dict[str, Any]]:
-    """Return the rows of a benchmark by id, without images."""
-    table = pq.read_table(Path(paths.benchmark(benchmark)) / "shards")
-    # A benchmark that was built before there was a column has no use for it.
-    rows = table.select([name for name in _COLUMNS if name in table.column_names]).to_pylist()
-    return {row["id"]: {**dict.fromkeys(_COLUMNS), **row} for row in rows}
 
 
 def _judge_all(

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from reassess.judge.numerals import SMALL
+
 # The rules for formulas are not linear in the length of the text, and no answer comes near this.
 MATH_CHARACTERS = 1_000
 
@@ -300,10 +302,8 @@ _TEXT_TOKEN = re.compile(
     r"|[^\W\d_]+|(?<=[^\W_])-(?![\w-])|[^\w\s-]|[^\W_]"
 )
 _SPACED_COLON = re.compile(r"(?<=[0-9]) ?: ?(?=[0-9])")
-_DIGITS_OF = {
-    word: str(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())  # noqa: SIM905
-}
+# Larger numbers are hardly ever written in words.
+_DIGITS_OF = {word: str(number) for word, number in SMALL.items() if number <= 12}
 _ARTICLES = frozenset({"a", "an", "the"})
 _MARKUP = frozenset("$^`~|\\")
 

@@ -189,14 +189,14 @@ _SMALL_WORDS = (
     " eighteen nineteen"
 )
 _TENS_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = {word: value for value, word in enumerate(_SMALL_WORDS.split())}
-_TENS = {word: 10 * value for value, word in enumerate(_TENS_WORDS.split(), 2)}
+SMALL = {word: value for value, word in enumerate(_SMALL_WORDS.split())}
+TENS = {word: 10 * value for value, word in enumerate(_TENS_WORDS.split(), 2)}
 _LARGE = {"dozen": 12, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {
     **{"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7},
     **{"eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100},
 }
-_VOCABULARY = [*_SMALL, *_TENS, "hundred", *_LARGE, *_PARTS, *(f"{part}s" for part in _PARTS), "point", "a", "an"]
+_VOCABULARY = [*SMALL, *TENS, "hundred", *_LARGE, *_PARTS, *(f"{part}s" for part in _PARTS), "point", "a", "an"]
 _WORD = "|".join(sorted(_VOCABULARY, key=len, reverse=True))
 _NUMBER_WORDS = re.compile(rf"(?:{_WORD})(?:(?:\s*-\s*|\s+|\s+and\s+)(?:{_WORD}))*(?![A-Za-z-])", re.IGNORECASE)
 _NUMBER_WORDS_AT_MOST = 24
@@ -244,7 +244,7 @@ def _value_of_words(words: list[str]) -> Fraction | None:
 def _decimal_words(words: list[str]) -> Fraction | None:
     at = words.index("point")
     whole = _count(words[:at]) if at else 0
-    digits = [_SMALL.get(word, 10) for word in words[at + 1 :]]
+    digits = [SMALL.get(word, 10) for word in words[at + 1 :]]
     if whole is None or not digits or max(digits) > 9:
         return None
     return whole + Fraction(int("".join(map(str, digits))), 10 ** len(digits))
@@ -261,12 +261,12 @@ def _count(words: list[str]) -> int | None:
         elif word == "and":
             if not position or words[position - 1] not in ("hundred", *_LARGE) or position == len(words) - 1:
                 return None
-        elif word in _SMALL or word in _TENS:
-            value = _SMALL.get(word) or _TENS.get(word, 0)
+        elif word in SMALL or word in TENS:
+            value = SMALL.get(word) or TENS.get(word, 0)
             if open_places <= 1 or value >= open_places or (value == 0 and len(words) > 1):
                 return None
             group += value
-            open_places = 10 if word in _TENS else 1
+            open_places = 10 if word in TENS else 1
         elif word == "hundred":
             if not 0 < group < 100 or open_places > 10:
                 return None

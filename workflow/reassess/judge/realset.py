@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from reassess.judge.structure import FLIPPED, NAME
+
 _CHARACTERS = 120
 _PARTS_AT_MOST = 8
 # Values are known to 60 digits; two forms of one endpoint agree to this many decimals.
@@ -34,7 +36,6 @@ class RealSet(NamedTuple):
 _REALS = (Interval(-math.inf, False, math.inf, False),)
 # What no point, number or list has.
 _SIGN_OF_A_SET = re.compile(r"[∪∖<>≤≥≠∞]|\\emptyset|\\cap(?![A-Za-z])")
-_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{[^{}]*\})?")
 _MEMBER = re.compile(r"\s*(\\?[A-Za-z])\s*∈\s*")
 _ALL = re.compile(r"\(?\s*(?:R|(?:the set of )?all (?:the )?real numbers|all reals)\s*\)?", re.IGNORECASE)
 _WITHOUT = re.compile(r"R∖\\?\{(.*?)\\?\}")
@@ -79,15 +80,21 @@ def read_set(text: str, value: Value) -> RealSet | None:
         return _condition(text, value)
     without = _WITHOUT.fullmatch(text)
     if without:
-        return RealSet(_without(without[1].split(","), value)) if _known(without[1].split(","), value) else None
+        holes = _numbers(without[1], value)
+        return RealSet(_intersection([_side("≠", hole) for hole in holes])) if holes else None
     points = _POINTS.fullmatch(text)
-    if points and _known(points[1].split(","), value):
-        return RealSet(_union([(_point(_bound(part, value)),) for part in points[1].split(",")]))
+    numbers = _numbers(points[1], value) if points else []
+    if numbers:
+        return RealSet(_union([(Interval(number, True, number, True),) for number in numbers]))
     return _interval(text, value)
 
 
-def _known(texts: list[str], value: Value) -> bool:
-    return len(texts) <= _PARTS_AT_MOST and all(isinstance(_bound(text, value), Fraction) for text in texts)
+def _numbers(text: str, value: Value) -> list[Fraction]:
+    """The numbers of a list, empty where one of them is none or they are too many."""
+    parts = text.split(",")
+    bounds = [_bound(part, value) for part in parts] if len(parts) <= _PARTS_AT_MOST else []
+    numbers = [bound for bound in bounds if isinstance(bound, Fraction)]
+    return numbers if len(numbers) == len(parts) else []
 
 
 def _combined(
@@ -111,11 +118,6 @@ def _bound(text: str, value: Value) -> Bound | None:
     return None if number is None else Fraction(round(number * _DECIMALS), _DECIMALS)
 
 
-def _point(bound: Bound | None) -> Interval:
-    assert bound is not None
-    return Interval(bound, True, bound, True)
-
-
 def _interval(text: str, value: Value) -> RealSet | None:
     match = _INTERVAL.fullmatch(text)
     if not match:
@@ -134,7 +136,7 @@ def _condition(text: str, value: Value) -> RealSet | None:
     sides, signs = [piece.strip() for piece in pieces[::2]], pieces[1::2]
     if len(signs) > 2:
         return None
-    at = next((i for i, side in enumerate(sides) if _NAME.fullmatch(side) or _ABSOLUTE.fullmatch(side)), None)
+    at = next((i for i, side in enumerate(sides) if NAME.fullmatch(side) or _ABSOLUTE.fullmatch(side)), None)
     if at is None:
         return None
     found: list[tuple[Interval, ...]] = []
@@ -144,7 +146,7 @@ def _condition(text: str, value: Value) -> RealSet | None:
         bound = _bound(sides[i + 1 if at == i else i], value)
         if bound is None:
             return None
-        found.append(_side(sign if at == i else {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}.get(sign, sign), bound))
+        found.append(_side(sign if at == i else FLIPPED.get(sign, sign), bound))
     intervals = _intersection(found)
     absolute = _ABSOLUTE.fullmatch(sides[at])
     if not absolute:
@@ -168,10 +170,6 @@ def _side(sign: str, bound: Bound) -> tuple[Interval, ...]:
     if sign == "≠":
         return (below, above)
     return (below,) if sign in "<≤" else (above,)
-
-
-def _without(texts: list[str], value: Value) -> tuple[Interval, ...]:
-    return _intersection([_side("≠", bound) for text in texts if (bound := _bound(text, value)) is not None])
 
 
 def _union(sets: Sequence[tuple[Interval, ...]]) -> tuple[Interval, ...]:

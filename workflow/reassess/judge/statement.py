@@ -3,6 +3,7 @@
 import re
 
 from reassess.judge.normalize import fold_unicode, strip_math_delimiters, unwrap_text_commands
+from reassess.judge.numerals import SMALL, TENS
 
 _CHARACTERS = 300
 _TRAILING_WORDS = 8
@@ -76,13 +77,11 @@ _NO_UNIT = re.compile(
     r"|during|among|within)[,.;:]?",
     re.IGNORECASE,
 )
-_NUMBER_WORD = (
-    "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
-    "|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion"
-)
+_TENS = "|".join(TENS)
+_NUMBER_WORD = "|".join((*SMALL, *TENS, "hundred", "thousand", "million", "billion"))
 # Words that stand inside a formula or a quantity.
 _FORMULA_WORD = re.compile(
-    rf"(?:{_NUMBER_WORD}|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)-[a-z]+|arcsin|arccos|arctan|sinh|cosh"
+    rf"(?:{_NUMBER_WORD}|(?:{_TENS})-[a-z]+|arcsin|arccos|arctan|sinh|cosh"
     r"|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|infinity|inf|USD|EUR|GBP|CNY|RMB|JPY|INR|Rs)[,.;:]?",
     re.IGNORECASE,
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 RELATIONS = "=≠<>≤≥≈"
 INEQUALITIES = frozenset("<>≤≥")
-_FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
+FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 _PARTS_AT_MOST = 24
 _DEPTH_AT_MOST = 25
 
@@ -244,11 +244,11 @@ def ascending(relation: Relation) -> Relation:
     """The relation written with < and ≤ where it is an inequality, so that 3 > x and x < 3 are one."""
     if any(sign in "<≤" for sign in relation.signs) or not any(sign in ">≥" for sign in relation.signs):
         return relation
-    signs = tuple(_FLIPPED.get(sign, sign) for sign in reversed(relation.signs))
+    signs = tuple(FLIPPED.get(sign, sign) for sign in reversed(relation.signs))
     return Relation(tuple(reversed(relation.sides)), signs)
 
 
-_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{[^{}]*\})?")
+NAME = re.compile(r"\\?[A-Za-z]+(?:_\{[^{}]*\})?")
 
 
 def as_interval(relation: Relation) -> Group | None:
@@ -256,12 +256,12 @@ def as_interval(relation: Relation) -> Group | None:
     relation = ascending(relation)
     if not set(relation.signs) <= {"<", "≤"}:
         return None
-    if len(relation.sides) == 3 and _NAME.fullmatch(relation.sides[1]):
+    if len(relation.sides) == 3 and NAME.fullmatch(relation.sides[1]):
         lower, _, upper = relation.sides
         return _interval(lower, upper, relation.signs[0], relation.signs[1])
-    if len(relation.sides) == 2 and _NAME.fullmatch(relation.sides[0]):
+    if len(relation.sides) == 2 and NAME.fullmatch(relation.sides[0]):
         return _interval("-∞", relation.sides[1], "<", relation.signs[0])
-    if len(relation.sides) == 2 and _NAME.fullmatch(relation.sides[1]):
+    if len(relation.sides) == 2 and NAME.fullmatch(relation.sides[1]):
         return _interval(relation.sides[0], "∞", relation.signs[0], "<")
     return None
 
@@ -273,7 +273,7 @@ def has_variables(formula: str) -> bool:
 
 def is_solution(relation: Relation) -> bool:
     """Whether a relation says what a single name is or how it is bounded, as x = 5 and x > 3 do."""
-    names = [side for side in relation.sides if _NAME.fullmatch(side)]
+    names = [side for side in relation.sides if NAME.fullmatch(side)]
     return len(names) == 1 and not any(has_variables(side) for side in relation.sides if side not in names)
 
 

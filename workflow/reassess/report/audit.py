@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from reassess import grid, paths
 from reassess.analyse.layout import Block, Entry, Table, markdown
 from reassess.config import StudyError
+from reassess.data.example import read_columns
 from reassess.evaluate.score import FAILED
 from reassess.judge import JUDGE_VERSION, contains_gold, reply_of
 from reassess.official.rules import request_key
@@ -73,7 +74,8 @@ def _scored(study: Study, cell: str | None) -> Rows:
     evaluations = [pair for pair in grid.evaluations(study) if cell is None or pair[0] == cell]
     if not evaluations:
         raise StudyError(f"no cell {cell!r} in the study; `reassess status` lists them")
-    questions = {name: _questions(name) for name in study.benchmarks}
+    built = [name for name in study.benchmarks if Path(paths.benchmark(name), "shards").is_dir()]
+    questions = {name: read_columns(paths.benchmark(name), ("id", "question", "options")) for name in built}
     found: Rows = []
     for key, suite in evaluations:
         root = Path(paths.evaluation(key, suite))
@@ -96,14 +98,6 @@ def _scored(study: Study, cell: str | None) -> Rows:
     if not found:
         raise StudyError(f"nothing of study {study.name} is scored yet; run it first")
     return found
-
-
-def _questions(benchmark: str) -> dict[str, dict[str, Any]]:
-    shards = Path(paths.benchmark(benchmark)) / "shards"
-    if not shards.is_dir():
-        return {}
-    table = pq.read_table(shards, columns=["id", "question", "options"])
-    return {row["id"]: {"question": row["question"], "options": row["options"]} for row in table.to_pylist()}
 
 
 def _missed(row: dict[str, Any]) -> bool:

@@ -66,9 +66,7 @@ def _is_current(study: Study, run: grid.Run) -> bool:
     wanted = json.loads(identity.stage_spec(study, run.model, run.stage))
     if record is None or record["spec"] != wanted:
         return False
-    parent = _json(
-        Path(paths.run(run.parent.cell), "run.json") if run.parent else Path(paths.model(run.model), "manifest.json")
-    )
+    parent = _json(Path(run.parent_record))
     if parent is None or parent["fingerprint"] != record["parent"]["fingerprint"]:
         return False
     return _is_current(study, run.parent) if run.parent else _base(study, run.model) == "done"

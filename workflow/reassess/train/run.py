@@ -108,8 +108,8 @@ def train(study: Study, run: Run) -> None:
 def _job(study: Study, run: Run, directory: Path) -> Job:
     from reassess.models.load import fingerprint
 
-    root = Path(paths.run(run.parent.cell) if run.parent else paths.model(run.model))
-    record = root / ("run.json" if run.parent else "manifest.json")
+    record = Path(run.parent_record)
+    root = record.parent
     subset_file = Path(paths.subset(run.pool, run.seed, run.size))
     pool = Path(paths.pool(run.pool)) / "manifest.json"
     for path, what in ((record, "parent checkpoint"), (subset_file, "subset"), (pool, "pool")):
