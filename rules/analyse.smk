@@ -15,7 +15,7 @@ rule tabulate:
         study=lambda wildcards, input: STUDY_FILE,
         spec=identity.report_spec(STUDY),
     shell:
-        "reassess tables --study {params.study} > {log} 2>&1"
+        "reassess tables --study {params.study} >> {log} 2>&1"
 
 
 rule plot:
@@ -32,7 +32,7 @@ rule plot:
         study=lambda wildcards, input: STUDY_FILE,
         spec=identity.report_spec(STUDY),
     shell:
-        "reassess figures --study {params.study} > {log} 2>&1"
+        "reassess figures --study {params.study} >> {log} 2>&1"
 
 
 # The scores are asked for too: Snakemake would not miss a deleted one behind a table that exists.

@@ -1,12 +1,13 @@
 """The study behind the rules: parsed and validated once, before anything runs."""
 
+import os
 import re
 import sys
 
 from snakemake.exceptions import WorkflowError
 
 from reassess import config as study_config
-from reassess import grid, identity, paths, targets
+from reassess import grid, head, identity, paths, placement, polling, targets
 
 
 def parse_study():
@@ -72,7 +73,12 @@ wildcard_constraints:
     f"|(?:{one_of(STUDY.pools)})/seed(?:{one_of(STUDY.seeds)})/{LINEAGE})",
 
 
+if workflow.is_main_process:
+    head.look(os.environ)
+
+
 onstart:
+    head.take(os.environ)
     study_config.dump(STUDY, STUDY_FILE)
 
 
@@ -103,3 +109,8 @@ def checkpoint_record(wildcards):
 def generating(wildcards):
     """What the study gives this generate job."""
     return STUDY.models[grid.model_of(wildcards.cell)].resources_for("generate")
+
+
+if workflow.is_main_process:
+    polling.cap_wait(workflow.remote_execution_settings.seconds_between_status_checks)
+    placement.place_gpu_jobs(workflow)

@@ -15,7 +15,7 @@ rule pool:
         study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.pool_spec(STUDY, wildcards.pool),
     shell:
-        "reassess pool --study {params.study} --pool {wildcards.pool} > {log} 2>&1"
+        "reassess pool --study {params.study} --pool {wildcards.pool} >> {log} 2>&1"
 
 
 rule benchmark:
@@ -32,7 +32,7 @@ rule benchmark:
         study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.benchmark_spec(STUDY, wildcards.benchmark),
     shell:
-        "reassess benchmark --study {params.study} --benchmark {wildcards.benchmark} > {log} 2>&1"
+        "reassess benchmark --study {params.study} --benchmark {wildcards.benchmark} >> {log} 2>&1"
 
 
 rule subset:
@@ -45,4 +45,4 @@ rule subset:
     conda:
         ENVIRONMENT
     shell:
-        "reassess subset --pool {wildcards.pool} --seed {wildcards.seed} --n {wildcards.n} > {log} 2>&1"
+        "reassess subset --pool {wildcards.pool} --seed {wildcards.seed} --n {wildcards.n} >> {log} 2>&1"

@@ -43,7 +43,7 @@ rule generate:
         ],
     shell:
         "reassess generate --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite}"
-        " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        " --threads {threads} --gpus {resources.gpu} >> {log} 2>&1"
 
 
 rule score:
@@ -67,4 +67,4 @@ rule score:
         spec=lambda wildcards: SCORE_SPECS[wildcards.suite],
     shell:
         "reassess score --study {params.study} --cell {wildcards.cell} --suite {wildcards.suite}"
-        " --threads {threads} > {log} 2>&1"
+        " --threads {threads} >> {log} 2>&1"

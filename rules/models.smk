@@ -6,7 +6,6 @@ rule base_model:
         lambda wildcards: STUDY.models[wildcards.model].files,
     output:
         manifest=paths.model("{model}", "manifest.json"),
-        model=directory(paths.model("{model}", "model")),
     log:
         "results/logs/base_model/{model}.log",
     # The longest chain of a small study starts here.
@@ -26,4 +25,4 @@ rule base_model:
         study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.model_spec(STUDY, wildcards.model),
     shell:
-        "reassess base-model --study {params.study} --model {wildcards.model} --threads {threads} > {log} 2>&1"
+        "reassess base-model --study {params.study} --model {wildcards.model} --threads {threads} >> {log} 2>&1"

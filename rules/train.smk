@@ -7,11 +7,11 @@ rule train:
         subset=lambda wildcards: paths.subset(
             wildcards.pool, wildcards.seed, run_of(wildcards).size
         ),
-    # Checkpoints are not declared: Snakemake would delete them with a failed job's outputs.
+    # Checkpoints and the model are not declared: Snakemake would delete them with a failed job's outputs, and what
+    # another job has just finished before this one looks at it.
     output:
         run=paths.run(CELL, "run.json"),
         metrics=paths.run(CELL, "metrics.jsonl"),
-        model=directory(paths.run(CELL, "model")),
     log:
         "results/logs/train/{model}/{pool}/seed{seed}/{lineage}.log",
     priority: 10
@@ -29,4 +29,4 @@ rule train:
         ),
     shell:
         "reassess train --study {params.study} --model {wildcards.model} --pool {wildcards.pool}"
-        " --seed {wildcards.seed} --lineage {wildcards.lineage} --threads {threads} > {log} 2>&1"
+        " --seed {wildcards.seed} --lineage {wildcards.lineage} --threads {threads} >> {log} 2>&1"

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from reassess import config, identity
+from reassess import attempts, config, identity
 from reassess.grid import Run
 from reassess.judge import Case, judge_many
 from reassess.models.load import fingerprint
@@ -98,7 +98,6 @@ def test_only_what_is_needed_stays(trained: Path, tiny_base: Path) -> None:
     base = tiny_base / "results/models/toy-xs/model"
     for run in (SFT, CHAIN):
         assert not list(directory(run).rglob("checkpoint-*"))
-        assert not (directory(run) / "failure.json").exists()
         for name in (
             "processor_config.json",
             "chat_template.jinja",
@@ -178,8 +177,8 @@ def test_a_run_that_stops_early_is_no_run(tiny_study: Study, monkeypatch: pytest
         train(tiny_study, SFT)
     assert not (directory(SFT) / "run.json").exists()
     assert not (directory(SFT) / "model").exists()
-    failure = json.loads((directory(SFT) / "failure.json").read_text())
-    assert (failure["type"], failure["error"]) == ("TrainError", "stopped at step 1 of 8")
+    [attempt] = attempts.read("train", SFT.cell)
+    assert (attempt.why, attempt.detail) == ("failed", f"{SFT.cell}: stopped at step 1 of 8")
 
 
 @pytest.mark.usefixtures("tiny_results")

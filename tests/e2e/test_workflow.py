@@ -194,7 +194,7 @@ def test_kill_9_of_a_job_then_the_same_command(copied: Path, command: str) -> No
 
     def worth_killing() -> bool:
         if command == "train":
-            return any((copied / f"results/runs/{CELL}").glob("checkpoints/*/checkpoint-*/*"))
+            return any((copied / f"results/runs/{CELL}").glob("checkpoints/*/attempt-*/checkpoint-*/*"))
         # Soon after, all is answered: the test of a half-answered suite is among those of generation.
         return any("engine started" in file.read_text(encoding="utf-8") for file in logs.rglob("*.log"))
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from reassess import config
+from reassess import attempts, config
 from reassess.grid import Run
 from reassess.study import Study
 from reassess.train.run import TrainError, train
+from reassess.turns import Interrupted
 
 # Fields of a metrics line that say how fast it went.
 TIMING = {"tokens_per_second", "samples_per_second", "step_time"}
@@ -92,20 +93,21 @@ def start(script: list[str], study: Study, run: Run) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def logged(run: Run) -> int:
-    files = list((Path("results/runs") / run.cell).glob("checkpoints/*/metrics.jsonl"))
-    return len(files[0].read_text().splitlines()) if files else 0
+def saved(run: Run) -> int:
+    """The step of the newest checkpoint."""
+    found = (Path("results/runs") / run.cell).glob("checkpoints/*/checkpoint-*")
+    return max((int(path.name.rpartition("-")[2]) for path in found), default=0)
 
 
 @pytest.mark.usefixtures("tiny_results")
 @pytest.mark.parametrize("name", CASES)
 def test_killed_at_a_random_moment(name: str, tiny_study: Study, unbroken: dict[str, dict[str, Any]]) -> None:
     study, run = case(tiny_study, name)
-    total = len(unbroken[name]["metrics"])
+    total = unbroken[name]["steps_done"]
     rng = random.Random(f"kill {name}")
-    moment, delay = rng.randint(total * 2 // 3, total - 3), rng.uniform(0, 0.1)
+    moment, delay = rng.randint(total // 2, total - 5), rng.uniform(0, 0.1)
     process = start([PLAIN], study, run)
-    while logged(run) < moment and process.poll() is None:
+    while saved(run) < moment and process.poll() is None:
         time.sleep(0.002)
     time.sleep(delay)
     process.kill()
@@ -124,13 +126,48 @@ def test_killed_while_a_checkpoint_is_written(
     study, run = case(tiny_study, name)
     process = start([KILLED_WHILE_SAVING, str(step)], study, run)
     assert process.wait() == -signal.SIGKILL
-    [cut] = (Path("results/runs") / run.cell).glob(f"checkpoints/*/checkpoint-{step}")
+    [cut] = (Path("results/runs") / run.cell).glob(f"checkpoints/*/attempt-1/checkpoint-{step}")
     assert not (cut / "complete.json").exists()
     train(study, run)
     said = capsys.readouterr().out
     assert f"checkpoint-{step}: incomplete, removed" in said
     assert f"resuming at step {step - (3 if name == 'sft' else 2)}" in said
     assert result(run) == unbroken[name]
+
+
+@pytest.mark.usefixtures("tiny_results")
+@pytest.mark.parametrize("name", CASES)
+def test_asked_to_stop_at_any_step(
+    name: str, tiny_study: Study, unbroken: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped twice by a signal, between two logged lines too: weights and every logged value are those of one run."""
+    from reassess.train.callbacks import Checkpointing
+
+    study, run = case(tiny_study, name)
+    last = unbroken[name]["steps_done"]
+    rng = random.Random(f"stop {name}")
+    moments = sorted(rng.sample(range(2, last - 1), 2))
+    on_step_end = Checkpointing.on_step_end
+
+    def stop(self: Checkpointing, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if moments and state.global_step == moments[0]:
+            moments.pop(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+        on_step_end(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(Checkpointing, "on_step_end", stop)
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+            train(study, run)
+        assert not (Path("results/runs") / run.cell / "run.json").exists()
+    train(study, run)
+    assert not moments
+    assert result(run) == unbroken[name]
+    found = attempts.read("train", run.cell)
+    assert [attempt.why for attempt in found] == ["terminated", "terminated", "finished"]
+    assert found[1].start_step == found[0].end_step > 0
+    assert found[2].start_step == found[1].end_step
+    assert found[2].end_step == last
 
 
 @pytest.fixture
@@ -156,6 +193,43 @@ def test_killed_after_the_last_step(
     assert result(run) == unbroken["sft"]
 
 
+def test_an_unreadable_checkpoint_falls_back_to_the_one_before(
+    stopped: tuple[Study, Run, Path], unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, run, root = stopped
+    optimizer = root / "checkpoint-20/optimizer.pt"
+    content = bytearray(optimizer.read_bytes())
+    content[len(content) // 2] ^= 1
+    optimizer.write_bytes(content)
+    train(study, run)
+    said = capsys.readouterr().out
+    assert "checkpoint-20: optimizer.pt is not what was written; removed, falling back to the checkpoint before" in said
+    assert "resuming at step 18" in said
+    assert result(run) == unbroken["sft"]
+
+
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written(
+    tiny_results: Path, tiny_study: Study, unbroken: dict[str, dict[str, Any]]
+) -> None:
+    study, run = case(tiny_study, "sft")
+    folder = tiny_results / "results/runs" / run.cell
+    folder.mkdir(parents=True)
+    # Room for one checkpoint (5.3 MB) and for half of the next.
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        with pytest.raises(TrainError, match=r"the disk of .* is full .*; free some space and start again"):
+            train(study, run)
+        [root] = (folder / "checkpoints").iterdir()
+        assert [path.name for path in root.iterdir()] == ["checkpoint-3"]
+        subprocess.run(["mount", "-o", "remount,size=90m", folder], check=True)
+        train(study, run)
+        assert result(run) == unbroken["sft"]
+        assert [attempt.why for attempt in attempts.read("train", run.cell)] == ["failed", "finished"]
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
 def test_a_changed_stage_starts_over(stopped: tuple[Study, Run, Path], capsys: pytest.CaptureFixture[str]) -> None:
     study, run, root = stopped
     raw = study.model_dump(mode="json")
@@ -178,8 +252,10 @@ def test_a_checkpoint_that_does_not_fit_the_model_is_refused(stopped: tuple[Stud
     save_file(
         {name.replace("text_model", "other"): tensor for name, tensor in weights.items()}, path / "model.safetensors"
     )
+    attempt = root / "attempt-9"
+    attempt.mkdir()
     (path / checkpoints.COMPLETE).unlink()
-    checkpoints.mark_complete(path, 0, 0)
+    checkpoints.publish(path.rename(attempt / path.name), root, checkpoints.Clock())
     with pytest.raises(TrainError, match=r"do not fit the model's 52 tensors: \d+ missing keys .* unexpected keys"):
         train(study, run)
     assert not (Path("results/runs") / run.cell / "run.json").exists()

@@ -90,3 +90,21 @@ def test_another_split_of_the_same_generation_batch_is_the_same() -> None:
     first, second, third = (identity.stage_spec(item, "toy-xs", "grpo") for item in (one, two, three))
     assert first == second
     assert second != third
+
+
+def test_the_number_of_processes_is_neutral_where_results_do_not_depend_on_it() -> None:
+    def over(processes: int, **args: Any) -> str:
+        changed = study(grpo={"batch_size": 64, "args": {"num_generations": 4, **args}}).model_dump(mode="json")
+        changed["models"]["toy-xs"].update(resources={"grpo": {"processes": processes}}, distributed="zero2")
+        return identity.stage_spec(config.parse(changed, "study"), "toy-xs", "grpo")
+
+    assert over(1) == over(2) == over(4)
+    # The default split generates as many completions at once, a fixed one more of them.
+    assert over(1, steps_per_generation=2) == over(2, steps_per_generation=2)
+    fixed = {"steps_per_generation": 2, "per_device_train_batch_size": 16}
+    assert over(1, **fixed) != over(2, **fixed)
+    # This loss is normalised on each device.
+    assert over(1, loss_type="bnpo") != over(2, loss_type="bnpo")
+    assert over(1, loss_type="bnpo", per_device_train_batch_size=8) == over(
+        2, loss_type="bnpo", per_device_train_batch_size=8
+    )

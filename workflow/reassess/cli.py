@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from reassess import config, grid, paths
+from reassess import config, grid, paths, turns
+from reassess.lock import LockLostError
 from reassess.study import Study
 
 Command = Callable[[argparse.Namespace], None]
@@ -26,9 +27,18 @@ def main(argv: list[str] | None = None) -> int:
         _set_threads(args.threads)
     started = time.time()
     status = 1
+    interrupted: turns.Interrupted | None = None
     try:
-        args.command(args)
+        if getattr(args, "job", False):
+            _take_turn(args)
+        else:
+            args.command(args)
         status = 0
+    except turns.Interrupted as error:
+        interrupted = error
+        print(f"reassess: {error}; what was done is saved, and the same command continues", file=sys.stderr)
+    except LockLostError as error:
+        print(f"reassess: {error}; nothing more was written", file=sys.stderr)
     except (ValueError, FileNotFoundError) as error:
         # ValueError is the base of this package's own errors, whose messages say all that is to be said.
         if not isinstance(error, FileNotFoundError) and not type(error).__module__.startswith("reassess."):
@@ -37,7 +47,34 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         if getattr(args, "job", False):
             _record_time(args, started, ok=status == 0)
-    return status
+    return status if interrupted is None else turns.after_interruption(interrupted.why)
+
+
+def _take_turn(args: argparse.Namespace) -> None:
+    """Run the command of a rule: alone, recorded, and where signals can reach it."""
+    if args.name in ("base-model", "train", "generate"):
+        turns.enter_step()
+    with turns.take(args.name, _key(args)) as turn:
+        args.turn = turn
+        args.command(args)
+
+
+def _key(args: argparse.Namespace) -> str:
+    """Return what a rule's command works on: the name of its lock and of its attempts."""
+    match args.name:
+        case "pool":
+            return str(args.pool)
+        case "benchmark":
+            return str(args.benchmark)
+        case "subset":
+            return f"{args.pool}/seed{args.seed}/{args.n}"
+        case "base-model":
+            return str(args.model)
+        case "train":
+            return paths.cell(args.model, args.pool, args.seed, args.lineage)
+        case "generate" | "score":
+            return f"{args.cell}/{args.suite}"
+    return "partial" if args.partial else "all"
 
 
 def run() -> None:
@@ -152,7 +189,7 @@ def _without_scikit_learn() -> None:
 def _record_time(args: argparse.Namespace, started: float, ok: bool) -> None:
     """Append what a job cost to `results/times/{host}.jsonl`: one line, so that jobs side by side do not mix."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    skipped = ("command", "job", "study", "threads")
+    skipped = ("command", "job", "study", "threads", "turn")
     record = {
         **{key: value for key, value in vars(args).items() if key not in skipped},
         "started": round(started, 1),
@@ -264,7 +301,7 @@ def _train(args: argparse.Namespace) -> None:
         _known("stage", stage, study.stages)
         if not size.isdecimal():
             raise config.StudyError(f"--lineage {args.lineage!r}: {part!r} is not of the form stage@size")
-    train(study, grid.Run(args.model, args.pool, args.seed, args.lineage))
+    train(study, grid.Run(args.model, args.pool, args.seed, args.lineage), args.turn)
 
 
 def _generate(args: argparse.Namespace) -> None:

@@ -69,12 +69,14 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     spec = study.stages[stage]
     defaults = config_fields(spec.trainer)
     args = {key: value for key, value in spec.args.items() if key not in NEUTRAL and value != defaults[key][1]}
+    processes = study.models[model].resources_for(spec.trainer).training_processes
+    per_device, _ = accumulation(spec.args, spec.batch_size, processes)
     if "steps_per_generation" in args:
         # What matters is how many completions are generated at once, however they are split.
-        args["generation_batch_size"] = args.pop("steps_per_generation") * accumulation(spec.args, spec.batch_size)[0]
+        args["generation_batch_size"] = args.pop("steps_per_generation") * per_device * processes
     if args.get("loss_type") == "bnpo":
         # This loss divides by the tokens of a device's batch, so here the split is not neutral.
-        args["per_device_train_batch_size"] = accumulation(spec.args, spec.batch_size)[0]
+        args["per_device_train_batch_size"] = per_device
     fields: dict[str, Any] = {
         "trainer": spec.trainer,
         "version": VERSIONS[spec.trainer],

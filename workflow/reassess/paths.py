@@ -51,6 +51,16 @@ def evaluation(cell_name: str, suite: str, file: str = "") -> str:
     return _join(f"{RESULTS}/evals/{cell_name}/{suite}", file)
 
 
+def attempts(command: str, key: str) -> str:
+    """The attempts at one job: `{key}.jsonl`, and each attempt's log in the directory `{key}/`."""
+    return f"{RESULTS}/attempts/{command}/{key}"
+
+
+def lock(command: str, key: str) -> str:
+    """The lock of one job (see `reassess.lock`)."""
+    return f"{RESULTS}/locks/{command}/{key}"
+
+
 def store(fingerprint: str) -> str:
     """The append-only responses of one checkpoint, whatever study or suite asked for them."""
     return f"{RESULTS}/responses/{fingerprint[:16]}"

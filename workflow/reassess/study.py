@@ -6,19 +6,22 @@ parse a study in well under a second.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from reassess.trainer_args import check_args
+from reassess.resources import TOYS, Kind, defaults, fits_one_gpu, size_of
+from reassess.trainer_args import check_args, split_problem
 
 # Names become directories and Snakemake wildcards, and "@" and "/" are the grammar of a lineage.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Positive = Annotated[int, Field(ge=1)]
 RewardName = Literal["accuracy", "format"]
+Distributed = Literal["ddp", "zero2", "zero3"]
 Family = Literal["sum", "bars", "tallest", "locate"]
 FAMILIES: tuple[Family, ...] = ("sum", "bars", "tallest", "locate")
 
@@ -32,14 +35,32 @@ class Strict(BaseModel):
 class Resources(Strict):
     """What one job asks of the machine. Changing any of it reruns nothing."""
 
-    gpu: Annotated[int, Field(ge=0)] = 0
-    """GPUs of the job. Training runs in one process, on at most one GPU."""
-    threads: Positive = 1
-    """CPU threads of the job."""
-    mem_mb: Positive = 4000
-    """Memory in MB."""
-    runtime: Positive = 240
-    """Time limit in minutes."""
+    gpu: Annotated[int, Field(ge=0)] | None = None
+    """GPUs of the job over all its nodes; by default by the size of the model. Training runs one process on each."""
+    threads: Positive | None = None
+    """CPU threads of the job. By default 4 for each GPU; 1 for a model below 5e7 weights."""
+    mem_mb: Positive | None = None
+    """MB of memory; by default by the size of the model. After an attempt ran out of it, the next asks for twice that."""
+    runtime: Positive | None = None
+    """Time limit in minutes. By default by the size of the model, a day at most."""
+    processes: Positive | None = None
+    """Training processes over all nodes. By default one per GPU; on a CPU one, and more of them talk over gloo."""
+    nodes: Positive = 1
+    """Nodes of a training job, under Slurm. `gpu` and `processes` count over all nodes, `threads` and `mem_mb` on each."""
+
+
+class Resolved(Resources):
+    """What one job asks of the machine, with the defaults filled in."""
+
+    gpu: int
+    threads: int
+    mem_mb: int
+    runtime: int
+
+    @property
+    def training_processes(self) -> int:
+        """Processes that train."""
+        return self.processes or max(1, self.gpu)
 
 
 class ToyModel(Strict):
@@ -67,18 +88,39 @@ class Model(Strict):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the saved checkpoint and of evaluation. Training keeps float32 weights, for an update of 1e-6 would
     vanish in bfloat16, and computes in this precision on a GPU."""
+    distributed: Distributed | None = None
+    """How training processes share a model: `ddp` copies all of it to each, DeepSpeed's `zero2` shards gradients and
+    optimizer states, `zero3` the weights too. By default `ddp` where all of it fits a GPU of 80 GB, else `zero3`."""
+    other_processes: Literal["refuse", "restart"] = "refuse"
+    """What a run does that finds checkpoints of another number of processes or of another `distributed`, which cannot
+    be continued exactly: stop with an error, or start over from its parent's weights."""
     max_prompt_length: Positive = 2048
     """Longest prompt in tokens, image tokens included. A longer row is put aside, for every method alike."""
     min_pixels: Positive | None = None
     """Smallest image area in pixels; a smaller image is enlarged. The same in SFT, RL and evaluation."""
     max_pixels: Positive | None = None
     """Largest image area in pixels; a larger image is reduced. The same in SFT, RL and evaluation."""
-    resources: dict[Literal["model", "sft", "grpo", "generate"], Resources] = {}
-    """Resources by kind of job. What is left out takes the defaults."""
+    parameters: Positive | None = None
+    """Number of weights, for the resources that are left out. By default that of the toy, of the local safetensors, or
+    what a hub id such as `Qwen/Qwen2.5-VL-3B-Instruct` says; needed where none of these tells it."""
+    resources: dict[Kind, Resources] = {}
+    """Resources by kind of job. What is left out follows from the number of weights: a CPU for a model below 5e7, GPUs
+    of 80 GB for a larger one."""
 
-    def resources_for(self, kind: Literal["model", "sft", "grpo", "generate"]) -> Resources:
+    def distribution(self, kind: Kind) -> Distributed:
+        """Return how the processes of a training stage share this model."""
+        return self.distributed or ("ddp" if fits_one_gpu(self.size, kind) else "zero3")
+
+    def resources_for(self, kind: Kind) -> Resolved:
         """Return what one kind of job on this model asks of the machine."""
-        return self.resources.get(kind, Resources())
+        return _resolve(self.resources.get(kind, Resources()), self.size, kind, self.dtype)
+
+    @functools.cached_property
+    def size(self) -> int:
+        """The number of weights, as well as it can be told before anything runs. Raises ValueError where it cannot."""
+        if self.toy is not None:
+            return self.parameters or TOYS[self.toy.size]
+        return self.parameters or size_of(str(self.path))
 
     @property
     def files(self) -> list[str]:
@@ -100,10 +142,36 @@ class Model(Strict):
                 raise ValueError(f"hub model {self.path!r} needs `revision`: the 40-digit commit to pin")
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise ValueError(f"min_pixels {self.min_pixels} is larger than max_pixels {self.max_pixels}")
-        for kind in ("sft", "grpo"):
-            if kind in self.resources and self.resources[kind].gpu > 1:
-                raise ValueError(f"resources.{kind}.gpu is {self.resources[kind].gpu}: training uses one GPU at most")
         return self
+
+    @model_validator(mode="after")
+    def _size_is_known(self) -> Model:
+        _ = self.size
+        return self
+
+    @model_validator(mode="after")
+    def _processes_fit(self) -> Model:
+        for kind, given in self.resources.items():
+            if kind not in ("sft", "grpo") and (given.processes or given.nodes > 1):
+                raise ValueError(f"resources.{kind}: `processes` and `nodes` are for training (sft, grpo)")
+            found = self.resources_for(kind)
+            if found.processes and found.gpu not in (0, found.processes):
+                raise ValueError(
+                    f"resources.{kind}.processes: {found.processes} for {found.gpu} GPUs; training runs one process on "
+                    "each GPU, so leave `processes` out"
+                )
+            if found.training_processes % found.nodes:
+                raise ValueError(
+                    f"resources.{kind}.nodes: {found.training_processes} processes cannot be spread evenly over "
+                    f"{found.nodes} nodes"
+                )
+        return self
+
+
+@functools.lru_cache(maxsize=1024)
+def _resolve(given: Resources, parameters: int, kind: Kind, dtype: Literal["float32", "bfloat16"]) -> Resolved:
+    filled = defaults(parameters, kind, dtype, given.gpu, given.processes, given.nodes)._asdict()
+    return Resolved(**{**filled, **given.model_dump(exclude_none=True)})
 
 
 class ToySource(Strict):
@@ -382,7 +450,7 @@ class Study(Strict):
     @property
     def uses_gpu(self) -> bool:
         """Whether any job asks for a GPU."""
-        return any(spec.gpu for model in self.models.values() for spec in model.resources.values())
+        return any(model.resources_for(kind).gpu for model in self.models.values() for kind in get_args(Kind))
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -445,6 +513,13 @@ def _problems(study: Study) -> Iterable[str]:
             if isinstance(source, ToySource) and source.text_only != (spec_.modality == "text"):
                 yield f"benchmarks.{benchmark}: modality {spec_.modality!r} does not fit text_only: {source.text_only}"
     used = {stage for stages in study.recipes.values() for stage in stages}
+    for name in sorted(used & set(study.stages)):
+        stage_spec = study.stages[name]
+        for model, model_spec in study.models.items():
+            processes = model_spec.resources_for(stage_spec.trainer).training_processes
+            problem = split_problem(stage_spec.args, stage_spec.batch_size, processes)
+            if problem:
+                yield f"models.{model}.resources.{stage_spec.trainer}: stages.{name}.{problem}"
     keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
     on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     if keeps and not on_trajectory:

@@ -42,6 +42,12 @@ REFUSED = {
     "generation_batch_size": "it follows from `batch_size` and `steps_per_generation`",
     "resume_from_checkpoint": "a stopped run always continues from its own checkpoint",
     "save_strategy": "checkpoints are saved by steps; set `save_steps`",
+    "average_tokens_across_devices": "it would make the loss depend on how a batch is split over devices",
+    "deepspeed": "how processes share a model is `models.<name>.distributed`",
+    "fsdp": "how processes share a model is `models.<name>.distributed`",
+    "fsdp_config": "how processes share a model is `models.<name>.distributed`",
+    "accelerator_config": "how batches are split over processes is fixed, so that every row is seen once",
+    "parallelism_config": "how processes share a model is `models.<name>.distributed`",
     "save_only_model": "a checkpoint without optimizer state can't be resumed",
     "load_best_model_at_end": "the last step is the result; use `trajectory` to look at earlier ones",
     "ignore_data_skip": "a resumed run would see other data than an unbroken one",
@@ -82,7 +88,12 @@ NEUTRAL = frozenset(
         "dataloader_pin_memory",
         "dataloader_persistent_workers",
         "dataloader_prefetch_factor",
+        "ddp_backend",
+        "ddp_bucket_cap_mb",
+        "ddp_find_unused_parameters",
+        "ddp_timeout",
         "disable_tqdm",
+        "ds3_gather_for_generation",
         "log_completions",
         "log_level",
         "log_level_replica",
@@ -168,15 +179,28 @@ def _class_body(file: str, class_name: str) -> list[ast.stmt]:
     return next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
 
 
-def accumulation(args: dict[str, Any], batch_size: int) -> tuple[int, int]:
-    """Return (per-device batch size, accumulation steps) whose product is `batch_size`, for one process."""
-    per_device = int(args.get("per_device_train_batch_size", batch_size))
-    return per_device, batch_size // per_device
+def accumulation(args: dict[str, Any], batch_size: int, processes: int = 1) -> tuple[int, int]:
+    """Return (per-device batch size, accumulation steps), which with `processes` multiply to `batch_size`."""
+    per_device = int(args.get("per_device_train_batch_size", batch_size // processes))
+    return per_device, batch_size // (per_device * processes)
+
+
+def split_problem(args: dict[str, Any], batch_size: int, processes: int) -> str | None:
+    """Return what keeps a batch from being split evenly over processes, None where nothing does."""
+    if batch_size % processes:
+        return f"batch_size: {batch_size} cannot be split evenly over {processes} training processes"
+    per_device, steps = accumulation(args, batch_size, processes)
+    if per_device * steps * processes != batch_size:
+        return (
+            f"args.per_device_train_batch_size: {per_device} x {processes} training processes does not divide "
+            f"batch_size {batch_size}"
+        )
+    return None
 
 
 def _check_batches(trainer: str, args: dict[str, Any], batch_size: int) -> None:
-    per_device, steps = accumulation(args, batch_size)
-    if per_device < 1 or per_device * steps != batch_size:
+    per_device = int(args.get("per_device_train_batch_size", batch_size))
+    if per_device < 1 or batch_size % per_device:
         raise ValueError(f"args.per_device_train_batch_size: {per_device} does not divide batch_size {batch_size}")
     save_steps = args.get("save_steps")
     if save_steps is not None and (save_steps < 1 or save_steps != int(save_steps)):

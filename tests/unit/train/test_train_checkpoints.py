@@ -10,17 +10,24 @@ import pytest
 from reassess.train import checkpoints
 
 
+class Clock(checkpoints.Clock):
+    def spent(self) -> tuple[float, float]:
+        return 1.5, 1.0
+
+
 def checkpoint(root: Path, step: int, complete: bool = True) -> Path:
-    path = root / f"checkpoint-{step}"
+    path = root / "attempt-1" / f"checkpoint-{step}"
     path.mkdir(parents=True)
     (path / "model.safetensors").write_bytes(b"weights")
     (path / "optimizer.pt").write_bytes(b"moments" * step)
-    if complete:
-        checkpoints.mark_complete(path, 1.5, 1.0)
-    return path
+    (path / "logged-0.json").write_text(json.dumps({"tokens": 100 * step}))
+    (path / checkpoints.METRICS).write_text(json.dumps({"step": step}) + "\n")
+    return checkpoints.publish(path, root, Clock()) if complete else path
 
 
-def test_the_newest_complete_checkpoint_counts_and_incomplete_ones_go(tmp_path: Path) -> None:
+def test_the_newest_readable_checkpoint_counts_and_it_is_said_what_is_wrong_with_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for step in (9, 10):
         checkpoint(tmp_path, step)
     unfinished = checkpoint(tmp_path, 11, complete=False)
@@ -30,39 +37,46 @@ def test_the_newest_complete_checkpoint_counts_and_incomplete_ones_go(tmp_path: 
     (lacking / "model.safetensors").unlink()
     torn = checkpoint(tmp_path, 14)
     (torn / checkpoints.COMPLETE).write_text('{"step": 14, "files"')
-    found = checkpoints.newest_complete(tmp_path)
+    flipped = checkpoint(tmp_path, 15)
+    (flipped / "optimizer.pt").write_bytes(b"moments" * 14 + b"moMents")
+    found = checkpoints.newest_readable(tmp_path)
     assert found is not None
     assert (found.path.name, found.step, found.seconds, found.cpu_seconds) == ("checkpoint-10", 10, 1.5, 1.0)
-    assert not any(path.exists() for path in (unfinished, cut, lacking, torn))
+    assert not any(path.exists() for path in (unfinished, cut, lacking, torn, flipped))
+    said = capsys.readouterr().out
+    assert "attempt-1/checkpoint-11: incomplete, removed" in said
+    assert "checkpoint-12: optimizer.pt is not what was written; removed, falling back" in said
+    assert "checkpoint-13: model.safetensors is missing; removed" in said
+    assert "checkpoint-14: cannot be read" in said
+    assert "checkpoint-15: optimizer.pt is not what was written; removed" in said
 
 
 def test_nothing_to_resume_from(tmp_path: Path) -> None:
-    assert checkpoints.newest_complete(tmp_path) is None
+    assert checkpoints.newest_readable(tmp_path) is None
     checkpoint(tmp_path, 3, complete=False)
-    assert checkpoints.newest_complete(tmp_path) is None
+    assert checkpoints.newest_readable(tmp_path) is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_newest_are_kept_by_step_not_by_name(tmp_path: Path) -> None:
     for step in (8, 9, 10, 11):
         checkpoint(tmp_path, step)
     checkpoints.keep_newest(tmp_path, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-11"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["attempt-1", "checkpoint-10", "checkpoint-11"]
 
 
-def test_rewinding_drops_what_came_after_and_a_torn_line(tmp_path: Path) -> None:
-    lines = [json.dumps({"step": step, "num_tokens": 100.0 * step}) + "\n" for step in (2, 4, 6)]
-    (tmp_path / checkpoints.METRICS).write_text("".join(lines) + '{"step": 8, "lo')
+def test_rewinding_takes_back_what_came_after(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 4)
+    found = checkpoints.newest_readable(tmp_path)
     for name in ("step-3", "step-6", ".step-9.tmp"):
         (tmp_path / checkpoints.TRAJECTORY / name).mkdir(parents=True)
-    assert checkpoints.rewind(tmp_path, 4) == 400
-    assert (tmp_path / checkpoints.METRICS).read_text() == "".join(lines[:2])
+    attempt = tmp_path / "attempt-2"
+    assert checkpoints.rewind(tmp_path, attempt, found) == 400
+    assert (attempt / checkpoints.METRICS).read_text() == '{"step": 4}\n'
     assert [path.name for path in (tmp_path / checkpoints.TRAJECTORY).iterdir()] == ["step-3"]
-
-
-def test_a_torn_only_line_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / checkpoints.METRICS).write_text('{"step": 8')
-    assert checkpoints.rewind(tmp_path, 4) == 0
-    assert (tmp_path / checkpoints.METRICS).read_text() == ""
+    assert checkpoints.rewind(tmp_path, tmp_path / "attempt-3", None) == 0
+    assert not list((tmp_path / "attempt-3").iterdir())
+    assert not list((tmp_path / checkpoints.TRAJECTORY).iterdir())
 
 
 @pytest.mark.parametrize("left", ["0ther1d3", "0ther1d4"])

@@ -23,7 +23,6 @@ def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
     defaults = {
         "per_device_train_batch_size": per_device,
         "gradient_accumulation_steps": accumulation,
-        "dataloader_drop_last": False,
         "max_steps": -1,
         "num_train_epochs": 1,
         "num_generations": 4,
@@ -31,7 +30,7 @@ def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
         "steps_per_generation": accumulation,
     }
     merged = {**defaults, **changed}
-    return SimpleNamespace(**merged, generation_batch_size=per_device * merged["steps_per_generation"])
+    return SimpleNamespace(**{"generation_batch_size": per_device * merged["steps_per_generation"], **merged})
 
 
 def test_sft_counts_the_last_partial_batch() -> None:
@@ -39,15 +38,26 @@ def test_sft_counts_the_last_partial_batch() -> None:
     assert (planned.steps_per_epoch, planned.steps, planned.samples, planned.left_over) == (7, 21, 600, 0)
 
 
-@pytest.mark.parametrize(("per_device", "accumulation"), [(32, 1), (8, 4), (1, 32)])
-def test_splitting_the_batch_changes_nothing(per_device: int, accumulation: int) -> None:
-    planned = plan(sft(), options(per_device, accumulation), 100)
+@pytest.mark.parametrize(
+    ("per_device", "accumulation", "processes"), [(32, 1, 1), (8, 4, 1), (1, 32, 1), (16, 1, 2), (2, 4, 4), (1, 1, 32)]
+)
+def test_splitting_the_batch_changes_nothing(per_device: int, accumulation: int, processes: int) -> None:
+    planned = plan(sft(), options(per_device, accumulation), 100, processes)
     assert (planned.steps, planned.samples) == (4, 100)
 
 
 def test_max_steps_ends_within_an_epoch() -> None:
     planned = plan(sft(), options(32, max_steps=9, num_train_epochs=3), 200)
     assert (planned.steps, planned.samples) == (9, 200 + 64)
+
+
+@pytest.mark.parametrize(("per_device", "accumulation", "processes"), [(64, 1, 1), (16, 1, 4), (8, 2, 4)])
+def test_splitting_completions_over_processes_changes_nothing(
+    per_device: int, accumulation: int, processes: int
+) -> None:
+    args = options(per_device, accumulation, generation_batch_size=per_device * accumulation * processes)
+    planned = plan(grpo(), args, 200, processes)
+    assert (planned.steps, planned.left_over, planned.samples, planned.boundary) == (12, 8, 12 * 64, 1)
 
 
 def test_grpo_leaves_over_what_does_not_fill_a_generation_batch() -> None:

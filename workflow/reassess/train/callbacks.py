@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,38 +13,79 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from reassess.data.build import write_json
 from reassess.study import Model
 from reassess.train import checkpoints
 from reassess.train.export import export
 from reassess.train.plan import Plan, Resumed, TrainError
+from reassess.turns import Turn
 
+# Complete checkpoints beside each other where the stage does not say.
+KEPT_CHECKPOINTS = 2
 # Of the metrics, those that a progress line shows.
 _SHOWN = ("loss", "reward", "rewards/accuracy/mean", "mean_token_accuracy", "completions/mean_length")
 
 
 class Checkpointing(TrainerCallback):  # type: ignore[misc]
-    """Marks a checkpoint complete once it is, and only then removes older ones.
+    """Publishes a checkpoint once it is whole, and stops the run, saved, when that is asked for.
 
-    Every saved step is logged first, so that no sum of unlogged steps is lost with the process: Trainer and TRL
-    keep them in memory alone, and a resumed run would log other values than an unbroken one.
+    What Trainer and TRL have summed up since the last logged line is kept in memory alone; it goes into the checkpoint,
+    so that a resumed run logs what an unbroken one would, wherever it was stopped.
     """
 
-    def __init__(self, plan: Plan, limit: int, clock: checkpoints.Clock) -> None:
+    def __init__(self, trainer: Any, plan: Plan, turn: Turn, clock: checkpoints.Clock, resumed: Resumed) -> None:
+        self.trainer = trainer
         self.plan = plan
-        self.limit = limit
+        self.turn = turn
         self.clock = clock
+        self.resumed = resumed
+        self.limit = KEPT_CHECKPOINTS
+        self.interrupted: str | None = None
+        self._moment = time.monotonic()
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.max_steps != self.plan.steps:
             raise TrainError(f"the trainer means to do {state.max_steps} steps, {self.plan.steps} were planned")
+        if self.resumed.checkpoint is not None:
+            summed = checkpoints.logged(self.resumed.checkpoint, args.process_index)
+            self.trainer._tr_loss += summed["loss"]
+            self.trainer._globalstep_last_logged = summed["last_logged"]
+            for name, values in summed["metrics"].items():
+                self.trainer._metrics["train"][name].extend(values)
+        self._moment = time.monotonic()
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        control.should_log = control.should_log or control.should_save
+        now = time.monotonic()
+        stop = self.turn.stop
+        # The first step also sets things up, and a longer guess does no harm.
+        stop.step, self._moment = max(stop.step, now - self._moment), now
+        self.turn.record.step = state.global_step
+        last = state.global_step >= self.plan.steps
+        if last:
+            control.should_log = True
+        elif state.global_step % self.plan.boundary == 0 and (why := stop.requested()):
+            print(f"stopping at step {state.global_step} ({why}): saving", flush=True)
+            self.interrupted = why
+            control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        root = Path(args.output_dir)
-        checkpoints.mark_complete(root / f"checkpoint-{state.global_step}", *self.clock.spent())
-        checkpoints.keep_newest(root, self.limit)
+        attempt = Path(args.output_dir)
+        path = attempt / f"checkpoint-{state.global_step}"
+        trainer = self.trainer
+        summed = {
+            "loss": trainer._tr_loss.item(),
+            "last_logged": trainer._globalstep_last_logged,
+            "metrics": dict(trainer._metrics["train"]),
+            "tokens": getattr(trainer, "_total_train_tokens", None) or state.num_input_tokens_seen,
+        }
+        write_json(path / f"logged-{args.process_index}.json", summed)
+        if (attempt / checkpoints.METRICS).exists():
+            shutil.copyfile(attempt / checkpoints.METRICS, path / checkpoints.METRICS)
+        self.turn.lock.check()
+        checkpoints.publish(path, attempt.parent, self.clock)
+        checkpoints.keep_newest(attempt.parent, self.limit)
+        self.turn.stop.saving = max(self.turn.stop.saving, time.monotonic() - self._moment)
+        self._moment = time.monotonic()
 
 
 class Metrics(TrainerCallback):  # type: ignore[misc]
@@ -104,10 +146,11 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
 
 
 class Trajectory(TrainerCallback):  # type: ignore[misc]
-    """Keeps plain Hugging Face checkpoints of the planned steps in `trajectory/step-{k}/`."""
+    """Keeps plain Hugging Face checkpoints of the planned steps in `{root}/step-{k}/`."""
 
-    def __init__(self, plan: Plan, parent: Path, spec: Model) -> None:
+    def __init__(self, plan: Plan, root: Path, parent: Path, spec: Model) -> None:
         self.plan = plan
+        self.root = root
         self.parent = parent
         self.spec = spec
 
@@ -115,9 +158,8 @@ class Trajectory(TrainerCallback):  # type: ignore[misc]
         self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         if state.global_step in self.plan.trajectory:
-            root = Path(args.output_dir) / checkpoints.TRAJECTORY
-            root.mkdir(exist_ok=True)
-            export(model, self.parent, self.spec, root / f"step-{state.global_step}")
+            self.root.mkdir(exist_ok=True)
+            export(model, self.parent, self.spec, self.root / f"step-{state.global_step}")
 
 
 def _finite(value: Any) -> Any:

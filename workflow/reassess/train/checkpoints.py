@@ -1,7 +1,12 @@
-"""Checkpoints that a stopped run continues from: complete ones alone, with all of their weights."""
+"""Checkpoints that a stopped run continues from: whole and readable ones alone, with all of their weights.
+
+An attempt writes into a directory of its own; a checkpoint moves to where runs resume from once it is on the disk. So a
+half-written one is never taken for a checkpoint, and two processes never write into one directory.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,14 +14,22 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import xxhash
+
 from reassess.data.build import write_json
 from reassess.study import Model
 from reassess.train.plan import TrainError
 
-# Written last into a checkpoint; one without it was cut off while it was being written.
+# Written last into a checkpoint, with the hash of every file.
 COMPLETE = "complete.json"
 METRICS = "metrics.jsonl"
+# Bytes; a disk with less is full for every purpose here.
+NO_SPACE = 1 << 22
 TRAJECTORY = "trajectory"
+# TRL's directory of logged completions, a file per step (`log_completions`).
+COMPLETIONS = "completions"
+# What a finished run leaves for another job of the same workflow that was to do the same work.
+FINISHED = "finished.json"
 
 
 class Clock:
@@ -51,15 +64,36 @@ class Checkpoint(NamedTuple):
     cpu_seconds: float
 
 
-def mark_complete(path: Path, seconds: float, cpu_seconds: float) -> None:
-    """Declare a checkpoint complete, once every file of it has reached the disk."""
-    sizes = {}
+def publish(path: Path, root: Path, clock: Clock) -> Path:
+    """Make a checkpoint that was written aside one to resume from: on the disk first, then under its name at once.
+
+    Args:
+        path: `checkpoint-{step}` in the attempt's directory.
+        root: where checkpoints to resume from lie.
+        clock: the time the run took so far.
+
+    Returns:
+        Its path under `root`.
+    """
+    files = {}
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        digest = xxhash.xxh3_128()
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
-        sizes[file.relative_to(path).as_posix()] = file.stat().st_size
-    record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "files": sizes}
+            while chunk := handle.read(1 << 22):
+                digest.update(chunk)
+        files[file.relative_to(path).as_posix()] = digest.hexdigest()
+    seconds, cpu_seconds = clock.spent()
+    record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "files": files}
     write_json(path / COMPLETE, record)
+    _sync(path / COMPLETE)
+    for folder in (path, *(item for item in path.rglob("*") if item.is_dir())):
+        _sync(folder)
+    target = root / path.name
+    shutil.rmtree(target, ignore_errors=True)
+    path.replace(target)
+    _sync(root)
+    return target
 
 
 def keep_newest(root: Path, limit: int) -> None:
@@ -68,57 +102,56 @@ def keep_newest(root: Path, limit: int) -> None:
         shutil.rmtree(path)
 
 
-def newest_complete(root: Path) -> Checkpoint | None:
-    """Return the newest complete checkpoint under `root`; remove the incomplete ones."""
-    found = None
-    for path in sorted(root.glob("checkpoint-*"), key=_step):
-        record = _complete(path)
-        if record is None:
+def newest_readable(root: Path) -> Checkpoint | None:
+    """Return the newest checkpoint under `root` that is what was written; say of others what is wrong, and remove them.
+
+    What stopped attempts left half written goes too: the caller holds the run's lock, so nobody writes there.
+    """
+    for attempt in root.glob("attempt-*"):
+        for path in attempt.glob("checkpoint-*"):
             print(f"{path}: incomplete, removed", flush=True)
-            shutil.rmtree(path)
-        else:
-            found = Checkpoint(path, record["step"], record["seconds"], record["cpu_seconds"])
-    return found
+        leave(attempt)
+    for path in sorted(root.glob("checkpoint-*"), key=_step, reverse=True):
+        record, problem = _examine(path)
+        if not problem:
+            return Checkpoint(path, record["step"], record["seconds"], record["cpu_seconds"])
+        print(f"{path}: {problem}; removed, falling back to the checkpoint before", flush=True)
+        shutil.rmtree(path)
+    return None
 
 
-def rewind(root: Path, step: int) -> int:
-    """Take back what a stopped run left after `step`: logged lines and trajectory checkpoints are made again.
+def rewind(root: Path, attempt: Path, checkpoint: Checkpoint | None) -> int:
+    """Take back what a stopped run left after a checkpoint: logged lines and trajectory checkpoints are made again.
+
+    Args:
+        root: where checkpoints to resume from lie.
+        attempt: the directory of this attempt, which gets the metrics up to the checkpoint.
+        checkpoint: where the run goes on, None at its start.
 
     Returns:
-        The tokens seen up to `step`.
+        The tokens seen up to the checkpoint.
     """
-    metrics = root / METRICS
-    if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if (parsed := _parsed(line)) and parsed["step"] <= step]
-        aside = metrics.with_suffix(".tmp")
-        aside.write_text("".join(kept), encoding="utf-8")
-        aside.replace(metrics)
+    attempt.mkdir(parents=True, exist_ok=True)
     for path in (root / TRAJECTORY).glob("*"):
-        if not path.name.startswith("step-") or _step(path) > step:
+        if checkpoint is None or not path.name.startswith("step-") or _step(path) > checkpoint.step:
             shutil.rmtree(path)
-    return tokens_seen(metrics)
+    if checkpoint is None:
+        return 0
+    if (checkpoint.path / METRICS).exists():
+        shutil.copyfile(checkpoint.path / METRICS, attempt / METRICS)
+    return int(logged(checkpoint.path)["tokens"])
 
 
-def _parsed(line: str) -> dict[str, Any]:
-    """Return a logged line, empty where it was torn when the process died."""
-    try:
-        found: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
+def logged(checkpoint: Path, rank: int = 0) -> dict[str, Any]:
+    """Return what a process had summed up since the last logged line when the checkpoint was written."""
+    found: dict[str, Any] = json.loads((checkpoint / f"logged-{rank}.json").read_text(encoding="utf-8"))
     return found
 
 
 def tokens_seen(metrics: Path) -> int:
     """Return the trainer's count of tokens in the last line of a metrics file, 0 without one."""
-    return int(last_line(metrics).get("num_tokens", 0))
-
-
-def last_line(metrics: Path) -> dict[str, Any]:
-    """Return the last whole line of a metrics file, empty without one."""
-    lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True) if metrics.exists() else []
-    whole = [found for line in lines if (found := _parsed(line))]
-    return whole[-1] if whole else {}
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    return int(json.loads(lines[-1]).get("num_tokens", 0)) if lines else 0
 
 
 def restore(model: Any, checkpoint: Path, spec: Model) -> None:
@@ -166,22 +199,58 @@ def clean(root: Path) -> None:
     """Remove what a finished run no longer needs: its checkpoints, and all that other identities left beside it."""
     for path in root.glob("checkpoint-*"):
         shutil.rmtree(path)
-    # Trainer's model card, which knows nothing of the run.
-    (root / "README.md").unlink(missing_ok=True)
+    for path in root.glob("attempt-*"):
+        leave(path)
     for path in root.parent.iterdir():
         if path != root and path.is_dir():
             shutil.rmtree(path)
 
 
-def _complete(path: Path) -> dict[str, Any] | None:
+def leave(attempt: Path) -> None:
+    """Remove the directory of an attempt that is over; what the trainer has logged there (completions) is kept."""
+    for path in (attempt / COMPLETIONS).glob("*"):
+        target = attempt.parent / COMPLETIONS / path.name
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+    shutil.rmtree(attempt)
+
+
+def _examine(path: Path) -> tuple[dict[str, Any], str]:
+    """Return a checkpoint's record and what is wrong with its files, nothing where they are what was written."""
     try:
         record: dict[str, Any] = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
-        sizes_agree = all((path / name).stat().st_size == size for name, size in record["files"].items())
-    except (OSError, ValueError, KeyError):
-        return None
-    return record if sizes_agree else None
+        for name, expected in record["files"].items():
+            digest = xxhash.xxh3_128()
+            with (path / name).open("rb") as handle:
+                while chunk := handle.read(1 << 22):
+                    digest.update(chunk)
+            if digest.hexdigest() != expected:
+                return record, f"{name} is not what was written"
+    except FileNotFoundError as error:
+        return {}, f"{Path(str(error.filename)).name} is missing"
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        return {}, f"cannot be read ({error})"
+    return record, ""
+
+
+def _sync(path: Path) -> None:
+    """Have a file's content, or a directory's entries, reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _step(path: Path) -> int:
     """Return the step in the name of `checkpoint-{step}` or `step-{step}`."""
     return int(path.name.rpartition("-")[2])
+
+
+def is_disk_full(error: Exception, directory: Path) -> bool:
+    """Whether an error of writing below a directory comes from a full disk; torch says so in many words of its own."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    while not directory.exists():
+        directory = directory.parent
+    return shutil.disk_usage(directory).free < NO_SPACE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from reassess.study import Stage
@@ -54,20 +55,24 @@ class Resumed(NamedTuple):
         step: optimizer steps done.
         epochs: whole epochs done.
         tokens: the trainer's count of tokens so far.
+        checkpoint: the checkpoint it continues from, None at the start.
     """
 
     step: int = 0
     epochs: int = 0
     tokens: int = 0
+    checkpoint: Path | None = None
 
 
-def plan(stage: Stage, args: Any, rows: int) -> Plan:
+def plan(stage: Stage, args: Any, rows: int, processes: int = 1) -> Plan:
     """Return the plan of a stage.
 
     Args:
         stage: the stage of the study; its `args` say which values the user chose.
-        args: the trainer's config object (`SFTConfig`, `GRPOConfig`), for one process.
+        args: the trainer's config object (`SFTConfig`, `GRPOConfig`); its batch sizes are of one process, but for
+            `generation_batch_size`.
         rows: training examples, those put aside not counted.
+        processes: training processes.
 
     Raises:
         TrainError: an epoch would have no step, or `save_steps` is not a multiple of the boundary.
@@ -90,13 +95,8 @@ def plan(stage: Stage, args: Any, rows: int) -> Plan:
                 f"{rows} examples do not fill one generation batch of {prompts} prompts; lower batch_size "
                 f"({stage.batch_size}) or args.steps_per_generation, or use a larger size"
             )
-    elif args.dataloader_drop_last:
-        left_over = rows % per_device
-        batches = rows // per_device
     else:
-        batches = math.ceil(rows / per_device)
-    if batches == 0:
-        raise TrainError(f"{rows} examples do not fill one batch of {per_device}; lower the batch size")
+        batches = math.ceil(rows / (per_device * processes))
     per_epoch = math.ceil(batches / accumulation)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     if steps == 0:

@@ -7,29 +7,31 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reassess import identity, paths
+from reassess import identity, paths, turns
 from reassess.data.build import ids_sha256, write_json
 from reassess.data.example import read_shards
 from reassess.grid import Run
 from reassess.judge import JUDGE_VERSION
+from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
 from reassess.study import Stage, Study
+from reassess.train import checkpoints
 from reassess.train.plan import Plan, Resumed, TrainError, plan
 from reassess.trainer_args import accumulation
 
 if TYPE_CHECKING:
+    from reassess.train.callbacks import Checkpointing
     from reassess.train.checkpoints import Clock
     from reassess.train.data import PutAside, Rows
+    from reassess.turns import Turn
 
 __all__ = ["TrainError", "train"]
 
-# Complete checkpoints beside each other where the stage does not say.
-KEPT_CHECKPOINTS = 2
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets")
 
 
@@ -39,6 +41,7 @@ class Job(NamedTuple):
     Attributes:
         study: the study.
         run: the run.
+        turn: the turn at it.
         directory: the run's directory.
         parent: the Hugging Face directory of the parent checkpoint.
         fingerprint: the parent's fingerprint.
@@ -47,6 +50,7 @@ class Job(NamedTuple):
 
     study: Study
     run: Run
+    turn: Turn
     directory: Path
     parent: Path
     fingerprint: str
@@ -77,37 +81,69 @@ class Job(NamedTuple):
     def checkpoints(self) -> Path:
         return self.directory / "checkpoints" / self.identity
 
+    @property
+    def attempt(self) -> Path:
+        """Where this attempt writes; nobody else ever does."""
+        return self.checkpoints / f"attempt-{self.turn.record.number}"
 
-def train(study: Study, run: Run) -> None:
+
+def train(study: Study, run: Run, turn: Turn | None = None) -> None:
     """Train one run of a study, continuing where a stopped one left off, under `results/runs/`.
+
+    Args:
+        study: the study.
+        run: the run.
+        turn: the turn at this run, where the caller has taken it.
 
     Raises:
         TrainError: the run cannot start, continue, or count as finished.
-        Exception: whatever else stopped it; in either case `failure.json` says what.
+        Interrupted: it was asked to stop, and has saved a checkpoint.
     """
+    if turn is None:
+        with turns.take("train", run.cell) as taken:
+            train(study, run, taken)
+        return
     directory = Path(paths.run(run.cell))
     directory.mkdir(parents=True, exist_ok=True)
-    for name in ("run.json", "failure.json"):
-        (directory / name).unlink(missing_ok=True)
+    (directory / "run.json").unlink(missing_ok=True)
     try:
-        _train(_job(study, run, directory))
+        job = _job(study, run, directory, turn)
+        if not _take_over(job):
+            _train(job)
+    except TrainError as error:
+        raise TrainError(f"{run.cell}: {error}") from None
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        failure = {
-            "error": lines[0] if lines else type(error).__name__,
-            "type": type(error).__name__,
-            "step": _last_step(directory),
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        write_json(directory / "failure.json", failure)
-        if isinstance(error, TrainError):
-            raise TrainError(f"{run.cell}: {error}") from None
-        raise
+        kept = directory / "checkpoints"
+        if not checkpoints.is_disk_full(error, kept):
+            raise
+        for attempt in kept.glob(f"*/attempt-{turn.record.number}"):
+            checkpoints.leave(attempt)
+        raise TrainError(
+            f"{run.cell}: the disk of {directory} is full ({error}); free some space and start again: the run "
+            "continues from its last whole checkpoint"
+        ) from error
 
 
-def _job(study: Study, run: Run, directory: Path) -> Job:
-    from reassess.models.load import fingerprint
+def _take_over(job: Job) -> bool:
+    """Publish what another job has finished since this workflow looked for it; return whether there was such.
 
+    After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again.
+    """
+    file = job.checkpoints / checkpoints.FINISHED
+    since = turns.workflow_started()
+    if since is None or not file.exists():
+        return False
+    finished = json.loads(file.read_text(encoding="utf-8"))
+    model = job.directory / "model"
+    if finished["time"] < since or not model.exists() or fingerprint(model) != finished["run"]["fingerprint"]:
+        return False
+    (job.directory / checkpoints.METRICS).write_text(finished["metrics"], encoding="utf-8")
+    write_json(job.directory / "run.json", finished["run"])
+    print(f"{job.run.cell}: another job has finished it meanwhile; nothing to train", flush=True)
+    return True
+
+
+def _job(study: Study, run: Run, directory: Path, turn: Turn) -> Job:
     record = Path(run.parent_record)
     root = record.parent
     subset_file = Path(paths.subset(run.pool, run.seed, run.size))
@@ -121,7 +157,7 @@ def _job(study: Study, run: Run, directory: Path) -> Job:
     subset = json.loads(subset_file.read_text(encoding="utf-8"))
     if subset["pool_content_sha256"] != json.loads(pool.read_text(encoding="utf-8"))["content_sha256"]:
         raise TrainError(f"{subset_file} was drawn from another state of pool {run.pool!r}; make it again")
-    return Job(study, run, directory, root / "model", actual, subset)
+    return Job(study, run, turn, directory, root / "model", actual, subset)
 
 
 def _train(job: Job) -> None:
@@ -131,11 +167,12 @@ def _train(job: Job) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from reassess.models import load
-    from reassess.train import checkpoints, data
+    from reassess.train import data
 
     # Of loading and saving weights: one per checkpoint.
     disable_progress_bar()
     clock = checkpoints.Clock()
+    job.turn.stop.listen()
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     spec = job.study.models[job.run.model]
@@ -160,7 +197,9 @@ def _train(job: Job) -> None:
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
     job.checkpoints.mkdir(parents=True, exist_ok=True)
-    checkpoint = checkpoints.newest_complete(job.checkpoints)
+    (job.checkpoints / checkpoints.FINISHED).unlink(missing_ok=True)
+    checkpoint = checkpoints.newest_readable(job.checkpoints)
+    tokens = checkpoints.rewind(job.checkpoints, job.attempt, checkpoint)
     resumed = Resumed()
     # Optimizer and reference model work in float32 whatever the study's precision: updates as small as those of RL
     # vanish in bfloat16 weights. bfloat16 computes under autocast, and the export is in the study's precision.
@@ -168,15 +207,15 @@ def _train(job: Job) -> None:
     if checkpoint:
         clock.add(checkpoint.seconds, checkpoint.cpu_seconds)
         checkpoints.restore(model, checkpoint.path, spec)
-        tokens = checkpoints.rewind(job.checkpoints, checkpoint.step)
-        resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens)
-    else:
-        checkpoints.rewind(job.checkpoints, 0)
+        resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
+    job.turn.record.begin(resumed.step)
     _announce(job, planned, len(out), resumed)
     if resumed.step < planned.steps:
         trainer = stage.build(job.stage, args, model, rows, resumed)
-        _attach(trainer, job, planned, resumed, clock)
+        checkpointing = _attach(trainer, job, planned, resumed, clock)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        if checkpointing.interrupted:
+            raise turns.Interrupted(checkpointing.interrupted)
         if trainer.state.global_step != planned.steps:
             raise TrainError(f"stopped at step {trainer.state.global_step} of {planned.steps}")
     _finish(job, planned, rows, out, model, clock)
@@ -200,7 +239,7 @@ def _options(job: Job) -> dict[str, Any]:
         # TRL switches it on: it saves memory of a GPU and costs time.
         defaults |= {"gradient_checkpointing": False, "dataloader_pin_memory": False}
     decided = {
-        "output_dir": str(job.checkpoints),
+        "output_dir": str(job.attempt),
         "run_name": job.run.cell,
         "seed": job.run.seed,
         "data_seed": job.run.seed,
@@ -215,18 +254,21 @@ def _options(job: Job) -> dict[str, Any]:
     return {**defaults, **stage.args, **decided}
 
 
-def _attach(trainer: Any, job: Job, planned: Plan, resumed: Resumed, clock: Clock) -> None:
+def _attach(trainer: Any, job: Job, planned: Plan, resumed: Resumed, clock: Clock) -> Checkpointing:
     """Put this project's callbacks in place of Trainer's own progress."""
     from transformers import PrinterCallback, ProgressCallback
 
-    from reassess.train import callbacks, checkpoints
+    from reassess.train import callbacks
 
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    limit = job.stage.args.get("save_total_limit") or KEPT_CHECKPOINTS
-    trainer.add_callback(callbacks.Checkpointing(planned, limit, clock))
-    trainer.add_callback(callbacks.Metrics(job.checkpoints / checkpoints.METRICS, planned, resumed))
-    trainer.add_callback(callbacks.Trajectory(planned, job.parent, job.study.models[job.run.model]))
+    checkpointing = callbacks.Checkpointing(trainer, planned, job.turn, clock, resumed)
+    checkpointing.limit = job.stage.args.get("save_total_limit") or checkpointing.limit
+    trainer.add_callback(checkpointing)
+    trainer.add_callback(callbacks.Metrics(job.attempt / checkpoints.METRICS, planned, resumed))
+    kept = job.checkpoints / checkpoints.TRAJECTORY
+    trainer.add_callback(callbacks.Trajectory(planned, kept, job.parent, job.study.models[job.run.model]))
+    return checkpointing
 
 
 def _announce(job: Job, planned: Plan, out: int, resumed: Resumed) -> None:
@@ -248,20 +290,19 @@ def _finish(job: Job, planned: Plan, rows: Rows, out: list[PutAside], model: Any
     """Export, check, and only then write `run.json`; what is no longer needed goes last."""
     import torch
 
-    from reassess.models.load import fingerprint
-    from reassess.train import checkpoints
     from reassess.train.export import check, export
 
     spec = job.study.models[job.run.model]
-    aside = job.checkpoints / "model"
+    aside = job.attempt / "model"
     export(model, job.parent, spec, aside)
     check(aside, model, spec, rows)
     kept = []
     for step in planned.trajectory:
         path = job.checkpoints / checkpoints.TRAJECTORY / f"step-{step}"
         kept.append({"step": step, "path": path.as_posix(), "fingerprint": fingerprint(path)})
-    metrics = job.checkpoints / checkpoints.METRICS
+    metrics = job.attempt / checkpoints.METRICS
     tokens = checkpoints.tokens_seen(metrics)
+    job.turn.lock.check()
     shutil.rmtree(job.directory / "model", ignore_errors=True)
     aside.replace(job.directory / "model")
     shutil.copyfile(metrics, job.directory / "metrics.jsonl")
@@ -300,14 +341,8 @@ def _finish(job: Job, planned: Plan, rows: Rows, out: list[PutAside], model: Any
         "fingerprint": fingerprint(job.directory / "model"),
         "trajectory": kept,
     }
+    finished = {"time": time.time(), "run": record, "metrics": metrics.read_text(encoding="utf-8")}
+    write_json(job.checkpoints / checkpoints.FINISHED, finished)
     write_json(job.directory / "run.json", record)
     checkpoints.clean(job.checkpoints)
     print(f"{job.run.cell}: {planned.steps} steps done in {seconds:.0f} s", flush=True)
-
-
-def _last_step(directory: Path) -> int:
-    """Return the last logged step of an unfinished run, 0 where none is."""
-    from reassess.train.checkpoints import METRICS, last_line
-
-    logs = sorted(directory.glob(f"checkpoints/*/{METRICS}"), key=lambda path: path.stat().st_mtime)
-    return int(last_line(logs[-1]).get("step", 0)) if logs else 0

@@ -1,0 +1,211 @@
+"""What was attempted at each job, on which host, from and to which step, and why it ended.
+
+Lines are appended and never changed: one when an attempt starts, one when it ends. A process that was killed writes no
+end; the next attempt, or whoever reads, asks Slurm what became of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reassess import lock, paths, slurm
+
+
+class Attempt(NamedTuple):
+    """One attempt at a job.
+
+    Attributes:
+        number: counts from 1, over all workflows that ever tried.
+        host: where it ran.
+        job: Slurm job id.
+        restart: how often Slurm had requeued that job.
+        gpus: ids of the GPUs, comma-separated.
+        started: when.
+        start_step: the step it began at; 0 for what has no steps.
+        ended: when, None where nobody wrote it down.
+        end_step: the last step done, None likewise.
+        why: `finished`, `failed`, `time_limit`, `terminated`, `out_of_memory`, `node_lost`, `preempted`, `cancelled` or
+            `killed`; None while it runs, or where it was killed and nobody has looked.
+        detail: one line for a person.
+        seconds: wall time; of an attempt without an end, up to its last sign of life.
+        log: its log.
+    """
+
+    number: int
+    host: str
+    job: str | None
+    restart: int
+    gpus: str
+    started: datetime
+    start_step: int
+    ended: datetime | None = None
+    end_step: int | None = None
+    why: str | None = None
+    detail: str = ""
+    seconds: float | None = None
+    log: str | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return self.why == "finished"
+
+
+def read(command: str, key: str) -> list[Attempt]:
+    """Return the attempts at a job, oldest first."""
+    found: dict[int, Attempt] = {}
+    for line in _lines(_file(command, key)):
+        number = line.get("attempt", 0)
+        if line.get("event") == "started":
+            found[number] = Attempt(
+                number,
+                line["host"],
+                line["job"],
+                line["restart"],
+                line["gpus"],
+                datetime.fromisoformat(line["time"]),
+                line["step"],
+                log=line["log"],
+            )
+        elif line.get("event") == "step" and number in found:
+            found[number] = found[number]._replace(start_step=line["step"])
+        elif line.get("event") == "ended" and number in found:
+            found[number] = found[number]._replace(
+                ended=datetime.fromisoformat(line["time"]),
+                **{name: line[name] for name in ("why", "detail", "seconds")},
+                end_step=line["step"],
+            )
+    return list(found.values())
+
+
+def why(command: str, key: str, attempt: Attempt) -> str:
+    """Return why an attempt ended, `running` or `waiting`; of one without an end, what the lock and Slurm know."""
+    if attempt.why is not None:
+        return attempt.why
+    if lock.is_held(paths.lock(command, key)):
+        return "running"
+    return fate(attempt)
+
+
+def fate(attempt: Attempt) -> str:
+    """Return what became of an attempt that is over and wrote no end."""
+    if attempt.job is None:
+        return "killed"
+    try:
+        state = slurm.state(attempt.job)
+        again = slurm.restarts(attempt.job) > attempt.restart
+    except OSError:
+        return "killed"
+    if again or state in ("PENDING", "RUNNING", "CONFIGURING", "REQUEUED"):
+        # The same job runs or waits again, so Slurm took it back without notice.
+        return "node_lost"
+    return "killed" if state in (None, "COMPLETED") else slurm.ENDS.get(state, "killed")
+
+
+class Record:
+    """Writes the lines of one attempt; `step` is kept up to date by whoever works."""
+
+    def __init__(self, command: str, key: str) -> None:
+        self.file = _file(command, key)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        earlier = read(command, key)
+        for attempt in earlier:
+            if attempt.ended is None:
+                self._close(attempt)
+        self.number = earlier[-1].number + 1 if earlier else 1
+        self.step = 0
+        self._started = datetime.now(UTC)
+        job = slurm.job_id()
+        restart = 0
+        if job is not None:
+            with contextlib.suppress(OSError):
+                restart = slurm.restarts(job)
+        self._append(
+            {
+                "event": "started",
+                "attempt": self.number,
+                "command": command,
+                "key": key,
+                "time": self._started.isoformat(timespec="seconds"),
+                "host": os.environ.get("SLURMD_NODENAME") or platform.node(),
+                "pid": os.getpid(),
+                "job": job,
+                "restart": restart,
+                "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+                "step": 0,
+                "log": self._keep_log(Path(paths.attempts(command, key))),
+            }
+        )
+
+    def begin(self, step: int) -> None:
+        """Say at which step the attempt goes on."""
+        self.step = step
+        if step:
+            self._append({"event": "step", "attempt": self.number, "step": step})
+
+    def end(self, why: str, detail: str = "") -> None:
+        """Say that the attempt is over, and why."""
+        now = datetime.now(UTC)
+        self._append(
+            {
+                "event": "ended",
+                "attempt": self.number,
+                "time": now.isoformat(timespec="seconds"),
+                "step": self.step,
+                "why": why,
+                "detail": detail,
+                "seconds": round((now - self._started).total_seconds(), 1),
+            }
+        )
+
+    def _close(self, attempt: Attempt) -> None:
+        """Write the end of an earlier attempt, whose process is gone: this one holds the lock."""
+        reason = fate(attempt)
+        self._append(
+            {
+                "event": "ended",
+                "attempt": attempt.number,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "step": None,
+                "why": reason,
+                "detail": f"wrote no end; found {reason} by the next attempt",
+                "seconds": None,
+            }
+        )
+
+    def _keep_log(self, folder: Path) -> str | None:
+        """Give this process' log a second name, because Snakemake removes the first one before the next attempt."""
+        name = folder / f"{self.number}.log"
+        try:
+            target = Path("/proc/self/fd/1").readlink()
+            if not target.is_file():
+                return None
+            folder.mkdir(parents=True, exist_ok=True)
+            name.unlink(missing_ok=True)
+            os.link(target, name)
+        except OSError:
+            return None
+        return name.as_posix()
+
+    def _append(self, line: dict[str, Any]) -> None:
+        with self.file.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _file(command: str, key: str) -> Path:
+    return Path(f"{paths.attempts(command, key)}.jsonl")
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    if not file.exists():
+        return
+    for text in file.read_text(encoding="utf-8").splitlines():
+        # A line torn by a kill says nothing.
+        with contextlib.suppress(json.JSONDecodeError):
+            yield json.loads(text)

@@ -1,0 +1,78 @@
+"""The Snakemake that a user started: one at a time in a directory, and its successor knows when it is gone.
+
+Snakemake's own lock stays behind when its process is killed, and tells nothing of whether it still runs; the profiles
+switch it off (`nolock`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import time
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from reassess import paths, turns
+from reassess.lock import Lock
+
+# Seconds by which clocks of hosts may differ.
+SKEW = 60.0
+
+
+class HeadError(ValueError):
+    """Another Snakemake is at work in this directory."""
+
+
+def look(environment: MutableMapping[str, str]) -> None:
+    """Note when this workflow begins to look at files; its jobs inherit the note."""
+    environment[turns.STARTED] = str(time.time())
+
+
+def take(environment: MutableMapping[str, str]) -> None:
+    """Become the only Snakemake at work in this directory, until this process ends.
+
+    Where the Snakemake before has died, its jobs may have finished what no Snakemake has seen: the note for this one's
+    jobs is set back to the other's last sign of life, so that they take it over instead of making it again.
+
+    Raises:
+        HeadError: another one is, and lives.
+    """
+    lock = Lock(paths.lock("snakemake", "head"))
+    owner = lock.acquire()
+    if owner is not None:
+        raise HeadError(
+            f"another Snakemake is at work in this directory ({owner}); wait for it, or stop it and start again"
+        )
+    atexit.register(lock.release)
+    if lock.abandoned is not None:
+        since = min(float(environment[turns.STARTED]), lock.abandoned - SKEW)
+        environment[turns.STARTED] = str(since)
+    waiting, running = _orphans()
+    if waiting:
+        print(f"cancelling {len(waiting)} waiting Slurm jobs of an earlier Snakemake: {', '.join(waiting)}", flush=True)
+        subprocess.run(["scancel", *waiting], check=False, timeout=60)
+    if running:
+        print(
+            f"{len(running)} Slurm jobs of an earlier Snakemake are at work: {', '.join(running)}. They are left "
+            "alone; jobs for the same cells wait for them and take over what they make",
+            flush=True,
+        )
+
+
+def _orphans() -> tuple[list[str], list[str]]:
+    """Return the waiting and the other Slurm jobs that an earlier Snakemake has left in this directory."""
+    # The executor's comment names the rule; `%Z` is the directory that the job works in.
+    command = ["squeue", "--noheader", "--me", "--format=%A|%T|%Z|%k"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return [], []
+    waiting: list[str] = []
+    running: list[str] = []
+    own = os.environ.get("SLURM_JOB_ID")
+    for line in said.stdout.splitlines():
+        job, state, directory, comment = line.split("|", 3)
+        if Path(directory) == Path.cwd() and comment.startswith("rule_") and job != own:
+            (waiting if state == "PENDING" else running).append(job)
+    return waiting, running

@@ -1,0 +1,172 @@
+"""A turn at a piece of work: nobody else does it meanwhile, the attempt is recorded, and it can be asked to stop.
+
+Every command that a rule runs takes its turn here. Whoever comes second waits, so that a job which an earlier, dead
+Snakemake has left running is never joined by another one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from reassess import paths, slurm
+from reassess.attempts import Record
+from reassess.lock import Lock
+
+# Seconds between two looks at a lock that another process holds.
+POLL = 3.0
+# A waiting Slurm job gives its allocation back after this long: it is queued again and looks again.
+PATIENCE = 120.0
+# Before a time limit, at least this long is kept for saving; Slurm's own clock is coarse.
+MARGIN = 30.0
+# How often Slurm is asked for the end of the job, which an administrator may move.
+ASK = 300.0
+# Set by the process that has become a job step of its own, so that it does so once.
+IN_STEP = "REASSESS_STEP"
+# Set by the Snakemake that a user starts, for all of its jobs.
+STARTED = "REASSESS_STARTED"
+# EX_TEMPFAIL: run it again.
+TRY_AGAIN = 75
+
+
+class Interrupted(Exception):  # noqa: N818
+    """Work that stopped because it was asked to; all that it had done is saved."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__({"time_limit": "stopped before the time limit"}.get(why, f"stopped by {why}"))
+        self.why = why if why == "time_limit" else "terminated"
+
+
+class Stop:
+    """Whether to stop: a signal has come, or the time limit of the Slurm job is near."""
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+        self.saving = 0.0
+        self.step = 0.0
+        self._asked = -ASK
+        self._end: float | None = None
+
+    def listen(self) -> None:
+        """Note signals instead of dying of them, so that what is done can be saved."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            # Whoever presses Ctrl-C twice does not want to wait.
+            os._exit(128 + number)
+        self.signal = signal.Signals(number).name
+
+    def requested(self) -> str | None:
+        """Return why to stop, None to go on. `saving` and `step` are the longest such times so far, in seconds."""
+        if self.signal is not None:
+            return self.signal
+        job = slurm.job_id()
+        if job is None:
+            return None
+        if time.monotonic() - self._asked > ASK:
+            self._asked = time.monotonic()
+            self._end = slurm.end_time(job) or self._end
+        margin = max(MARGIN, 3 * self.saving + 2 * self.step)
+        return "time_limit" if self._end is not None and time.time() > self._end - margin else None
+
+
+class Turn:
+    """What a command holds while it works."""
+
+    def __init__(self, lock: Lock, record: Record) -> None:
+        self.lock = lock
+        self.record = record
+        self.stop = Stop()
+
+
+@contextmanager
+def take(command: str, key: str) -> Iterator[Turn]:
+    """Wait for the turn, record the attempt, and let go at the end, whatever happens.
+
+    Args:
+        command: the subcommand, such as `train`.
+        key: what it works on, such as a cell.
+    """
+    lock = Lock(paths.lock(command, key))
+    _wait(lock, key)
+    try:
+        record = Record(command, key)
+        try:
+            yield Turn(lock, record)
+        except Interrupted as error:
+            record.end(error.why, str(error))
+            raise
+        except BaseException as error:
+            lines = str(error).strip().splitlines()
+            record.end("failed", lines[0] if lines else type(error).__name__)
+            raise
+        record.end("finished")
+    finally:
+        lock.release()
+
+
+def _wait(lock: Lock, key: str) -> None:
+    began = time.monotonic()
+    said = None
+    while (owner := lock.acquire()) is not None:
+        if owner.token != said:
+            said = owner.token
+            print(f"{key}: {owner} is at work on it; waiting until it is done or gone", flush=True)
+        job = slurm.job_id()
+        if job is not None and time.monotonic() - began > PATIENCE and slurm.requeue(job):
+            print(f"{key}: giving the allocation back; Slurm job {job} is queued again", flush=True)
+            time.sleep(PATIENCE)
+        time.sleep(POLL)
+
+
+def enter_step() -> None:
+    """Become a job step of one's own in a Slurm job; does nothing elsewhere.
+
+    With Slurm's usual process tracking (cgroups) a signal reaches the main process of each step alone. That is
+    Snakemake, which does not pass it on: a job in its step would never hear of its time limit or its preemption.
+    """
+    job = slurm.job_id()
+    if job is None or os.environ.get(IN_STEP) == job or shutil.which("srun") is None:
+        return
+    sys.stdout.flush()
+    # What Slurm has set for the outer step would be options of the inner one.
+    kept = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name in kept}
+    command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--cpu-bind=none", "--mem=0", "--quiet"]
+    command += ["--jobid", job, sys.executable, "-m", "reassess.cli", *sys.argv[1:]]
+    os.execvpe("srun", command, {**environment, IN_STEP: job})
+
+
+def after_interruption(why: str) -> int:
+    """Return the exit status of interrupted work; in a Slurm job, be requeued rather than fail.
+
+    At a time limit the job asks to be queued again. After a signal it waits for its end, for Slurm requeues a
+    preempted job that is still there and takes one that has left for failed.
+    """
+    job = slurm.job_id()
+    if job is None:
+        return TRY_AGAIN
+    if why == "time_limit" and slurm.requeue(job):
+        print(f"Slurm job {job} is queued again and will continue", flush=True)
+    elif why == "time_limit":
+        return TRY_AGAIN
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(PATIENCE)
+    return TRY_AGAIN
+
+
+def workflow_started() -> float | None:
+    """Return when the Snakemake behind this job looked at files (seconds since the epoch), None without one."""
+    started = os.environ.get(STARTED)
+    return None if started is None else float(started)
