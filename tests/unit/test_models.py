@@ -82,15 +82,15 @@ def test_a_local_checkpoint_is_copied(
     assert not Path(paths.model("mine", "model/training_args.bin")).exists()
     Path("theirs/model.safetensors").rename("theirs/pytorch_model.bin")
     with pytest.raises(ModelError, match=r"models\.mine\.path: .*no \*\.safetensors"):
-        build_base(with_model(tiny_study, {"path": "theirs"}), "mine")
+        build_base(with_model(tiny_study, {"path": "theirs", "parameters": 1000}), "mine")
 
 
 def test_a_hub_model_that_cannot_be_fetched_is_one_error(
     tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    study = with_model(tiny_study, {"path": "owner/no-such-model", "revision": "0" * 40})
-    with pytest.raises(ModelError, match=r"models\.mine\.path: owner/no-such-model at 0{40} cannot be fetched"):
+    study = with_model(tiny_study, {"path": "owner/no-such-model-1B", "revision": "0" * 40})
+    with pytest.raises(ModelError, match=r"models\.mine\.path: owner/no-such-model-1B at 0{40} cannot be fetched"):
         build_base(study, "mine")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reassess import config, grid, paths, turns
 from reassess.lock import LockLostError
-from reassess.study import Study
+from reassess.study import Filter, Study
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reassess",
         description="Controlled studies of how to post-train vision-language models for reasoning.",
-        epilog="check, status, show and audit are for you; Snakemake's rules call those from pool on.",
+        epilog="check, plan, status, show, audit and verify are for you; Snakemake's rules call those from pool on.",
     )
     parser.add_argument("--version", action="version", version=f"reassess {importlib.metadata.version('reassess')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
@@ -120,7 +120,14 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     add("check", _check, "validate a study; print its cells and how many jobs it takes", study="study")
-    add("status", _status, "print a matrix of cells: what is done, failed, started or missing", study="study")
+    plan = add("plan", _plan, "print what is left of a study: its critical path and what it will cost", study="study")
+    plan.add_argument("--slots", type=int, metavar="N", help="jobs at a time that you have (default: any number)")
+    status = add("status", _status, "print a matrix of cells: what is done, failed, running or missing", study="study")
+    for axis, kind in (("model", str), ("pool", str), ("size", int), ("seed", int), ("recipe", str)):
+        status.add_argument(
+            f"--{axis}", action="append", type=kind, metavar=axis.upper(), help=f"only of this {axis}; may be repeated"
+        )
+    status.add_argument("--state", action="append", help="only cells that are done, failed, ...; may be repeated")
     add("show", _show, "print the comparison table and where tables and figures lie", study="study")
     audit = add("audit", _audit, "print how far verdicts and rewards can be trusted, with cases to read", study="study")
     audit.add_argument("--cell", help="one cell, such as toy-xs/base (default: all that are scored)")
@@ -128,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--requests", metavar="FILE", help="write what official rules leave to a large model as JSON lines, and stop"
     )
+    add("verify", _verify, "hash a finished study again and print what its records do not describe", study="study")
     add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
     add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
 
@@ -224,10 +232,41 @@ def _check(args: argparse.Namespace) -> None:
     print(overview(_load(args)))
 
 
-def _status(args: argparse.Namespace) -> None:
-    from reassess.report.status import matrix
+def _plan(args: argparse.Namespace) -> None:
+    from reassess.report.plan import overview
 
-    print(matrix(_load(args)))
+    if args.slots is not None and args.slots < 1:
+        raise config.StudyError(f"--slots {args.slots}: at least one job at a time")
+    print(overview(_load(args), args.slots))
+
+
+def _status(args: argparse.Namespace) -> None:
+    from reassess.report.status import STATES, matrix
+
+    study = _load(args)
+    axes: dict[str, Iterable[object]] = {
+        "model": study.models,
+        "pool": study.pools,
+        "size": study.sizes,
+        "seed": study.seeds,
+        "recipe": [*study.recipes, grid.BASE_THINK],
+    }
+    chosen = {axis: getattr(args, axis) for axis in axes}
+    for axis, values in chosen.items():
+        for value in values or ():
+            _known(axis, str(value), map(str, axes[axis]))
+    for state in args.state or ():
+        if state not in STATES:
+            near = difflib.get_close_matches(state, STATES, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise config.StudyError(f"--state {state!r}: {hint}known: {', '.join(STATES)}")
+    print(matrix(study, Filter(**chosen), args.state or ()))
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from reassess.report.verify import verify
+
+    verify(_load(args))
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -286,7 +325,7 @@ def _base_model(args: argparse.Namespace) -> None:
     from reassess.models.base import build_base
 
     study = _load(args)
-    build_base(study, _known("model", args.model, study.models))
+    build_base(study, _known("model", args.model, study.models), args.turn)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -308,7 +347,7 @@ def _generate(args: argparse.Namespace) -> None:
     _without_scikit_learn()
     from reassess.evaluate.generate import generate
 
-    generate(_load(args), args.cell, args.suite, args.gpus)
+    generate(_load(args), args.cell, args.suite, args.gpus, args.turn)
 
 
 def _score(args: argparse.Namespace) -> None:

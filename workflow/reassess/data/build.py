@@ -19,6 +19,7 @@ from reassess import paths
 from reassess.data.example import KINDS, OPTIONAL, SCHEMA, DataError, Example, example, record_sha256, write_shards
 from reassess.official.rules import RuleError, missing_metadata
 from reassess.prompts import MAX_OPTIONS
+from reassess.provenance import provenance
 from reassess.study import Benchmark, ParquetSource, Pool, Source, Study
 
 
@@ -53,8 +54,8 @@ def build_subset(pool: str, seed: int, n: int) -> None:
     if n > len(rows):
         put_aside = sum(manifest["put_aside"].values())
         raise DataError(f"sizes: {n} is larger than pool {pool!r}, which has {len(rows)} ({put_aside} put aside)")
-    rows.sort(key=lambda row: row["id"])
-    random.Random(f"subset {pool} {seed}").shuffle(rows)
+    by_id = {row["id"]: row for row in rows}
+    rows = [by_id[id_] for id_ in shuffled(pool, seed, by_id)]
     ids = [row["id"] for row in rows[:n]]
     record = {
         "pool": pool,
@@ -66,6 +67,18 @@ def build_subset(pool: str, seed: int, n: int) -> None:
         "counts": _counts(rows[:n]),
     }
     write_json(Path(paths.subset(pool, seed, n)), record)
+
+
+def shuffled(pool: str, seed: int, ids: Iterable[str]) -> list[str]:
+    """Return a pool's ids in the order of one seed, in whatever order they are given."""
+    found = sorted(ids)
+    random.Random(f"subset {pool} {seed}").shuffle(found)
+    return found
+
+
+def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:
+    """Return the hash of a pool: over ids and hashes (`record_sha256`) of its examples, in order."""
+    return hashlib.sha256("".join(f"{id_}:{digest}\n" for id_, digest in hashes).encode()).hexdigest()
 
 
 def ids_sha256(ids: Iterable[str]) -> str:
@@ -145,17 +158,17 @@ def _build(name: str, spec: Pool, root: Path) -> None:
     write_shards(root / "shards", usable)
     lines = "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rejected)
     (root / "put_aside.jsonl").write_text(lines, encoding="utf-8")
-    content = hashlib.sha256("".join(f"{item.id}:{hashes[item.id]}\n" for item in usable).encode()).hexdigest()
     manifest: dict[str, Any] = {
         "name": name,
         "n": len(usable),
-        "content_sha256": content,
+        "content_sha256": content_sha256((item.id, hashes[item.id]) for item in usable),
         "counts": _counts([{key: getattr(item, key) for key in _COUNTED} for item in usable]),
         "licences": licences,
         "put_aside": dict(counts),
     }
     if isinstance(spec, Benchmark):
         manifest["modality"] = spec.modality
+    manifest["provenance"] = provenance()
     manifest["seconds"] = round(time.monotonic() - start, 2)
     write_json(root / "manifest.json", manifest)
     print(f"{name}: {len(usable)} examples, {len(rejected)} put aside")

@@ -23,10 +23,14 @@ from reassess.evaluate.store import Response, Store, key
 from reassess.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_processor, picture, render
 from reassess.prompts import THINK, prompt_sha256
+from reassess.provenance import costs, file_sha256, provenance
 from reassess.study import Decoding, Model, Study
+from reassess.turns import Interrupted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from reassess.turns import Turn
 
 RESPONSES = pa.schema(
     [
@@ -75,7 +79,7 @@ class Wanted(NamedTuple):
     key: str
 
 
-def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
+def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | None = None) -> None:
     """Answer the benchmarks of `suite` with the checkpoint(s) of `cell`.
 
     Writes `responses.parquet` and, last, `responses.json` under `paths.evaluation(cell, suite)`. Responses that the
@@ -86,8 +90,10 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
         cell: a cell's key, such as `toy-xs/base` or `toy-xs/toy/seed1/sft@200`.
         suite: a suite of the study.
         gpus: GPUs of the job; 0 runs on the CPU.
+        turn: the turn at this evaluation, where the caller has taken one; it may ask to stop.
 
     Raises:
+        Interrupted: it was asked to stop; what was answered is in the store.
         EvaluationError: cell or suite is not in the study, or a checkpoint is missing, is not the one that its record
             describes, or fails on every prompt.
         EngineError: the engine cannot run here.
@@ -124,12 +130,15 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
         batch_size=study.evaluation.batch_size,
         engine_args=study.evaluation.engine_args,
     )
-    errors = _ask(info, setting, missing, stores, spec.decoding)
+    if turn is not None:
+        turn.stop.listen()
+        turn.record.begin(len(wanted) - len(missing))
+    errors = _ask(info, setting, missing, stores, spec.decoding, turn)
     if errors and len(errors) == len({row.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
     rows = [_row(row, prefill, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
     root = Path(paths.evaluation(cell, suite))
-    _write_parquet(root / "responses.parquet", rows)
+    digest = _write_parquet(root / "responses.parquet", rows)
     record = {
         "cell": cell,
         "model": cell.split("/")[0],
@@ -144,6 +153,9 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0) -> None:
         "put_aside": put_aside,
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
+        "files": {"responses.parquet": digest},
+        "provenance": provenance(),
+        "costs": costs("generate", f"{cell}/{suite}"),
         "seconds": round(time.monotonic() - started, 2),
         "cpu_seconds": round(time.process_time() - cpu_started, 2),
     }
@@ -255,7 +267,12 @@ def _wanted(
 
 
 def _ask(
-    info: EngineInfo, setting: Setting, missing: dict[str, Wanted], stores: dict[str, Store], decoding: Decoding
+    info: EngineInfo,
+    setting: Setting,
+    missing: dict[str, Wanted],
+    stores: dict[str, Store],
+    decoding: Decoding,
+    turn: Turn | None,
 ) -> dict[str, Response]:
     """Generate what is missing into the stores, one checkpoint after the other, and return what failed by key."""
     errors: dict[str, Response] = {}
@@ -280,6 +297,10 @@ def _ask(
                 store.append(batch)
                 errors.update((name, item) for name, item in batch.items() if item.finish_reason == "error")
                 progress.update(len(batch))
+                if turn is not None:
+                    turn.record.step += len(batch)
+                    if why := turn.stop.requested():
+                        raise Interrupted(why)
         progress.close()
     if errors:
         first = next(iter(errors))
@@ -301,11 +322,14 @@ def _row(row: Wanted, prefill: str, response: Response) -> dict[str, Any]:
     }
 
 
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> str:
+    """Write the rows aside, rename the file, and return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
     pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSES), aside)
+    digest = file_sha256(aside)
     aside.replace(path)
+    return digest
 
 
 def _benchmark(name: str) -> dict[str, Any]:

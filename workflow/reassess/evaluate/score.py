@@ -18,6 +18,7 @@ from reassess.data.example import read_columns
 from reassess.evaluate import official
 from reassess.evaluate.progress import Progress
 from reassess.judge import JUDGE_VERSION, Case, Judgement, follows_format, judge_many
+from reassess.provenance import file_sha256, provenance
 from reassess.study import Study
 
 SCORES = pa.schema(
@@ -44,7 +45,8 @@ SCORES = pa.schema(
 )
 FAILED = "generation failed"
 _COLUMNS = ("id", "source", "family", "difficulty", "kind", "gold", "options", "metadata")
-_TIMINGS = ("seconds", "cpu_seconds")
+# Of the generation alone; `provenance` here is the scoring's own.
+_OF_RESPONSES = ("seconds", "cpu_seconds", "costs", "provenance")
 
 
 class ScoreError(ValueError):
@@ -60,6 +62,7 @@ def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
     """
     root = Path(paths.evaluation(cell, suite))
     record = json.loads((root / "responses.json").read_text(encoding="utf-8"))
+    judged = file_sha256(root / "responses.parquet")
     responses = pq.read_table(root / "responses.parquet").to_pylist()
     examples = {name: read_columns(paths.benchmark(name), _COLUMNS) for name in record["benchmarks"]}
     rows = _judge_all(responses, examples, study.prompt.format, workers)
@@ -67,9 +70,12 @@ def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
     official.add_verdicts(study, rows, said, examples)
     aside = root / ".scores.parquet.tmp"
     pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), aside)
+    digest = file_sha256(aside)
     aside.replace(root / "scores.parquet")
     scores = {
-        **{name: value for name, value in record.items() if name not in _TIMINGS},
+        **{name: value for name, value in record.items() if name not in _OF_RESPONSES},
+        "files": {"responses.parquet": judged, "scores.parquet": digest},
+        "provenance": provenance(),
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows),
         "official": official.summaries(study, rows, examples),

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from reassess import identity, paths
+from reassess import identity, paths, turns
 from reassess.data.build import write_json
 from reassess.models.load import fingerprint
+from reassess.models.pretraining import Pretraining
+from reassess.provenance import provenance
 from reassess.study import Study
+from reassess.turns import Turn
 
 # A checkpoint in another format (pickle) could run code when it is loaded.
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]
+# What is left for another job of the same workflow that was to make the same model.
+FINISHED = "finished.json"
 
 
 class ModelError(ValueError):
     """A base model that cannot be used: the message says which and what was expected."""
 
 
-def build_base(study: Study, name: str) -> None:
-    """Make `results/models/{name}/model` and, last, its `manifest.json`. Raises ModelError."""
+def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
+    """Make `results/models/{name}/model` and, last, its `manifest.json`.
+
+    Args:
+        study: the study.
+        name: a model of the study.
+        turn: the turn at it, where the caller has taken one; it may ask to stop.
+
+    Raises:
+        ModelError: the model cannot be used.
+        Interrupted: pretraining was asked to stop, and has saved where it was.
+    """
     start, cpu = time.monotonic(), time.process_time()
     spec = study.models[name]
     root = Path(paths.model(name))
+    identity_ = identity.model_spec(study, name)
+    if _is_finished(root, json.loads(identity_)):
+        print(f"{name}: another job has made it meanwhile")
+        return
+    (root / FINISHED).unlink(missing_ok=True)
     shutil.rmtree(root / "model", ignore_errors=True)
     details: dict[str, Any] = {}
     if spec.toy is not None:
         from reassess.models import toy
 
-        details = toy.build(spec.toy, study.prompt, root / "model")
+        details = toy.build(spec.toy, study.prompt, root / "model", Pretraining(root, identity.digest(identity_), turn))
     elif spec.path is not None and Path(spec.path).is_dir():
         shutil.copytree(spec.path, root / "model", ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.pkl"))
     elif spec.path is not None:
@@ -48,14 +67,30 @@ def build_base(study: Study, name: str) -> None:
         print_ = fingerprint(root / "model")
     except FileNotFoundError as error:
         raise ModelError(f"models.{name}.path: {error}") from None
-    versions = {package: importlib.metadata.version(package) for package in ("torch", "transformers")}
     record = {
         "model": name,
-        "spec": json.loads(identity.model_spec(study, name)),
+        "spec": json.loads(identity_),
         "fingerprint": print_,
         **details,
-        "versions": versions,
+        "provenance": provenance(),
         "seconds": round(time.monotonic() - start, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
     }
+    write_json(root / FINISHED, {"time": time.time(), "record": record})
     write_json(root / "manifest.json", record)
+    for file in root.glob("pretraining-*.pt"):
+        file.unlink()
+
+
+def _is_finished(root: Path, spec: dict[str, Any]) -> bool:
+    """Publish what another job has made since this workflow looked for it; return whether there was such."""
+    since, file = turns.workflow_started(), root / FINISHED
+    if since is None or not file.exists():
+        return False
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if found["time"] < since or found["record"]["spec"] != spec or not (root / "model").exists():
+        return False
+    if fingerprint(root / "model") != found["record"]["fingerprint"]:
+        return False
+    write_json(root / "manifest.json", found["record"])
+    return True

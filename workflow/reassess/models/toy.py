@@ -25,6 +25,8 @@ from reassess.study import FAMILIES, Prompt, ToyModel
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from reassess.models.pretraining import Pretraining
+
 PATCH = 16
 END = "<end_of_utterance>"
 CHAT_TEMPLATE = (
@@ -66,8 +68,10 @@ BATCH = 32
 CAPTION_QUESTION = "What does the picture show?"
 
 
-def build(spec: ToyModel, prompt: Prompt, directory: str | Path) -> dict[str, Any]:
+def build(spec: ToyModel, prompt: Prompt, directory: str | Path, state: Pretraining) -> dict[str, Any]:
     """Build and pretrain a toy model and save it, with its processor, as a Hugging Face checkpoint.
+
+    A stopped pretraining goes on from `state`, and ends with the same weights.
 
     Returns:
         What the manifest records: parameters, steps, first and last loss.
@@ -76,7 +80,7 @@ def build(spec: ToyModel, prompt: Prompt, directory: str | Path) -> dict[str, An
     rng = random.Random(f"toy model {spec.seed}")
     processor = build_processor(prompt, rng)
     model = build_model(spec, processor.tokenizer)
-    losses = pretrain(model, processor, spec, prompt, rng)
+    losses = pretrain(model, processor, spec, _lessons(prompt, rng), prompt, state)
     model.save_pretrained(directory)
     processor.save_pretrained(directory)
     return {
@@ -169,7 +173,9 @@ def build_model(spec: ToyModel, tokenizer: Any) -> Any:
     return model
 
 
-def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: random.Random) -> list[float]:
+def pretrain(
+    model: Any, processor: Any, spec: ToyModel, lessons: Iterator[_Lesson], prompt: Prompt, state: Pretraining
+) -> list[float]:
     """Train in place on captions, direct answers, chains of thought and drills; return the loss of every step.
 
     Only the reply carries loss. Matrices of the layers are trained with Muon, whose orthogonalised steps reach the
@@ -192,10 +198,15 @@ def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: ra
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, spec.steps - warmup)))
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
-    lessons = _lessons(prompt, rng)
-    losses: list[float] = []
+    parts = {"model": model}
+    for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
+        parts |= {f"optimizer{i}": optimizer, f"schedule{i}": schedule}
+    losses = state.resume(parts)
+    for _ in range(len(losses) * BATCH):
+        next(lessons)
     model.train()
-    for _ in tqdm(range(spec.steps), desc=f"pretraining toy-{spec.size}", mininterval=10):
+    bar = tqdm(total=spec.steps, initial=len(losses), desc=f"pretraining toy-{spec.size}", mininterval=10)
+    while len(losses) < spec.steps:
         loss = model(**_batch([next(lessons) for _ in range(BATCH)], processor, prompt)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -204,6 +215,9 @@ def pretrain(model: Any, processor: Any, spec: ToyModel, prompt: Prompt, rng: ra
             schedule.step()
         model.zero_grad()
         losses.append(loss.item())
+        bar.update(1)
+        state.after_step(parts, losses, spec.steps)
+    bar.close()
     model.eval()
     return losses
 

@@ -1,0 +1,121 @@
+"""Turns: who comes second waits, attempts are recorded, and requests to stop are heard."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reassess import attempts, turns
+from reassess.turns import Interrupted, Stop
+
+HOLD = """
+import sys, time
+from reassess import turns
+with turns.take("train", "a/b") as turn:
+    turn.record.begin(3)
+    turn.record.step = 5
+    print("held", flush=True)
+    time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def hold(seconds: float, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("w") as handle:
+        process = subprocess.Popen([sys.executable, "-c", HOLD, str(seconds)], stdout=handle)
+    while "held" not in log.read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def test_the_second_waits_until_the_first_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "POLL", 0.1)
+    process = hold(1.0, Path("log"))
+    with turns.take("train", "a/b"):
+        assert process.wait() == 0
+    assert f"process {process.pid} on" in capsys.readouterr().out
+    first, second = attempts.read("train", "a/b")
+    assert (first.number, first.why, first.start_step, first.end_step) == (1, "finished", 3, 5)
+    assert first.ended is not None
+    assert first.ended <= second.started
+    assert second.is_success
+
+
+def test_a_killed_attempt_is_recorded_by_the_next_and_its_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "POLL", 0.1)
+    process = hold(60, Path("log"))
+    [running] = attempts.read("train", "a/b")
+    assert running.why is None
+    assert attempts.why("train", "a/b", running) == "running"
+    process.kill()
+    process.wait()
+    assert attempts.why("train", "a/b", running) == "killed"
+    # As Snakemake does before the next attempt.
+    Path("log").unlink()
+    with turns.take("train", "a/b"):
+        pass
+    first, second = attempts.read("train", "a/b")
+    assert (first.why, first.start_step, first.end_step) == ("killed", 3, None)
+    assert first.log == "results/attempts/train/a/b/1.log"
+    assert Path(first.log).read_text() == "held\n"
+    assert second.is_success
+
+
+def test_how_an_attempt_fails_is_one_line() -> None:
+    with pytest.raises(ValueError, match="disk"), turns.take("pool", "p"):
+        raise ValueError("no disk\nand more")
+    with pytest.raises(Interrupted), turns.take("pool", "p"):
+        raise Interrupted("time_limit")
+    first, second = attempts.read("pool", "p")
+    assert (first.why, first.detail) == ("failed", "no disk")
+    assert (second.why, second.detail) == ("time_limit", "stopped before the time limit")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_signals_are_noted(number: signal.Signals) -> None:
+    stop = Stop()
+    stop.listen()
+    assert stop.requested() is None
+    os.kill(os.getpid(), number)
+    assert stop.requested() == number.name
+
+
+def test_the_time_limit_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    asked: list[str] = []
+
+    def end_time(job: str) -> float:
+        asked.append(job)
+        return time.time() + 100
+
+    monkeypatch.setattr(turns.slurm, "end_time", end_time)
+    stop = Stop()
+    assert stop.requested() is None
+    stop.saving = 20
+    assert stop.requested() is None
+    stop.step = 25
+    assert stop.requested() == "time_limit"
+    assert asked == ["5"]
+
+
+def test_outside_of_slurm_an_interrupted_job_ends_at_once_to_be_run_again() -> None:
+    assert turns.after_interruption("terminated") == turns.TRY_AGAIN == 75
