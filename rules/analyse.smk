@@ -11,6 +11,9 @@ rule tabulate:
         "results/logs/tables.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=120,
     params:
         study=lambda wildcards, input: STUDY_FILE,
         spec=identity.report_spec(STUDY),
@@ -28,6 +31,9 @@ rule plot:
         "results/logs/figures.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=120,
     params:
         study=lambda wildcards, input: STUDY_FILE,
         spec=identity.report_spec(STUDY),

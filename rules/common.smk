@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from reassess import config as study_config
 from reassess import grid, head, identity, paths, placement, polling, targets
+from reassess import resources as job_resources
 
 
 def parse_study():
@@ -92,11 +93,11 @@ def parent_record(wildcards):
     return run_of(wildcards).parent_record
 
 
-def training(wildcards):
+def training(wildcards, attempt=1):
     """What the study gives this training job."""
-    return STUDY.models[wildcards.model].resources_for(
-        STUDY.stages[run_of(wildcards).stage].trainer
-    )
+    run = run_of(wildcards)
+    trainer = STUDY.stages[run.stage].trainer
+    return job_resources.of(STUDY, wildcards.model, trainer, "train", run.cell, attempt)
 
 
 def checkpoint_record(wildcards):
@@ -106,11 +107,20 @@ def checkpoint_record(wildcards):
     return paths.run(wildcards.cell, "run.json")
 
 
-def generating(wildcards):
+def generating(wildcards, attempt=1):
     """What the study gives this generate job."""
-    return STUDY.models[grid.model_of(wildcards.cell)].resources_for("generate")
+    key = f"{wildcards.cell}/{wildcards.suite}"
+    model = grid.model_of(wildcards.cell)
+    return job_resources.of(STUDY, model, "generate", "generate", key, attempt)
+
+
+def making(wildcards, attempt=1):
+    """What the study gives the job that makes a base model."""
+    return job_resources.of(
+        STUDY, wildcards.model, "model", "base-model", wildcards.model, attempt
+    )
 
 
 if workflow.is_main_process:
-    polling.cap_wait(workflow.remote_execution_settings.seconds_between_status_checks)
+    polling.hold_to_settings(workflow)
     placement.place_gpu_jobs(workflow)

@@ -11,6 +11,9 @@ rule pool:
         "results/logs/pool/{pool}.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=240,
     params:
         study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.pool_spec(STUDY, wildcards.pool),
@@ -28,6 +31,9 @@ rule benchmark:
         "results/logs/benchmark/{benchmark}.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=240,
     params:
         study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.benchmark_spec(STUDY, wildcards.benchmark),
@@ -44,5 +50,8 @@ rule subset:
         "results/logs/subset/{pool}/seed{seed}/{n}.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=30,
     shell:
         "reassess subset --pool {wildcards.pool} --seed {wildcards.seed} --n {wildcards.n} >> {log} 2>&1"

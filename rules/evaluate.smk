@@ -34,8 +34,8 @@ rule generate:
     threads: lambda wildcards: generating(wildcards).threads
     resources:
         gpu=lambda wildcards: generating(wildcards).gpu,
-        mem_mb=lambda wildcards: generating(wildcards).mem_mb,
-        runtime=lambda wildcards: generating(wildcards).runtime,
+        mem_mb=lambda wildcards, attempt: generating(wildcards, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: generating(wildcards, attempt).runtime,
     params:
         study=lambda wildcards, input: STUDY_FILE,
         spec=lambda wildcards: SUITE_SPECS[
@@ -62,6 +62,9 @@ rule score:
         "results/logs/score/{cell}/{suite}.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=120,
     params:
         study=lambda wildcards, input: STUDY_FILE,
         spec=lambda wildcards: SCORE_SPECS[wildcards.suite],

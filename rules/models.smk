@@ -12,15 +12,11 @@ rule base_model:
     priority: 20
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: STUDY.models[wildcards.model].resources_for("model").threads
+    threads: lambda wildcards: making(wildcards).threads
     resources:
-        gpu=lambda wildcards: STUDY.models[wildcards.model].resources_for("model").gpu,
-        mem_mb=lambda wildcards: STUDY.models[wildcards.model]
-        .resources_for("model")
-        .mem_mb,
-        runtime=lambda wildcards: STUDY.models[wildcards.model]
-        .resources_for("model")
-        .runtime,
+        gpu=lambda wildcards: making(wildcards).gpu,
+        mem_mb=lambda wildcards, attempt: making(wildcards, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: making(wildcards, attempt).runtime,
     params:
         study=lambda wildcards, output: STUDY_FILE,
         spec=lambda wildcards: identity.model_spec(STUDY, wildcards.model),

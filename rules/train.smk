@@ -20,8 +20,10 @@ rule train:
     threads: lambda wildcards: training(wildcards).threads
     resources:
         gpu=lambda wildcards: training(wildcards).gpu,
-        mem_mb=lambda wildcards: training(wildcards).mem_mb,
-        runtime=lambda wildcards: training(wildcards).runtime,
+        nodes=lambda wildcards: training(wildcards).nodes,
+        tasks=lambda wildcards: training(wildcards).nodes,
+        mem_mb=lambda wildcards, attempt: training(wildcards, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: training(wildcards, attempt).runtime,
     params:
         study=lambda wildcards, input: STUDY_FILE,
         spec=lambda wildcards: identity.stage_spec(

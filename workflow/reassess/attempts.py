@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 
 from reassess import lock, paths, slurm
 
+# Where a job's own GPUs stand, whoever has given them.
+GPUS = "CUDA_VISIBLE_DEVICES"
+
 
 class Attempt(NamedTuple):
     """One attempt at a job.
@@ -74,7 +77,7 @@ def read(command: str, key: str) -> list[Attempt]:
                 log=line["log"],
             )
         elif line.get("event") == "step" and number in found:
-            found[number] = found[number]._replace(start_step=line["step"])
+            found[number] = found[number]._replace(start_step=line["step"], gpus=line["gpus"])
         elif line.get("event") == "ended" and number in found:
             found[number] = found[number]._replace(
                 ended=datetime.fromisoformat(line["time"]),
@@ -104,7 +107,7 @@ def fate(attempt: Attempt) -> str:
         return "killed"
     if again or state in ("PENDING", "RUNNING", "CONFIGURING", "REQUEUED"):
         # The same job runs or waits again, so Slurm took it back without notice.
-        return "node_lost"
+        return "node_lost" if slurm.is_down(attempt.host) else "preempted"
     return "killed" if state in (None, "COMPLETED") else slurm.ENDS.get(state, "killed")
 
 
@@ -137,17 +140,16 @@ class Record:
                 "pid": os.getpid(),
                 "job": job,
                 "restart": restart,
-                "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+                "gpus": "",
                 "step": 0,
                 "log": self._keep_log(Path(paths.attempts(command, key))),
             }
         )
 
     def begin(self, step: int) -> None:
-        """Say at which step the attempt goes on."""
+        """Say at which step the attempt goes on, and with which GPUs."""
         self.step = step
-        if step:
-            self._append({"event": "step", "attempt": self.number, "step": step})
+        self._append({"event": "step", "attempt": self.number, "step": step, "gpus": os.environ.get(GPUS, "")})
 
     def end(self, why: str, detail: str = "") -> None:
         """Say that the attempt is over, and why."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from reassess import config, grid, paths, turns
+from reassess import config, gpus, grid, paths, turns
 from reassess.lock import LockLostError
 from reassess.study import Filter, Study
 
@@ -340,14 +340,17 @@ def _train(args: argparse.Namespace) -> None:
         _known("stage", stage, study.stages)
         if not size.isdecimal():
             raise config.StudyError(f"--lineage {args.lineage!r}: {part!r} is not of the form stage@size")
-    train(study, grid.Run(args.model, args.pool, args.seed, args.lineage), args.turn)
+    run = grid.Run(args.model, args.pool, args.seed, args.lineage)
+    with gpus.lease(study.models[args.model].resources_for(study.stages[run.stage].trainer).gpu):
+        train(study, run, args.turn)
 
 
 def _generate(args: argparse.Namespace) -> None:
     _without_scikit_learn()
     from reassess.evaluate.generate import generate
 
-    generate(_load(args), args.cell, args.suite, args.gpus, args.turn)
+    with gpus.lease(args.gpus):
+        generate(_load(args), args.cell, args.suite, args.gpus, args.turn)
 
 
 def _score(args: argparse.Namespace) -> None:

@@ -69,6 +69,15 @@ def end_time(job: str) -> float | None:
         return None
 
 
+def is_down(node: str) -> bool:
+    """Return whether Slurm has lost a node."""
+    try:
+        found = re.search(r"\bState=(\S+)", _run("scontrol", "-o", "show", "node", node).stdout)
+    except OSError:
+        return False
+    return found is not None and any(word in found[1] for word in ("DOWN", "NOT_RESPONDING", "FAIL", "*"))
+
+
 def requeue(job: str) -> bool:
     """Put a running job back into the queue; return whether Slurm does it. The caller is killed soon after."""
     try:

@@ -40,7 +40,7 @@ class Resources(Strict):
     threads: Positive | None = None
     """CPU threads of the job. By default 4 for each GPU; 1 for a model below 5e7 weights."""
     mem_mb: Positive | None = None
-    """MB of memory; by default by the size of the model. After an attempt ran out of it, the next asks for twice that."""
+    """Memory in MB; by default by the size of the model. After a job ran out of it, a retry asks for twice as much."""
     runtime: Positive | None = None
     """Time limit in minutes. By default by the size of the model, a day at most."""
     processes: Positive | None = None

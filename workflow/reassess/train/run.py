@@ -226,8 +226,7 @@ def _options(job: Job) -> dict[str, Any]:
     import torch
 
     spec, stage = job.study.models[job.run.model], job.stage
-    resources = spec.resources.get(stage.trainer)
-    gpu = resources is not None and resources.gpu > 0
+    gpu = spec.resources_for(stage.trainer).gpu > 0
     if gpu and not torch.cuda.is_available():
         raise TrainError(
             f"models.{job.run.model}.resources.{stage.trainer}.gpu is 1 but no GPU is visible here; set it to 0 to "

@@ -1,0 +1,154 @@
+"""Status: which cells are chosen, what the last attempts say of them, and the summary of failures of a workflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attempted import attempted
+from reassess import cli, paths, slurm
+from reassess.lock import Lock
+from reassess.report.failures import failures
+from reassess.report.status import matrix
+from reassess.study import Filter, Study
+
+SFT, GRPO = "toy-xs/toy/seed1/sft@16", "toy-xs/toy/seed1/sft@32/grpo@32"
+
+
+def states(study: Study, cell: str, *arguments: Any) -> list[str]:
+    """The columns of one cell."""
+    rows = [line.split("  ") for line in matrix(study, *arguments).splitlines()]
+    return next([text.strip() for text in row[1:] if text.strip()] for row in rows if row[0] == cell)
+
+
+def logged(cell: str, step: int) -> None:
+    folder = Path(paths.run(cell), "checkpoints/0badcafe/attempt-1")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").write_text(f'{{"step": 1}}\n{{"step": {step}}}\n{{"ste')
+
+
+def test_a_failed_cell_has_its_reason_and_its_log_in_one_line(tiny_results: Path, tiny_study: Study) -> None:
+    attempted("train", SFT, "time_limit", step=3)
+    log = tiny_results / paths.attempts("train", SFT) / "2.log"
+    log.parent.mkdir()
+    log.write_text("...")
+    attempted("train", SFT, "failed", "the disk\nis full", step=7, log=log.relative_to(tiny_results).as_posix())
+    assert states(tiny_study, SFT) == ["failed", "missing"]
+    (line,) = (line for line in matrix(tiny_study).splitlines() if line.startswith(f"{SFT}:"))
+    assert (
+        line == f"{SFT}: train failed at step 7 (attempt 2): the disk is full; log {paths.attempts('train', SFT)}/2.log"
+    )
+
+
+def test_what_was_stopped_runs_or_waits_is_told_apart(
+    tiny_results: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempted("train", SFT, "preempted", step=4)
+    logged(SFT, 5)
+    assert states(tiny_study, SFT)[0] == "stopped (step 5)"
+    assert f"{SFT}: train was preempted at step 4" in matrix(tiny_study)
+    attempted("train", SFT, None)
+    assert f"{SFT}: train was killed at step 5 (attempt 2)" in matrix(tiny_study)
+    lock = Lock(paths.lock("train", SFT))
+    assert lock.acquire() is None
+    assert states(tiny_study, SFT)[0] == "running (step 5)"
+    lock.release()
+    attempted("train", SFT, "preempted", step=5, job="77")
+    monkeypatch.setattr(slurm, "is_over", lambda job: False)
+    assert states(tiny_study, SFT)[0] == "waiting"
+    assert f"{SFT}:" not in matrix(tiny_study)
+    monkeypatch.setattr(slurm, "is_over", lambda job: True)
+    assert states(tiny_study, SFT)[0] == "stopped (step 5)"
+
+
+def test_failures_of_every_command_are_shown(tiny_results: Path, tiny_study: Study) -> None:
+    assert states(tiny_study, "toy-xs/base") == ["done", "missing"]
+    attempted("generate", "toy-xs/base/main", "out_of_memory", "needs 90 GB", step=120)
+    assert states(tiny_study, "toy-xs/base") == ["done", "failed"]
+    Path(paths.model("toy-xs", "manifest.json")).unlink()
+    attempted("base-model", "toy-xs", "failed", "no such revision")
+    attempted("train", SFT, "failed", "its parent is not there")
+    Path(paths.benchmark("toy-id", "manifest.json")).unlink()
+    attempted("benchmark", "toy-id", "failed", "no such file")
+    text = matrix(tiny_study)
+    assert states(tiny_study, "toy-xs/base")[0] == "failed"
+    for line in (
+        "toy-xs/base/main: generate ran out of memory after 120 responses: needs 90 GB",
+        "toy-xs: base-model failed: no such revision",
+        f"{SFT}: train failed: its parent is not there",
+        "toy-id: benchmark failed: no such file",
+    ):
+        assert text.splitlines().count(line) == 1
+
+
+def test_a_finished_attempt_whose_result_is_gone_is_no_failure(tiny_results: Path, tiny_study: Study) -> None:
+    attempted("train", SFT, "finished", step=4)
+    assert states(tiny_study, SFT)[0] == "missing"
+    assert SFT + ":" not in matrix(tiny_study)
+
+
+def test_cells_are_chosen_by_axis_and_by_state(
+    tiny_results: Path, tiny_study: Study, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempted("train", SFT, "failed", "disk full")
+    assert [line.split()[0] for line in matrix(tiny_study, Filter(size=(16,))).splitlines()[:2]] == ["cell", SFT]
+    chosen = matrix(tiny_study, Filter(recipe=("grpo", "base"), seed=(1,)))
+    assert "toy-xs/toy/seed1/grpo@32 " in chosen
+    assert "toy-xs/base" not in chosen, "the base model has no seed"
+    assert "0 of 1 chosen cells are done" in chosen
+    failed = matrix(tiny_study, states=["failed"])
+    assert [line.split()[0] for line in failed.splitlines()[:3] if line] == ["cell", SFT]
+    assert "0 of 6 cells are done; 1 failed" in failed
+    study = str(root / "studies/tiny.yaml")
+    assert cli.main(["status", study, "--model", "toy-xs", "--size", "16", "--size", "32", "--state", "failed"]) == 0
+    assert "0 of 4 chosen cells are done; 1 failed" in capsys.readouterr().out
+    for arguments, said in (
+        (["--recipe", "sft-grop"], "the study has no recipe 'sft-grop'; did you mean sft-grpo?"),
+        (["--size", "64"], "the study has no size '64'; known: 16, 32"),
+        (["--state", "faild"], "--state 'faild': did you mean failed? known: done, outdated"),
+    ):
+        assert cli.main(["status", study, *arguments]) == 1
+        error = capsys.readouterr().err
+        assert said in error
+        assert len(error.splitlines()) == 1
+
+
+def test_responses_of_another_benchmark_or_decoding_are_outdated(
+    finished: Path, tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    assert states(tiny_study, GRPO) == ["done", "done", "done"]
+    longer = tiny_study.suites["main"].decoding.model_copy(update={"max_tokens": 64})
+    suites = {**tiny_study.suites, "main": tiny_study.suites["main"].model_copy(update={"decoding": longer})}
+    assert states(tiny_study.model_copy(update={"suites": suites}), GRPO) == ["done", "outdated", "done"]
+    manifest = Path(paths.benchmark("toy-text", "manifest.json"))
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**record, "content_sha256": "0" * 64}))
+    assert states(tiny_study, GRPO) == ["done", "outdated", "done"]
+    Path(paths.evaluation(GRPO, "held-out", "scores.parquet")).unlink()
+    assert states(tiny_study, GRPO) == ["done", "outdated", "answered"]
+
+
+def test_the_summary_of_a_workflow_has_what_failed_in_it(tiny_results: Path, tiny_study: Study) -> None:
+    before = time.time() - 7200
+    assert failures(tiny_study, before) == "no job has failed"
+    attempted("train", SFT, "failed", "disk full", step=2)
+    attempted("train", SFT, "failed", "disk full again", step=2)
+    attempted("score", f"{SFT}/main", "killed")
+    attempted("train", "toy-xs/toy/seed1/sft@32", "finished")
+    attempted("train", "toy-xs/toy/seed1/other@32", "failed", "of no cell of the study")
+    log = Path(f"results/logs/score/{SFT}/main.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("")
+    assert failures(tiny_study, before).splitlines() == [
+        "2 jobs did not finish:",
+        f"  {SFT}: train failed at step 2 (attempt 2): disk full again",
+        f"  {SFT}/main: score was killed; log {log}",
+    ]
+    assert failures(tiny_study, time.time()) == "no job has failed"
