@@ -83,6 +83,10 @@ onstart:
     study_config.dump(STUDY, STUDY_FILE)
 
 
+onerror:
+    print(head.summary(STUDY), file=sys.stderr)
+
+
 def run_of(wildcards):
     return grid.Run(
         wildcards.model, wildcards.pool, int(wildcards.seed), wildcards.lineage
@@ -122,5 +126,5 @@ def making(wildcards, attempt=1):
 
 
 if workflow.is_main_process:
-    polling.hold_to_settings(workflow)
+    polling.hold_to_settings()
     placement.place_gpu_jobs(workflow)

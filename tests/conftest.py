@@ -1,4 +1,4 @@
-"""What tests share: one thread, no hub, and one briefly pretrained toy model per session."""
+"""What tests share: one thread, no hub, one briefly pretrained toy model and one finished tiny study per session."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
+import slurm_cluster
 from once import once
 from reassess import config, grid
 from reassess.data.example import Example
 from reassess.study import Study
+from snake import snake
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,6 +75,28 @@ def tiny_results(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(folder)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which the tiny study has run to its end; do not write here."""
+
+    def make(folder: Path) -> None:
+        result = snake(folder, study=ROOT / "studies" / "tiny.yaml")
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return once(tmp_path_factory, "finished", make)
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cluster]:
+    """A played Slurm cluster; each worker has its own."""
+    if lacking := slurm_cluster.missing():
+        # A laptop need not have it, but CI must not pass without these tests.
+        stop = pytest.fail if os.environ.get("REASSESS_REQUIRE_SLURM") == "1" else pytest.skip
+        stop(f"Slurm is not installed: no {', '.join(lacking)}")
+    with slurm_cluster.Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

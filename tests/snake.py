@@ -1,4 +1,4 @@
-"""Runs Snakemake as a user would, in a directory of its own."""
+"""Runs Snakemake as a user would, in a directory of its own, and reads what it has made."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def snake(directory: Path, *arguments: str, study: Path = ROOT / "config.yaml") 
     command += ["--workflow-profile", str(ROOT / "profiles/local"), "--directory", str(directory)]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def tables(directory: Path) -> dict[str, str]:
+    """Return the tables by name, but for the one that has times in it."""
+    found = sorted((directory / "results/tables").glob("*"))
+    return {file.name: file.read_text(encoding="utf-8") for file in found if file.stem != "cost"}
 
 
 def planned(directory: Path, *targets: str, study: Path = ROOT / "config.yaml") -> dict[str, int]:

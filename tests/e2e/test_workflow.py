@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,22 +21,12 @@ import psutil
 import pytest
 import yaml
 
-from once import once
-from snake import ROOT, planned, snake
+from attempted import attempted
+from reassess.lock import is_held
+from snake import ROOT, planned, snake, tables
 
 TINY = ROOT / "studies/tiny.yaml"
 CELL = "toy-xs/toy/seed1/grpo@32"
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory in which the tiny study has run to its end; do not write here."""
-
-    def make(folder: Path) -> None:
-        result = snake(folder, study=TINY)
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    return once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture
@@ -52,12 +43,6 @@ def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     file = tmp_path / "edited.yaml"
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
     return file
-
-
-def tables(folder: Path) -> dict[str, str]:
-    """The tables by name, but for the one that has times in it."""
-    found = sorted((folder / "results/tables").glob("*"))
-    return {file.name: file.read_text(encoding="utf-8") for file in found if file.stem != "cost"}
 
 
 def weights(folder: Path, cell: str = CELL) -> str:
@@ -229,53 +214,83 @@ def test_kill_9_of_a_job_then_the_same_command(copied: Path, command: str) -> No
     assert tables(copied) == before
 
 
-def test_status_and_show(copied: Path) -> None:
+def test_status_and_show(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reassess(*arguments: str) -> str:
         command = [sys.executable, "-m", "reassess.cli", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=copied, check=True).stdout
 
     assert "6 of 6 cells are done" in reassess("status", str(TINY))
     (copied / f"results/runs/{CELL}/run.json").unlink()
-    (copied / f"results/runs/{CELL}/failure.json").write_text('{"error": "disk full", "step": 3}')
+    monkeypatch.chdir(copied)
+    attempted("train", CELL, "failed", "disk full", step=3)
     shutil.rmtree(copied / f"results/evals/{CELL}/main")
     text = reassess("status", str(TINY))
     assert "5 of 6 cells are done" in text
-    assert f"{CELL} failed at step 3: disk full" in text
+    assert f"{CELL}: train failed at step 3 (attempt 2): disk full" in text
+    assert "1 of 2 chosen cells are done" in reassess("status", str(TINY), "--recipe", "grpo", "--recipe", "base-think")
     shown = reassess("show", str(TINY))
     assert "| sft-grpo" in shown
     assert "results/figures" in shown
 
 
-def test_a_killed_snakemake_leaves_a_lock_that_the_next_run_removes(copied: Path) -> None:
-    for name in ("Snakefile", "rules", "profiles", "workflow", "envs", "config.yaml"):
-        (copied / name).symlink_to(ROOT / name)
-    (copied / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts/study.sh", copied / "scripts")
+def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(copied: Path) -> None:
     scores = copied / f"results/evals/{CELL}/main/scores.parquet"
     scores.unlink()
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "-c1", "--configfile", str(TINY), "--", "tables"]
-    process = subprocess.Popen(
-        command, cwd=copied, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(copied)]
+    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--configfile", str(TINY), "--", "tables"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list((copied / ".snakemake/locks").glob("*")):
+    while not is_held(copied / "results/locks/snakemake/head"):
         assert process.poll() is None
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
+    process.send_signal(signal.SIGSTOP)
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert second.returncode != 0
+    assert f"another Snakemake is at work in this directory (process {process.pid} on" in second.stderr
+    assert "Traceback" not in second.stderr
     process.kill()
     process.wait()
-    again = subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, check=False)
-    assert "--unlock" in again.stdout + again.stderr
-    while True:
-        done = subprocess.run(
-            ["scripts/study.sh", str(TINY)], cwd=copied, env=environment, capture_output=True, text=True, check=False
-        )
-        if "a run is under way in this directory" not in done.stderr:
-            break
-        # A job of the killed run is still at work.
-        assert time.monotonic() < deadline
-        time.sleep(1)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "removing the lock of a run that was killed" in done.stdout
     assert scores.exists()
+
+
+def test_the_jobs_of_a_killed_snakemake_are_taken_over(copied: Path) -> None:
+    """What the first Snakemake's job finishes without it is not made again by the second's."""
+    before, before_weights = tables(copied), weights(copied)
+    shutil.rmtree(copied / f"results/runs/{CELL}")
+    shutil.rmtree(copied / f"results/evals/{CELL}")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(copied)]
+    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--configfile", str(TINY)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((copied / f"results/runs/{CELL}").glob("checkpoints/*/attempt-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    result = snake(copied, study=TINY)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert weights(copied) == before_weights
+    assert tables(copied) == before
+    lines = (copied / f"results/attempts/train/{CELL}.jsonl").read_text().splitlines()
+    starts = [line for line in map(json.loads, lines) if line["event"] == "step"]
+    # Once in the session's study and once by the orphan; whoever came beside it has trained nothing.
+    assert len(starts) == 2
+
+
+def test_a_failed_cell_does_not_stop_the_others_and_is_named_at_the_end(copied: Path, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["seeds"] = [2]
+        data["stages"]["grpo"]["args"]["hub_strategy"] = "nonsense"
+
+    result = snake(copied, study=edited(tmp_path, change))
+    assert result.returncode != 0
+    assert (copied / "results/runs/toy-xs/toy/seed2/sft@32/run.json").exists()
+    said = result.stderr[result.stderr.index("jobs did not finish") :]
+    assert re.search(r"toy-xs/toy/seed2/grpo@32: train failed.*: stages\.grpo\.args: .*nonsense.*; log results/", said)
+    assert "Traceback" not in said

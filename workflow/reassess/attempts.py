@@ -19,6 +19,8 @@ from reassess import lock, paths, slurm
 
 # Where a job's own GPUs stand, whoever has given them.
 GPUS = "CUDA_VISIBLE_DEVICES"
+# Where the output of a job step goes.
+LOG = "REASSESS_LOG"
 
 
 class Attempt(NamedTuple):
@@ -107,8 +109,22 @@ def fate(attempt: Attempt) -> str:
         return "killed"
     if again or state in ("PENDING", "RUNNING", "CONFIGURING", "REQUEUED"):
         # The same job runs or waits again, so Slurm took it back without notice.
-        return "node_lost" if slurm.is_down(attempt.host) else "preempted"
-    return "killed" if state in (None, "COMPLETED") else slurm.ENDS.get(state, "killed")
+        return "node_lost" if slurm.was_lost(attempt.host, attempt.started) else "preempted"
+    if state == "FAILED" and attempt.log is not None and _ran_out_of_memory(Path(attempt.log)):
+        return "out_of_memory"
+    # What Slurm calls failed or completed is the shell around it; the process itself wrote no end.
+    return "killed" if state in (None, "COMPLETED", "FAILED") else slurm.ENDS.get(state, "killed")
+
+
+def _ran_out_of_memory(log: Path) -> bool:
+    """Whether Slurm says so in a log: where a job step ran out of memory, the job as a whole has only failed."""
+    try:
+        with log.open("rb") as handle:
+            handle.seek(max(0, log.stat().st_size - (1 << 16)))
+            said = handle.read()
+    except OSError:
+        return False
+    return b"oom-kill event" in said or b"Out Of Memory" in said
 
 
 class Record:
@@ -185,7 +201,7 @@ class Record:
         """Give this process' log a second name, because Snakemake removes the first one before the next attempt."""
         name = folder / f"{self.number}.log"
         try:
-            target = Path("/proc/self/fd/1").readlink()
+            target = Path(os.environ.get(LOG) or Path("/proc/self/fd/1").readlink())
             if not target.is_file():
                 return None
             folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from reassess import config, gpus, grid, paths, turns
 from reassess.lock import LockLostError
 from reassess.study import Filter, Study
+from reassess.train import launch
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     status = 1
     interrupted: turns.Interrupted | None = None
     try:
-        if getattr(args, "job", False):
+        if getattr(args, "job", False) and not launch.launched():
             _take_turn(args)
         else:
             args.command(args)
@@ -203,7 +204,7 @@ def _record_time(args: argparse.Namespace, started: float, ok: bool) -> None:
         "started": round(started, 1),
         "seconds": round(time.time() - started, 2),
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
-        "max_rss_mb": own.ru_maxrss // 1024,
+        "max_rss_mb": max(own.ru_maxrss, children.ru_maxrss) // 1024,
         "ok": ok,
     }
     folder = Path(paths.RESULTS) / "times"
@@ -341,7 +342,12 @@ def _train(args: argparse.Namespace) -> None:
         if not size.isdecimal():
             raise config.StudyError(f"--lineage {args.lineage!r}: {part!r} is not of the form stage@size")
     run = grid.Run(args.model, args.pool, args.seed, args.lineage)
-    with gpus.lease(study.models[args.model].resources_for(study.stages[run.stage].trainer).gpu):
+    if launch.launched():
+        # The process that has started this one holds the turn and the GPUs.
+        train(study, run)
+        return
+    resources = study.models[args.model].resources_for(study.stages[run.stage].trainer)
+    with gpus.lease(resources.gpu // resources.nodes):
         train(study, run, args.turn)
 
 

@@ -15,9 +15,14 @@ from pathlib import Path
 
 from reassess import paths, turns
 from reassess.lock import Lock
+from reassess.study import Study
 
 # Seconds by which clocks of hosts may differ.
 SKEW = 60.0
+
+
+# When this process was started, as good as when it began to look at files.
+_LOOKED = time.time()
 
 
 class HeadError(ValueError):
@@ -58,6 +63,13 @@ def take(environment: MutableMapping[str, str]) -> None:
             "alone; jobs for the same cells wait for them and take over what they make",
             flush=True,
         )
+
+
+def summary(study: Study) -> str:
+    """Return what to say at the end of a workflow in which jobs have failed: each with its reason, in one line."""
+    from reassess.report.failures import failures
+
+    return f"\n{failures(study, _LOOKED)}\n"
 
 
 def _orphans() -> tuple[list[str], list[str]]:

@@ -14,17 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 
-def hold_to_settings(workflow: Any) -> None:
-    """Hold executors to `--seconds-between-status-checks`, and let them submit at once.
-
-    Does nothing where no job is to run elsewhere.
-
-    Args:
-        workflow: Snakemake's.
-    """
-    settings = workflow.remote_execution_settings
-    if settings is None:
-        return
+def hold_to_settings() -> None:
+    """Hold executors to `--seconds-between-status-checks`, and let them submit at once."""
     try:
         from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor  # type: ignore[import-untyped]
     except ImportError:
@@ -32,6 +23,8 @@ def hold_to_settings(workflow: Any) -> None:
     wait = RemoteExecutor.next_seconds_between_status_checks
 
     def capped(executor: Any) -> Any:
+        # Snakemake sets these only after the Snakefile has been read.
+        settings = executor.workflow.remote_execution_settings
         return min(wait.fget(executor), settings.seconds_between_status_checks)
 
     RemoteExecutor.next_seconds_between_status_checks = wait.getter(capped)

@@ -69,13 +69,27 @@ def end_time(job: str) -> float | None:
         return None
 
 
-def is_down(node: str) -> bool:
-    """Return whether Slurm has lost a node."""
+def is_preempted(job: str) -> bool:
+    """Return whether a running job is about to give way to another one."""
     try:
-        found = re.search(r"\bState=(\S+)", _run("scontrol", "-o", "show", "node", node).stdout)
+        return _show(job).get("PreemptTime", "None") not in ("None", "Unknown")
     except OSError:
         return False
-    return found is not None and any(word in found[1] for word in ("DOWN", "NOT_RESPONDING", "FAIL", "*"))
+
+
+def was_lost(node: str, since: datetime) -> bool:
+    """Return whether Slurm has lost a node, or its daemon has been started anew, since a time."""
+    try:
+        shown = _run("scontrol", "-o", "show", "node", node).stdout
+    except OSError:
+        return False
+    fields = dict(re.findall(r"(\w+)=(\S+)", shown))
+    if any(word in fields.get("State", "") for word in ("DOWN", "NOT_RESPONDING", "FAIL", "*")):
+        return True
+    try:
+        return datetime.strptime(fields.get("SlurmdStartTime", ""), "%Y-%m-%dT%H:%M:%S").astimezone() > since
+    except ValueError:
+        return False
 
 
 def requeue(job: str) -> bool:
@@ -84,6 +98,27 @@ def requeue(job: str) -> bool:
         return _run("scontrol", "requeue", job).returncode == 0
     except OSError:
         return False
+
+
+def hosts(job: str) -> list[str]:
+    """Return the names of a job's nodes, in Slurm's order. Raises OSError."""
+    nodes = _run("squeue", "-h", "-j", job, "-o", "%N")
+    names = _run("scontrol", "show", "hostnames", nodes.stdout.strip())
+    if nodes.returncode != 0 or names.returncode != 0:
+        raise OSError(f"the nodes of Slurm job {job} cannot be told: {(nodes.stderr + names.stderr).strip()}")
+    return names.stdout.split()
+
+
+def address(host: str) -> str:
+    """Return where a node can be reached, which need not be what its name resolves to. Raises OSError."""
+    found = re.search(r"NodeAddr=(\S+)", _run("scontrol", "show", "node", host).stdout)
+    return found[1] if found else host
+
+
+def is_for_inner_step(variable: str) -> bool:
+    """Whether an inner job step may see a variable: what Slurm has set for the outer one would be its options."""
+    kept = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
+    return not variable.startswith("SLURM_") or variable in kept
 
 
 def _show(job: str) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Resources(Strict):
     processes: Positive | None = None
     """Training processes over all nodes. By default one per GPU; on a CPU one, and more of them talk over gloo."""
     nodes: Positive = 1
-    """Nodes of a training job, under Slurm. `gpu` and `processes` count over all nodes, `threads` and `mem_mb` on each."""
+    """Nodes of a training job, under Slurm. `gpu` and `processes` are of all nodes, `threads` and `mem_mb` of each."""
 
 
 class Resolved(Resources):

@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from reassess import paths, slurm
-from reassess.attempts import Record
+from reassess.attempts import LOG, Record
 from reassess.lock import Lock
 
 # Seconds between two looks at a lock that another process holds.
@@ -104,7 +105,9 @@ def take(command: str, key: str) -> Iterator[Turn]:
         try:
             yield Turn(lock, record)
         except Interrupted as error:
-            record.end(error.why, str(error))
+            job = slurm.job_id()
+            preempted = error.why == "terminated" and job is not None and slurm.is_preempted(job)
+            record.end("preempted" if preempted else error.why, str(error))
             raise
         except BaseException as error:
             lines = str(error).strip().splitlines()
@@ -139,12 +142,11 @@ def enter_step() -> None:
     if job is None or os.environ.get(IN_STEP) == job or shutil.which("srun") is None:
         return
     sys.stdout.flush()
-    # What Slurm has set for the outer step would be options of the inner one.
-    kept = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name in kept}
+    environment = {name: value for name, value in os.environ.items() if slurm.is_for_inner_step(name)}
     command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--cpu-bind=none", "--mem=0", "--quiet"]
     command += ["--jobid", job, sys.executable, "-m", "reassess.cli", *sys.argv[1:]]
-    os.execvpe("srun", command, {**environment, IN_STEP: job})
+    # The step's output goes through srun, and what that writes to is known here alone.
+    os.execvpe("srun", command, {**environment, IN_STEP: job, LOG: str(Path("/proc/self/fd/1").resolve())})
 
 
 def after_interruption(why: str) -> int:

@@ -45,7 +45,8 @@ class Job(NamedTuple):
     def on(self, model: Model, kind: Literal["model", "sft", "grpo", "generate"]) -> Job:
         """Return the job with what the study gives one kind of job on a model."""
         asked = model.resources_for(kind)
-        return self._replace(threads=asked.threads, gpus=asked.gpu, runtime=asked.runtime)
+        # A study gives GPUs over all nodes, threads on each.
+        return self._replace(threads=asked.threads * asked.nodes, gpus=asked.gpu, runtime=asked.runtime)
 
 
 def name(command: str, key: str) -> str:

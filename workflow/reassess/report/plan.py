@@ -16,6 +16,8 @@ from reassess.study import Study
 SLOTS = (1, 2, 4, 8, 16)
 # Jobs of a critical path that are printed from either end; chains are short, but a recipe may be long.
 _SHOWN = 12
+# A share of the wall time below which an advice would be noise.
+_WORTH = 0.01
 
 
 def overview(study: Study, slots: int | None = None) -> str:
@@ -143,9 +145,10 @@ def _advice(
         halved[kind] = wall(needs, less, n)
     best = min(halved, key=lambda kind: halved[kind])
     where = f"with {n} jobs at a time" if slots else "with as many jobs at a time as there are"
-    gain = now - halved[best]
+    if now - halved[best] < _WORTH * now:
+        return [f"no one kind of job decides when the study ends ({where})"]
     return [
-        f"to end sooner, shorten `{best}`: in half of its time the study would end after {clock(now - gain)} "
+        f"to end sooner, shorten `{best}`: in half of its time the study would end after {clock(halved[best])} "
         f"instead of {clock(now)} ({where})"
     ]
 

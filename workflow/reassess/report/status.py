@@ -25,6 +25,10 @@ LEGEND = (
 _EVERY = Filter()
 
 
+class RecordError(ValueError):
+    """A record of a job is broken: the message names it and says what to do."""
+
+
 def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) -> str:
     """Return one line per cell: training and each suite's evaluation, and the reason of each failure below.
 
@@ -32,6 +36,9 @@ def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) 
         study: the study.
         chosen: cells outside of it are left out; the base model has no pool, size or seed to match.
         states: of `STATES`; cells in none of them are left out. A cell is done where all of it is.
+
+    Raises:
+        RecordError: a record is broken.
     """
     suites = list(study.suites)
     evaluated = set(grid.evaluations(study))
@@ -208,5 +215,8 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 def _json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RecordError(f"{path}: cannot be read ({error}); delete it and run the study again") from None
     return found

@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from reassess.data.build import write_json
 from reassess.study import Model
-from reassess.train import checkpoints
+from reassess.train import checkpoints, ranks
 from reassess.train.export import export
 from reassess.train.plan import Plan, Resumed, TrainError
 from reassess.turns import Turn
@@ -63,10 +63,14 @@ class Checkpointing(TrainerCallback):  # type: ignore[misc]
         last = state.global_step >= self.plan.steps
         if last:
             control.should_log = True
-        elif state.global_step % self.plan.boundary == 0 and (why := stop.requested()):
+        elif state.global_step % self.plan.boundary == 0 and (why := ranks.share(self._stop_requested())):
             print(f"stopping at step {state.global_step} ({why}): saving", flush=True)
             self.interrupted = why
             control.should_save = control.should_training_stop = True
+
+    def _stop_requested(self) -> str | None:
+        """Ask for all processes: they save at the same step, or none does."""
+        return self.turn.stop.requested() if ranks.is_first() else None
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         attempt = Path(args.output_dir)
@@ -79,11 +83,15 @@ class Checkpointing(TrainerCallback):  # type: ignore[misc]
             "tokens": getattr(trainer, "_total_train_tokens", None) or state.num_input_tokens_seen,
         }
         write_json(path / f"logged-{args.process_index}.json", summed)
-        if (attempt / checkpoints.METRICS).exists():
-            shutil.copyfile(attempt / checkpoints.METRICS, path / checkpoints.METRICS)
-        self.turn.lock.check()
-        checkpoints.publish(path, attempt.parent, self.clock)
-        checkpoints.keep_newest(attempt.parent, self.limit)
+        self.clock.gather()
+        ranks.wait_for_all()
+        if ranks.is_first():
+            if (attempt / checkpoints.METRICS).exists():
+                shutil.copyfile(attempt / checkpoints.METRICS, path / checkpoints.METRICS)
+            self.turn.lock.check()
+            checkpoints.publish(path, attempt.parent, self.clock)
+            checkpoints.keep_newest(attempt.parent, self.limit)
+        ranks.wait_for_all()
         self.turn.stop.saving = max(self.turn.stop.saving, time.monotonic() - self._moment)
         self._moment = time.monotonic()
 
@@ -148,7 +156,8 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
 class Trajectory(TrainerCallback):  # type: ignore[misc]
     """Keeps plain Hugging Face checkpoints of the planned steps in `{root}/step-{k}/`."""
 
-    def __init__(self, plan: Plan, root: Path, parent: Path, spec: Model) -> None:
+    def __init__(self, trainer: Any, plan: Plan, root: Path, parent: Path, spec: Model) -> None:
+        self.trainer = trainer
         self.plan = plan
         self.root = root
         self.parent = parent
@@ -158,8 +167,11 @@ class Trajectory(TrainerCallback):  # type: ignore[misc]
         self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         if state.global_step in self.plan.trajectory:
-            self.root.mkdir(exist_ok=True)
-            export(model, self.parent, self.spec, self.root / f"step-{state.global_step}")
+            weights = ranks.weights(self.trainer)
+            if ranks.is_first():
+                self.root.mkdir(exist_ok=True)
+                with ranks.unsharded():
+                    export(model, weights, self.parent, self.spec, self.root / f"step-{state.global_step}")
 
 
 def _finite(value: Any) -> Any:

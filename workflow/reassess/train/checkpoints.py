@@ -18,6 +18,7 @@ import xxhash
 
 from reassess.data.build import write_json
 from reassess.study import Model
+from reassess.train import ranks
 from reassess.train.plan import TrainError
 
 # Written last into a checkpoint, with the hash of every file.
@@ -37,6 +38,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.monotonic(), time.process_time()
+        self._began, self._others = self._cpu, 0.0
 
     def add(self, seconds: float, cpu_seconds: float) -> None:
         """Count the time of stopped processes."""
@@ -45,7 +47,12 @@ class Clock:
 
     def spent(self) -> tuple[float, float]:
         """Return (wall seconds, CPU seconds)."""
-        return time.monotonic() - self._wall, time.process_time() - self._cpu
+        return time.monotonic() - self._wall, time.process_time() - self._cpu + self._others
+
+    def gather(self) -> None:
+        """Count what the other processes have spent by now; all of them call this."""
+        own = time.process_time() - self._began
+        self._others = ranks.total(own) - own
 
 
 class Checkpoint(NamedTuple):
@@ -56,12 +63,14 @@ class Checkpoint(NamedTuple):
         step: optimizer steps done.
         seconds: wall time of the run so far, over all its processes.
         cpu_seconds: likewise, CPU time.
+        world: the training processes that wrote it.
     """
 
     path: Path
     step: int
     seconds: float
     cpu_seconds: float
+    world: str
 
 
 def publish(path: Path, root: Path, clock: Clock) -> Path:
@@ -84,7 +93,8 @@ def publish(path: Path, root: Path, clock: Clock) -> Path:
                 digest.update(chunk)
         files[file.relative_to(path).as_posix()] = digest.hexdigest()
     seconds, cpu_seconds = clock.spent()
-    record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "files": files}
+    world = str(ranks.world())
+    record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "world": world, "files": files}
     write_json(path / COMPLETE, record)
     _sync(path / COMPLETE)
     for folder in (path, *(item for item in path.rglob("*") if item.is_dir())):
@@ -114,7 +124,7 @@ def newest_readable(root: Path) -> Checkpoint | None:
     for path in sorted(root.glob("checkpoint-*"), key=_step, reverse=True):
         record, problem = _examine(path)
         if not problem:
-            return Checkpoint(path, record["step"], record["seconds"], record["cpu_seconds"])
+            return Checkpoint(path, record["step"], record["seconds"], record["cpu_seconds"], record["world"])
         print(f"{path}: {problem}; removed, falling back to the checkpoint before", flush=True)
         shutil.rmtree(path)
     return None

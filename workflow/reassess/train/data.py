@@ -18,6 +18,8 @@ from reassess.train.plan import TrainError
 
 # Rows of the preflight.
 CHECKED = 8
+# Column of rows that only fill a batch: the same examples as others, and not to be learnt from.
+BLANK = "blank"
 
 
 class Rows(NamedTuple):
@@ -72,8 +74,12 @@ def write_put_aside(path: Path, out: Sequence[PutAside]) -> None:
     path.write_text("".join(json.dumps(item._asdict(), ensure_ascii=False) + "\n" for item in out), encoding="utf-8")
 
 
-def sft_dataset(rows: Rows) -> Dataset:
+def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
     """Return conversational rows with `prompt`, `completion` (the first rationale and the gold answer) and `images`.
+
+    Args:
+        rows: the training rows.
+        blanks: fillers to add at the end; every row says then whether it is one, as `BLANK`.
 
     Raises:
         TrainError: an example has no rationale.
@@ -94,7 +100,7 @@ def sft_dataset(rows: Rows) -> Dataset:
             "images": [] if image is None else [image],
         }
 
-    return _lazy(rows.examples, row)
+    return _lazy(rows.examples, row, blanks)
 
 
 def grpo_dataset(rows: Rows) -> Dataset:
@@ -169,12 +175,16 @@ def _reason(example: Example, rows: Rows, lengths: load.Lengths) -> str | None:
     return load.TOO_LONG if length > rows.model.max_prompt_length else None
 
 
-def _lazy(examples: list[Example], row: Callable[[Example], dict[str, Any]]) -> Dataset:
+def _lazy(examples: list[Example], row: Callable[[Example], dict[str, Any]], blanks: int = 0) -> Dataset:
     """Return a dataset that decodes a row when it is drawn; a row drawn several times at once is decoded once."""
 
+    def draw(index: int) -> dict[str, Any]:
+        blank = index >= len(examples)
+        return {**row(examples[0 if blank else index]), **({BLANK: blank} if blanks else {})}
+
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        drawn = {index: row(examples[index]) for index in set(batch["index"])}
+        drawn = {index: draw(index) for index in set(batch["index"])}
         names = drawn[batch["index"][0]]
         return {name: [drawn[index][name] for index in batch["index"]] for name in names}
 
-    return Dataset.from_dict({"index": list(range(len(examples)))}).with_transform(columns)
+    return Dataset.from_dict({"index": list(range(len(examples) + blanks))}).with_transform(columns)

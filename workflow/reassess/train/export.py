@@ -20,8 +20,8 @@ _SUFFIXES = {".json", ".jinja", ".txt", ".model", ".py"}
 _INDEX = "model.safetensors.index.json"
 
 
-def export(model: Any, parent: Path, spec: Model, directory: Path) -> None:
-    """Write `model` in the study's precision to `directory`, aside first and then renamed.
+def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, directory: Path) -> None:
+    """Write `weights` of `model` in the study's precision to `directory`, aside first and then renamed.
 
     Configs and processor are the parent's own files: a trainer changes them in memory (it switches off `use_cache`,
     for one), and every model of a study must read and answer alike.
@@ -30,7 +30,7 @@ def export(model: Any, parent: Path, spec: Model, directory: Path) -> None:
 
     aside = directory.with_name(f".{directory.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
-    model.save_pretrained(aside)
+    model.save_pretrained(aside, state_dict=weights)
     dtype = getattr(torch, spec.dtype)
     if model.dtype != dtype:
         load_exactly(aside, spec, dtype).save_pretrained(aside)
@@ -47,7 +47,7 @@ def export(model: Any, parent: Path, spec: Model, directory: Path) -> None:
     aside.replace(directory)
 
 
-def check(directory: Path, model: Any, spec: Model, rows: data.Rows) -> None:
+def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> None:
     """Reload an exported model: it has every trained weight, and answers the first prompt.
 
     Raises:
@@ -57,7 +57,6 @@ def check(directory: Path, model: Any, spec: Model, rows: data.Rows) -> None:
 
     reloaded = load_exactly(directory, spec, getattr(torch, spec.dtype))
     weights = reloaded.state_dict()
-    trained = model.state_dict()
     different = [
         name
         for name, tensor in trained.items()

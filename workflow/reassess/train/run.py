@@ -20,13 +20,13 @@ from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
 from reassess.study import Stage, Study
-from reassess.train import checkpoints
+from reassess.train import checkpoints, launch, ranks
 from reassess.train.plan import Plan, Resumed, TrainError, plan
 from reassess.trainer_args import accumulation
 
 if TYPE_CHECKING:
     from reassess.train.callbacks import Checkpointing
-    from reassess.train.checkpoints import Clock
+    from reassess.train.checkpoints import Checkpoint, Clock
     from reassess.train.data import PutAside, Rows
     from reassess.turns import Turn
 
@@ -100,15 +100,23 @@ def train(study: Study, run: Run, turn: Turn | None = None) -> None:
         Interrupted: it was asked to stop, and has saved a checkpoint.
     """
     if turn is None:
-        with turns.take("train", run.cell) as taken:
+        with launch.join(run.cell) if launch.launched() else turns.take("train", run.cell) as taken:
             train(study, run, taken)
         return
     directory = Path(paths.run(run.cell))
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "run.json").unlink(missing_ok=True)
+    world = launch.wanted(study, run)
     try:
+        if launch.launched():
+            _train(_job(study, run, directory, turn))
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "run.json").unlink(missing_ok=True)
         job = _job(study, run, directory, turn)
-        if not _take_over(job):
+        if _take_over(job):
+            return
+        if world.processes > 1:
+            launch.start(study, run, turn, world)
+        else:
             _train(job)
     except TrainError as error:
         raise TrainError(f"{run.cell}: {error}") from None
@@ -151,13 +159,14 @@ def _job(study: Study, run: Run, directory: Path, turn: Turn) -> Job:
     for path, what in ((record, "parent checkpoint"), (subset_file, "subset"), (pool, "pool")):
         if not path.exists():
             raise TrainError(f"the {what} is not there or not finished: no {path}")
-    actual = fingerprint(root / "model")
-    if actual != json.loads(record.read_text(encoding="utf-8"))["fingerprint"]:
+    recorded = json.loads(record.read_text(encoding="utf-8"))["fingerprint"]
+    # Read by the process that has started the training processes, if there are several.
+    if launch.launched() is None and fingerprint(root / "model") != recorded:
         raise TrainError(f"{root / 'model'} is not the checkpoint that {record} describes; make it again")
     subset = json.loads(subset_file.read_text(encoding="utf-8"))
     if subset["pool_content_sha256"] != json.loads(pool.read_text(encoding="utf-8"))["content_sha256"]:
         raise TrainError(f"{subset_file} was drawn from another state of pool {run.pool!r}; make it again")
-    return Job(study, run, turn, directory, root / "model", actual, subset)
+    return Job(study, run, turn, directory, root / "model", recorded, subset)
 
 
 def _train(job: Job) -> None:
@@ -181,7 +190,8 @@ def _train(job: Job) -> None:
         data.Rows(examples, job.study.prompt, spec, load.load_processor(job.parent, spec)),
         job.study.pools[job.run.pool].max_put_aside,
     )
-    data.write_put_aside(job.directory / "put_aside.jsonl", out)
+    if ranks.is_first():
+        data.write_put_aside(job.directory / "put_aside.jsonl", out)
 
     stage: Any
     if job.stage.trainer == "sft":
@@ -193,20 +203,20 @@ def _train(job: Job) -> None:
         args = stage.config(job.stage, options)
     except ValueError as error:
         raise TrainError(f"stages.{job.run.stage}.args: {error}") from None
-    planned = plan(job.stage, args, len(rows.examples))
+    ranks.check(args)
+    planned = plan(job.stage, args, len(rows.examples), ranks.world().processes)
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
-    job.checkpoints.mkdir(parents=True, exist_ok=True)
-    (job.checkpoints / checkpoints.FINISHED).unlink(missing_ok=True)
-    checkpoint = checkpoints.newest_readable(job.checkpoints)
-    tokens = checkpoints.rewind(job.checkpoints, job.attempt, checkpoint)
+    checkpoint, tokens = ranks.share(_look_back(job) if ranks.is_first() else (None, 0))
     resumed = Resumed()
     # Optimizer and reference model work in float32 whatever the study's precision: updates as small as those of RL
     # vanish in bfloat16 weights. bfloat16 computes under autocast, and the export is in the study's precision.
     model = load.load_model(job.parent, spec.model_copy(update={"dtype": "float32"}))
     if checkpoint:
         clock.add(checkpoint.seconds, checkpoint.cpu_seconds)
-        checkpoints.restore(model, checkpoint.path, spec)
+        if not ranks.is_sharded():
+            # DeepSpeed's engine loads its own files.
+            checkpoints.restore(model, checkpoint.path, spec)
         resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
     job.turn.record.begin(resumed.step)
     _announce(job, planned, len(out), resumed)
@@ -218,7 +228,41 @@ def _train(job: Job) -> None:
             raise turns.Interrupted(checkpointing.interrupted)
         if trainer.state.global_step != planned.steps:
             raise TrainError(f"stopped at step {trainer.state.global_step} of {planned.steps}")
-    _finish(job, planned, rows, out, model, clock)
+        weights = ranks.weights(trainer)
+        clock.gather()
+    elif checkpoint and ranks.is_sharded():
+        with ranks.unsharded():
+            model = checkpoints.load_exactly(checkpoint.path, spec, model.dtype)
+        weights = model.state_dict()
+    else:
+        weights = model.state_dict()
+    ranks.part()
+    if ranks.is_first():
+        with ranks.unsharded():
+            _finish(job, planned, rows, out, model, weights, clock)
+
+
+def _look_back(job: Job) -> tuple[Checkpoint | None, int]:
+    """Return the checkpoint to go on from and the tokens seen up to there; what else a stopped run left is taken back.
+
+    Raises:
+        TrainError: the checkpoint is one of other processes, and the study does not say to start over then.
+    """
+    job.checkpoints.mkdir(parents=True, exist_ok=True)
+    (job.checkpoints / checkpoints.FINISHED).unlink(missing_ok=True)
+    checkpoint = checkpoints.newest_readable(job.checkpoints)
+    if checkpoint and checkpoint.world != str(ranks.world()):
+        if job.study.models[job.run.model].other_processes == "refuse":
+            raise TrainError(
+                f"{checkpoint.path} was written by {checkpoint.world} and cannot be continued by {ranks.world()}; "
+                f"train with as many again, or set models.{job.run.model}.other_processes to restart to start over"
+            )
+        verb = "starts" if ranks.world().processes == 1 else "start"
+        print(f"{checkpoint.path}: written by {checkpoint.world}; {ranks.world()} {verb} over", flush=True)
+        for path in job.checkpoints.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        checkpoint = None
+    return checkpoint, checkpoints.rewind(job.checkpoints, job.attempt, checkpoint)
 
 
 def _options(job: Job) -> dict[str, Any]:
@@ -226,13 +270,15 @@ def _options(job: Job) -> dict[str, Any]:
     import torch
 
     spec, stage = job.study.models[job.run.model], job.stage
-    gpu = spec.resources_for(stage.trainer).gpu > 0
-    if gpu and not torch.cuda.is_available():
+    world = launch.wanted(job.study, job.run)
+    gpu, here = world.gpu, world.processes // world.nodes
+    if gpu and (visible := torch.cuda.device_count()) < here:
+        seen = f"only {visible} of {here} GPUs are visible here" if visible else "no GPU is visible here"
         raise TrainError(
-            f"models.{job.run.model}.resources.{stage.trainer}.gpu is 1 but no GPU is visible here; set it to 0 to "
-            "train on the CPU"
+            f"models.{job.run.model}.resources.{stage.trainer}.gpu is {world.processes} but {seen}; set it to 0 to train "
+            "on the CPU"
         )
-    per_device, accumulation_steps = accumulation(stage.args, stage.batch_size)
+    per_device, accumulation_steps = accumulation(stage.args, stage.batch_size, world.processes)
     defaults: dict[str, Any] = {"report_to": "none", "bf16": gpu and spec.dtype == "bfloat16"}
     if not gpu:
         # TRL switches it on: it saves memory of a GPU and costs time.
@@ -264,9 +310,10 @@ def _attach(trainer: Any, job: Job, planned: Plan, resumed: Resumed, clock: Cloc
     checkpointing = callbacks.Checkpointing(trainer, planned, job.turn, clock, resumed)
     checkpointing.limit = job.stage.args.get("save_total_limit") or checkpointing.limit
     trainer.add_callback(checkpointing)
-    trainer.add_callback(callbacks.Metrics(job.attempt / checkpoints.METRICS, planned, resumed))
+    if ranks.is_first():
+        trainer.add_callback(callbacks.Metrics(job.attempt / checkpoints.METRICS, planned, resumed))
     kept = job.checkpoints / checkpoints.TRAJECTORY
-    trainer.add_callback(callbacks.Trajectory(planned, kept, job.parent, job.study.models[job.run.model]))
+    trainer.add_callback(callbacks.Trajectory(trainer, planned, kept, job.parent, job.study.models[job.run.model]))
     return checkpointing
 
 
@@ -281,11 +328,15 @@ def _announce(job: Job, planned: Plan, out: int, resumed: Resumed) -> None:
         parts.append(f"{planned.samples} completions to generate")
     if planned.left_over:
         parts.append(f"{planned.left_over} examples left over by each epoch of {planned.steps_per_epoch} steps")
+    if ranks.world().processes > 1:
+        parts.append(str(ranks.world()))
     parts.append(f"resuming at step {resumed.step}" if resumed.step else "from the start")
     print(f"{job.run.cell}: {', '.join(parts)}", flush=True)
 
 
-def _finish(job: Job, planned: Plan, rows: Rows, out: list[PutAside], model: Any, clock: Clock) -> None:
+def _finish(
+    job: Job, planned: Plan, rows: Rows, out: list[PutAside], model: Any, weights: dict[str, Any], clock: Clock
+) -> None:
     """Export, check, and only then write `run.json`; what is no longer needed goes last."""
     import torch
 
@@ -293,8 +344,8 @@ def _finish(job: Job, planned: Plan, rows: Rows, out: list[PutAside], model: Any
 
     spec = job.study.models[job.run.model]
     aside = job.attempt / "model"
-    export(model, job.parent, spec, aside)
-    check(aside, model, spec, rows)
+    export(model, weights, job.parent, spec, aside)
+    check(aside, weights, spec, rows)
     kept = []
     for step in planned.trajectory:
         path = job.checkpoints / checkpoints.TRAJECTORY / f"step-{step}"
@@ -334,6 +385,8 @@ def _finish(job: Job, planned: Plan, rows: Rows, out: list[PutAside], model: Any
         "tokens_seen": tokens,
         "seconds": round(seconds, 2),
         "cpu_seconds": round(cpu_seconds, 2),
+        "processes": ranks.world().processes,
+        "distributed": ranks.world().distributed if ranks.world().processes > 1 else None,
         "device": torch.cuda.get_device_name() if cuda else "cpu",
         "host": platform.node(),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},

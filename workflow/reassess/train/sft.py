@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
+from accelerate.data_loader import SeedableRandomSampler
+from torch.utils.data import RandomSampler, Sampler
 from trl import SFTConfig, SFTTrainer
 
 from reassess import prompts
 from reassess.study import SftStage
-from reassess.train import data
+from reassess.train import data, ranks
 from reassess.train.plan import Resumed, TrainError
 
 
@@ -17,7 +21,77 @@ def config(stage: SftStage, options: dict[str, Any]) -> SFTConfig:
     return SFTConfig(**options, max_length=None)
 
 
-def build(stage: SftStage, args: SFTConfig, model: Any, rows: data.Rows, resumed: Resumed) -> SFTTrainer:
+class Trainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer, which shows each row once per epoch to several processes too.
+
+    Where the rows do not fill the last batch of every process, accelerate would go on with rows from the beginning.
+    """
+
+    rows = 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.rows == 0:
+            return super()._get_train_sampler(train_dataset)
+        sampler = super()._get_train_sampler(range(self.rows))
+        if isinstance(sampler, RandomSampler):
+            # As accelerate does, so that rows come in the order of a single process.
+            sampler = SeedableRandomSampler(sampler.data_source, data_seed=self.args.data_seed)
+        return Even(sampler, self.rows, self.args.per_device_train_batch_size, self.args.world_size)
+
+
+class Even(Sampler[int]):
+    """The rows of a sampler, the last of them spread evenly over the processes: numbers from `rows` on are no rows.
+
+    Consecutive batches go to consecutive processes.
+    """
+
+    def __init__(self, sampler: Any, rows: int, per_device: int, processes: int) -> None:
+        self.sampler = sampler
+        self.rows = rows
+        self.per_device = per_device
+        self.processes = processes
+
+    def __len__(self) -> int:
+        return self.rows + missing(self.rows, self.per_device * self.processes)
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(self.sampler)
+        left = len(order) % (self.per_device * self.processes)
+        yield from order[: len(order) - left]
+        last, blank = order[len(order) - left :], self.rows
+        for process in range(self.processes if left else 0):
+            share = last[process * left // self.processes : (process + 1) * left // self.processes]
+            yield from share
+            yield from range(blank, blank := blank + self.per_device - len(share))
+
+    def set_epoch(self, epoch: int) -> None:
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+
+
+class WithoutBlanks:
+    """A collator that leaves out what is no row; where nothing else is left, one that carries no loss.
+
+    A process without any row must compute all the same, for the others wait for its share of the weights.
+    """
+
+    def __init__(self, collator: Any) -> None:
+        self.collator = collator
+
+    def __call__(self, rows: list[dict[str, Any]]) -> Any:
+        real = [row for row in rows if not row[data.BLANK]]
+        batch = self.collator(real or rows[:1])
+        if not real:
+            batch["labels"] = torch.full_like(batch["labels"], -100)
+        return batch
+
+
+def missing(rows: int, batch: int) -> int:
+    """Return how many rows the last batch lacks."""
+    return -rows % batch
+
+
+def build(stage: SftStage, args: SFTConfig, model: Any, rows: data.Rows, resumed: Resumed) -> Trainer:
     """Return the trainer, its first batch checked.
 
     Args:
@@ -30,8 +104,13 @@ def build(stage: SftStage, args: SFTConfig, model: Any, rows: data.Rows, resumed
     Raises:
         TrainError: a row has no rationale, or the first batch is not what evaluation and the loss need.
     """
-    dataset = data.sft_dataset(rows)
-    trainer = SFTTrainer(model=model, args=args, train_dataset=dataset, processing_class=rows.processor)
+    n, processes = len(rows.examples), ranks.world().processes
+    blanks = missing(n, args.per_device_train_batch_size * processes) if processes > 1 else 0
+    dataset = data.sft_dataset(rows, blanks)
+    trainer = Trainer(model=model, args=args, train_dataset=dataset, processing_class=rows.processor)
+    if blanks:
+        trainer.rows = n
+        trainer.data_collator = WithoutBlanks(trainer.data_collator)
     # TRL counts from 0 in every process.
     trainer._total_train_tokens = resumed.tokens
     n = min(data.CHECKED, len(rows.examples))

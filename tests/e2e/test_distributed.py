@@ -1,0 +1,223 @@
+"""Training in several processes over gloo: the same results however the model is shared, stopped or killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from reassess import config
+from reassess.data.build import build_subset
+from reassess.grid import Run
+from reassess.study import Study
+from reassess.train.plan import TrainError
+from reassess.train.run import train
+
+KINDS = ("ddp", "zero2", "zero3")
+# Fields of a metrics line that say how fast it went.
+TIMING = {"tokens_per_second", "samples_per_second", "step_time"}
+RUNS = {
+    # 13 rows in batches of 2 x 2 leave one row for the last, in which one of the processes has none.
+    "sft": Run("toy-xs", "toy", 1, "sft@13"),
+    "grpo": Run("toy-xs", "toy", 1, "grpo@16"),
+}
+ARGS = {
+    "sft": {
+        "num_train_epochs": 4,
+        "per_device_train_batch_size": 2,
+        "max_grad_norm": 0.5,
+        "save_steps": 2,
+        "logging_steps": 1,
+    },
+    "grpo": {"max_steps": 9, "num_train_epochs": 2, "save_steps": 2, "logging_steps": 1, "beta": 0.04},
+}
+# Sums of other orders: the largest difference of a loss or of a gradient's norm seen was 2e-6 of it.
+CLOSE = 2e-5
+
+
+def variant(study: Study, kind: str, processes: int = 2, **model: Any) -> Study:
+    raw = study.model_dump(mode="json")
+    raw["sizes"] = [13, 16, 32]
+    resources = {"processes": processes}
+    raw["models"]["toy-xs"].update(distributed=kind, resources={"sft": resources, "grpo": resources}, **model)
+    for stage, args in ARGS.items():
+        raw["stages"][stage]["args"].update(args)
+    return config.parse(raw, kind)
+
+
+def result(folder: Path, run: Run) -> dict[str, Any]:
+    """Return what must be equal between a run and the same one that was stopped."""
+    root = folder / "results/runs" / run.cell
+    record = json.loads((root / "run.json").read_text())
+    lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "metrics": [{name: value for name, value in line.items() if name not in TIMING} for line in lines],
+        **{key: record[key] for key in ("fingerprint", "trajectory", "steps_done", "samples_seen", "tokens_seen")},
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories in which the runs have been trained: by kind, and by one process as `one` (SFT alone)."""
+    folders = {}
+    before = Path.cwd()
+    for kind in (*KINDS, "one"):
+        folders[kind] = tmp_path_factory.mktemp(kind) / "work"
+        shutil.copytree(tiny_base, folders[kind])
+        os.chdir(folders[kind])
+        build_subset("toy", 1, 13)
+        if kind == "one":
+            train(variant(tiny_study, "ddp", 1), RUNS["sft"])
+        else:
+            for run in RUNS.values():
+                train(variant(tiny_study, kind), run)
+    os.chdir(before)
+    return folders
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sft_learns_what_one_process_learns(kind: str, trained: dict[str, Path]) -> None:
+    several, one = (result(trained[name], RUNS["sft"]) for name in (kind, "one"))
+    assert len(several["metrics"]) == 8
+    for line, expected in zip(several["metrics"], one["metrics"], strict=True):
+        for name in ("loss", "grad_norm"):
+            assert line[name] == pytest.approx(expected[name], rel=CLOSE), f"{name} of step {line['step']}"
+    assert several["samples_seen"] == one["samples_seen"] == 4 * 13
+    record = json.loads((trained[kind] / "results/runs" / RUNS["sft"].cell / "run.json").read_text())
+    assert (record["processes"], record["distributed"]) == (2, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_grpo_learns_the_same_however_the_model_is_shared(kind: str, trained: dict[str, Path]) -> None:
+    shared, copied = (result(trained[name], RUNS["grpo"]) for name in (kind, "ddp"))
+    for line, expected in zip(shared["metrics"], copied["metrics"], strict=True):
+        assert line["completions/mean_length"] == expected["completions/mean_length"]
+        for name in ("loss", "reward", "kl", "grad_norm"):
+            assert line[name] == pytest.approx(expected[name], rel=CLOSE, abs=1e-6), f"{name} of step {line['step']}"
+    assert any(line["reward_std"] > 0 for line in shared["metrics"])
+
+
+def test_what_is_saved_is_a_whole_model(trained: dict[str, Path], tiny_study: Study) -> None:
+    from reassess.train.checkpoints import load_exactly
+
+    spec = tiny_study.models["toy-xs"]
+    weights = {kind: {name: load_file(model_file(trained[kind], run)) for name, run in RUNS.items()} for kind in KINDS}
+    base = load_file(trained["ddp"] / "results/models/toy-xs/model/model.safetensors")
+    for kind in KINDS:
+        for name, run in RUNS.items():
+            found = weights[kind][name]
+            assert {key: tensor.shape for key, tensor in found.items()} == {k: t.shape for k, t in base.items()}
+            largest = max((found[key] - weights["ddp"][name][key]).abs().max().item() for key in found)
+            assert largest < 1e-4
+            load_exactly(model_file(trained[kind], run).parent, spec, next(iter(base.values())).dtype)
+    assert max((weights["ddp"]["sft"][key] - base[key]).abs().max().item() for key in base) > 1e-3
+
+
+def model_file(folder: Path, run: Run) -> Path:
+    return folder / "results/runs" / run.cell / "model/model.safetensors"
+
+
+def start(study: Study, run: Run) -> subprocess.Popen[bytes]:
+    config.dump(study, "study.json")
+    arguments = ["train", "--study", "study.json", "--model", run.model, "--pool", run.pool, "--seed", str(run.seed)]
+    command = [sys.executable, "-m", "reassess.cli", *arguments, "--lineage", run.lineage]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def logged(run: Run) -> int:
+    files = list((Path("results/runs") / run.cell).glob("checkpoints/*/attempt-*/metrics.jsonl"))
+    return len(files[0].read_text().splitlines()) if files else 0
+
+
+def here() -> list[int]:
+    """Return the processes of `reassess` that work in this directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if (entry / "cwd").readlink() == Path.cwd() and b"reassess" in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+@pytest.fixture
+def stopped(
+    tiny_results: Path, tiny_study: Study, trained: dict[str, Path], request: pytest.FixtureRequest
+) -> tuple[Study, Run, dict[str, Any]]:
+    """A run whose processes were ended in its middle: its study, the run, and what it comes to without that."""
+    kind, name, number = request.param
+    build_subset("toy", 1, 13)
+    study, run = variant(tiny_study, kind), RUNS[name]
+    expected = result(trained[kind], run)
+    rng = random.Random(f"{kind} {name}")
+    moment, delay = rng.randint(3, 6), rng.uniform(0, 0.2)
+    process = start(study, run)
+    while logged(run) < moment and process.poll() is None:
+        time.sleep(0.005)
+    time.sleep(delay)
+    assert len(here()) >= 4, "the run ended too early, or it was one process"
+    process.send_signal(number)
+    assert process.wait() == (-number if number == signal.SIGKILL else 75)
+    while here():
+        # The kernel ends them with the one that started them.
+        time.sleep(0.05)
+    assert not (tiny_results / "results/runs" / run.cell / "run.json").exists()
+    return study, run, expected
+
+
+KILLED = [("ddp", "grpo", signal.SIGKILL), ("zero2", "sft", signal.SIGKILL), ("zero3", "grpo", signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("stopped", [*KILLED, ("zero2", "grpo", signal.SIGTERM)], indirect=True, ids=str)
+def test_stopped_at_a_random_moment(
+    stopped: tuple[Study, Run, dict[str, Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    study, run, expected = stopped
+    train(study, run)
+    assert "resuming at step" in capfd.readouterr().out
+    assert result(Path(), run) == expected
+
+
+@pytest.mark.parametrize("stopped", [("zero3", "sft", signal.SIGKILL)], indirect=True, ids=str)
+def test_other_processes_do_not_continue_a_run(
+    stopped: tuple[Study, Run, dict[str, Any]],
+    trained: dict[str, Path],
+    tiny_study: Study,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _, run, _ = stopped
+    with pytest.raises(
+        TrainError, match=r"checkpoint-\d was written by 2 processes \(zero3\) and cannot be continued by 1 process;"
+    ):
+        train(variant(tiny_study, "zero3", 1), run)
+    with pytest.raises(TrainError, match=r"by 2 processes \(zero3\) .* by 2 processes \(ddp\); .*other_processes"):
+        train(variant(tiny_study, "ddp"), run)
+    capfd.readouterr()
+    train(variant(tiny_study, "ddp", 1, other_processes="restart"), run)
+    said = capfd.readouterr().out
+    assert "written by 2 processes (zero3); 1 process starts over" in said
+    assert "from the start" in said
+    assert result(Path(), run) == result(trained["one"], run)
+
+
+@pytest.mark.usefixtures("tiny_results")
+def test_what_stops_a_training_process_is_said_once(tiny_study: Study, capfd: pytest.CaptureFixture[str]) -> None:
+    raw = variant(tiny_study, "ddp").model_dump(mode="json")
+    raw["stages"]["grpo"]["args"]["hub_strategy"] = "nonsense"
+    run = RUNS["grpo"]
+    with pytest.raises(TrainError, match=rf"^{run.cell}: stages.grpo.args: .*nonsense"):
+        train(config.parse(raw, "wrong"), run)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not here()[1:]

@@ -1,0 +1,109 @@
+"""The tiny study on a Slurm cluster, played on this machine: daemons, limits and signals are Slurm's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from slurm_cluster import Cluster
+from snake import ROOT, tables
+
+TINY = ROOT / "studies/tiny.yaml"
+
+
+class Ran(NamedTuple):
+    """A Snakemake that has ended.
+
+    Attributes:
+        code: its exit status.
+        log: all that it said.
+        jobs: what Slurm said of its jobs, by the executor's comment.
+    """
+
+    code: int
+    log: str
+    jobs: dict[str, dict[str, str]]
+
+
+def on_slurm(
+    cluster: Cluster, directory: Path, *arguments: str, study: Path = TINY, profile: Path = ROOT / "profiles/slurm"
+) -> Ran:
+    """Run Snakemake on the repository's workflow as a user of the cluster would."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", str(study)]
+    command += ["--workflow-profile", str(profile), "--directory", str(directory), *arguments]
+    directory.mkdir(exist_ok=True)
+    file = directory / "head.log"
+    jobs: dict[str, dict[str, str]] = {}
+    with file.open("wb") as log:
+        head = subprocess.Popen(command, env=cluster.environment, stdout=log, stderr=log)
+    try:
+        # To wait forever is what goes wrong most often with Slurm.
+        deadline = time.monotonic() + 900
+        while head.poll() is None:
+            assert time.monotonic() < deadline, file.read_text(encoding="utf-8")
+            time.sleep(2)
+            # Slurm itself forgets a job after five minutes.
+            jobs |= {job["Comment"]: job for job in cluster.show("job") if job.get("WorkDir") == str(directory)}
+    finally:
+        head.kill()
+        head.wait()
+    return Ran(head.returncode, file.read_text(encoding="utf-8"), jobs)
+
+
+def test_the_study_ends_with_the_tables_of_a_local_run(slurm: Cluster, finished: Path, tmp_path: Path) -> None:
+    ran = on_slurm(slurm, tmp_path)
+    assert ran.code == 0, ran.log
+    assert tables(tmp_path) == tables(finished)
+    cells = [job for comment, job in ran.jobs.items() if comment.startswith("rule_train_")]
+    starts, ends = ([job[name] for job in cells] for name in ("StartTime", "EndTime"))
+    assert sorted(starts)[1] < min(ends), "no two cells were trained at once"
+    assert len({job["NodeList"] for job in cells}) > 1
+
+
+def test_jobs_with_a_gpu_alone_go_where_gpus_are(slurm: Cluster, tmp_path: Path) -> None:
+    """Partitions and GPU type are set in one place; which job needs them follows from the study."""
+    profile = tmp_path / "profile"
+    shutil.copytree(ROOT / "profiles/slurm", profile)
+    text = (profile / "config.yaml").read_text(encoding="utf-8")
+    mine = {"slurm_partition: cpu": "low", "gpu_partition: gpu": "gpu", "gpu_model: a100": "h200"}
+    for line, value in mine.items():
+        assert f"  # {line}\n" in text
+        text = text.replace(f"  # {line}\n", f"  {line.split(':')[0]}: {value}\n")
+    (profile / "config.yaml").write_text(text, encoding="utf-8")
+
+    study: dict[str, Any] = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    study["models"]["toy-xs"]["resources"] = {"model": {"gpu": 2, "threads": 4, "mem_mb": 3000, "runtime": 7}}
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study), encoding="utf-8")
+    folder = tmp_path / "work"
+    targets = ["results/models/toy-xs/manifest.json", "results/subsets/toy/seed1/16.json"]
+    ran = on_slurm(slurm, folder, "--retries", "0", "--", *targets, study=file, profile=profile)
+    assert ran.code == 0, ran.log
+    model, subset = ran.jobs["rule_base_model_wildcards_toy-xs"], ran.jobs["rule_subset_wildcards_toy_1_16"]
+    assert (model["Partition"], subset["Partition"]) == ("gpu", "low")
+    assert model["TresPerJob"] == "gres:gpu:h200:2"
+    assert "TresPerJob" not in subset
+    # One task on one node, whatever its GPUs.
+    assert (model["NumCPUs"], model["NumNodes"], model["TimeLimit"]) == ("4", "1", "00:07:00")
+    assert "mem=3000M" in model["TRES"]
+    assert (subset["NumCPUs"], subset["TimeLimit"]) == ("1", "00:30:00")
+    assert "mem=2000M" in subset["TRES"]
+
+
+def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path) -> None:
+    """Not a type of GPU that the executor can read; it would never hear of the job, nor say so."""
+    study: dict[str, Any] = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    study["models"]["toy-xs"]["resources"] = {"model": {"gpu": 1}}
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study), encoding="utf-8")
+    arguments = ["--retries", "0", "--default-resources", "mem_mb=1000", "runtime=5", "gpu=0", "gpu_model=a100-80"]
+    target = "results/models/toy-xs/manifest.json"
+    ran = on_slurm(slurm, tmp_path / "work", *arguments, "--", target, study=file)
+    assert ran.code == 1
+    assert "Invalid GPU model format: a100-80" in ran.log

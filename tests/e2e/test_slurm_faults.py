@@ -1,0 +1,261 @@
+"""What happens to real training jobs on a cluster: each ends with the weights of a run that nothing happened to."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reassess import attempts, config
+from reassess.grid import Run
+from reassess.study import Study
+from reassess.train.run import train
+from slurm_cluster import Cluster
+from snake import ROOT
+
+# Small enough for one attempt to run out of it, on any machine: torch alone takes more.
+TOO_LITTLE_MB = 450
+LIMIT_MINUTES = 1
+SFT = [Run("toy-xs", "toy", seed, "sft@32") for seed in (1, 2, 3, 4)]
+GRPO = Run("toy-xs", "toy", 1, "grpo@32")
+STARVED = Run("starved", "toy", 1, "sft@16")
+
+
+@pytest.fixture(scope="module")
+def slow_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny study with runs that are long enough for something to happen to them."""
+    raw = yaml.safe_load((ROOT / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    raw["seeds"] = [1, 2, 3, 4]
+    raw["stages"]["sft"]["args"].update(num_train_epochs=70, save_steps=20, logging_steps=7)
+    raw["stages"]["grpo"]["args"].update(num_train_epochs=6, save_steps=10, logging_steps=7)
+    # One of these fills a node, so that jobs side by side are on different nodes.
+    one_a_node = {"mem_mb": 3500, "runtime": 20}
+    raw["models"]["toy-xs"]["resources"] = {"sft": one_a_node, "grpo": {**one_a_node, "runtime": LIMIT_MINUTES}}
+    raw["models"]["starved"] = {
+        **raw["models"]["toy-xs"],
+        "resources": {"sft": {"mem_mb": TOO_LITTLE_MB, "runtime": 20}},
+    }
+    file = tmp_path_factory.mktemp("study") / "slow.yaml"
+    file.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def prepared(tiny_base: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with all that the runs start from, and none of them; do not write here."""
+    from reassess.data.build import build_subset
+    from reassess.models.base import build_base
+
+    folder = tmp_path_factory.mktemp("prepared") / "work"
+    shutil.copytree(tiny_base, folder)
+    study = config.load(slow_study)
+    with working_in(folder):
+        build_base(study, "starved")
+        for run in [*SFT, GRPO, STARVED]:
+            build_subset(run.pool, run.seed, run.size)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(prepared: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Run, str]:
+    """The fingerprints of the runs' models where nothing happens."""
+    folder = tmp_path_factory.mktemp("unbroken") / "work"
+    shutil.copytree(prepared, folder)
+    study: Study = config.load(slow_study)
+    with working_in(folder):
+        for run in [*SFT, GRPO, STARVED]:
+            train(study, run)
+        return {run: fingerprint(folder, run) for run in [*SFT, GRPO, STARVED]}
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def fingerprint(folder: Path, run: Run) -> str:
+    return str(json.loads((folder / f"results/runs/{run.cell}/run.json").read_text())["fingerprint"])
+
+
+def reasons(folder: Path, run: Run) -> list[str | None]:
+    with working_in(folder):
+        return [attempt.why for attempt in attempts.read("train", run.cell)]
+
+
+class Head:
+    """A Snakemake on the login node."""
+
+    def __init__(self, cluster: Cluster, study: Path, folder: Path, runs: list[Run], *arguments: str) -> None:
+        self.cluster, self.folder = cluster, folder
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--directory",
+            str(folder),
+        ]
+        command += ["--configfile", str(study), "--workflow-profile", str(ROOT / "profiles/slurm"), *arguments, "--"]
+        command += [f"results/runs/{run.cell}/run.json" for run in runs]
+        self.log = folder / f"head-{time.time()}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, env=cluster.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    def until(self, condition: Callable[[], Any], seconds: float = 240) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.1)
+        return found
+
+    def until_saved(self, run: Run) -> None:
+        """Wait until a run has a checkpoint to go on from."""
+        self.until(lambda: list((self.folder / f"results/runs/{run.cell}").glob("checkpoints/*/checkpoint-*")))
+
+    def job(self, run: Run) -> dict[str, str]:
+        """The newest Slurm job of a run."""
+        comment = f"rule_train_wildcards_{run.model}_{run.pool}_{run.seed}_{run.lineage}"
+        return [job for job in self.cluster.jobs() if job["comment"] == comment][-1]
+
+    def finish(self, seconds: float = 420) -> None:
+        assert self.process.wait(seconds) == 0, self.said()
+
+    def said(self) -> str:
+        logs = sorted((self.folder / "results/logs/train").rglob("*.log"))
+        return "\n".join(f"== {file}\n{file.read_text()[-1500:]}" for file in [self.log, *logs])
+
+
+@pytest.fixture(scope="module")
+def weather(slurm: Cluster, prepared: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs on three nodes: one node dies, one job is preempted, one is cancelled by somebody."""
+    folder = tmp_path_factory.mktemp("weather") / "work"
+    shutil.copytree(prepared, folder)
+    lost, preempted, cancelled = SFT[:3]
+    head = Head(slurm, slow_study, folder, SFT[:3], "--set-resources", "train:slurm_partition=low")
+    head.until_saved(lost)
+    node = head.job(lost)["node"]
+    slurm.kill_node(node)
+    head.until_saved(cancelled)
+    slurm.cancel(head.job(cancelled)["id"])
+    head.until_saved(preempted)
+    where = head.job(preempted)["node"]
+    slurm.run("sbatch", "-p", "high", "-w", where, "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
+    head.until(lambda: slurm.node_states()[node] == "DOWN")
+    slurm.start_node(node)
+    head.finish()
+    return folder
+
+
+def test_a_node_is_lost(weather: Path, unbroken: dict[Run, str]) -> None:
+    assert fingerprint(weather, SFT[0]) == unbroken[SFT[0]]
+    assert reasons(weather, SFT[0]) == ["node_lost", "finished"]
+
+
+def test_a_job_is_preempted(weather: Path, unbroken: dict[Run, str]) -> None:
+    assert fingerprint(weather, SFT[1]) == unbroken[SFT[1]]
+    assert reasons(weather, SFT[1]) == ["preempted", "finished"]
+    with working_in(weather):
+        first, second = attempts.read("train", SFT[1].cell)
+    # It was told, and has saved the very step.
+    assert first.end_step == second.start_step
+    assert first.end_step % 20
+
+
+def test_a_job_is_cancelled(weather: Path, unbroken: dict[Run, str]) -> None:
+    assert fingerprint(weather, SFT[2]) == unbroken[SFT[2]]
+    assert reasons(weather, SFT[2]) == ["terminated", "finished"]
+
+
+@pytest.fixture(scope="module")
+def limits(slurm: Cluster, prepared: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs: one has too little time, one too little memory, and the daemon of one's node dies."""
+    folder = tmp_path_factory.mktemp("limits") / "work"
+    shutil.copytree(prepared, folder)
+    unseen = SFT[3]
+    head = Head(slurm, slow_study, folder, [GRPO, STARVED, unseen])
+    head.until_saved(unseen)
+    node = head.job(unseen)["node"]
+    slurm.kill_slurmd(node)
+    head.until(lambda: slurm.node_states()[node] == "DOWN")
+    slurm.start_node(node)
+    head.finish()
+    return folder
+
+
+def test_the_time_limit(limits: Path, unbroken: dict[Run, str]) -> None:
+    assert fingerprint(limits, GRPO) == unbroken[GRPO]
+    *stopped, last = reasons(limits, GRPO)
+    assert set(stopped) == {"time_limit"}
+    assert last == "finished"
+    with working_in(limits):
+        found = attempts.read("train", GRPO.cell)
+    # Each goes on where the one before stopped, as the same Slurm job: no retry is used up.
+    assert [attempt.start_step for attempt in found[1:]] == [attempt.end_step for attempt in found[:-1]]
+    assert len({attempt.job for attempt in found}) == 1
+    assert [attempt.restart for attempt in found] == list(range(len(found)))
+    assert all(attempt.log is not None and (limits / attempt.log).stat().st_size > 0 for attempt in found)
+
+
+def test_too_little_memory(limits: Path, unbroken: dict[Run, str], slurm: Cluster) -> None:
+    assert fingerprint(limits, STARVED) == unbroken[STARVED]
+    *failed, last = reasons(limits, STARVED)
+    assert set(failed) == {"out_of_memory"}
+    assert last == "finished"
+    jobs = [slurm.state(job["id"]) for job in slurm.jobs() if job["comment"].startswith("rule_train_wildcards_starved")]
+    assert len(jobs) == len(failed) + 1
+    memory = [int(job["MinMemoryNode"].removesuffix("M")) for job in jobs]
+    assert memory == [TOO_LITTLE_MB * 2**i for i in range(len(jobs))]
+
+
+def test_a_job_that_slurm_has_lost_sight_of_is_not_joined_by_another(limits: Path, unbroken: dict[Run, str]) -> None:
+    assert fingerprint(limits, SFT[3]) == unbroken[SFT[3]]
+    with working_in(limits):
+        found = attempts.read("train", SFT[3].cell)
+    assert found[-1].is_success
+    for one, other in itertools.pairwise(found):
+        assert one.ended is not None
+        assert one.ended <= other.started
+
+
+def test_the_head_is_killed_and_started_again_while_its_job_runs(
+    slurm: Cluster, prepared: Path, slow_study: Path, unbroken: dict[Run, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(prepared, folder)
+    run = SFT[0]
+    first = Head(slurm, slow_study, folder, [run])
+    first.until_saved(run)
+    first.process.kill()
+    first.process.wait()
+    orphan = first.job(run)
+    assert orphan["state"] == "RUNNING"
+    second = Head(slurm, slow_study, folder, [run])
+    second.finish()
+    assert "1 Slurm jobs of an earlier Snakemake are at work" in second.log.read_text()
+    assert second.job(run)["id"] != orphan["id"]
+    assert fingerprint(folder, run) == unbroken[run]
+    with working_in(folder):
+        found = attempts.read("train", run.cell)
+    # The orphan did the work; the job that was submitted beside it waited and took the result over.
+    assert [(attempt.job, attempt.why) for attempt in found[:1]] == [(orphan["id"], "finished")]
+    assert all(attempt.end_step == 0 for attempt in found[1:])

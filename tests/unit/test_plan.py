@@ -1,0 +1,272 @@
+"""Plan: the longest chain, the wall time with so many jobs at a time, times of jobs, and what is left of a study."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reassess import cli, config, grid, paths
+from reassess.report.durations import SHARE_OF_LIMIT, Durations
+from reassess.report.jobs import Job, jobs
+from reassess.report.plan import clock, left, overview
+from reassess.report.schedule import critical_path, wall
+from reassess.study import Study
+from snake import ROOT, planned
+
+RULES = {"base-model": "base_model", "tables": "tabulate", "figures": "plot"}
+Graph = dict[str, list[str]]
+
+
+def drawn(seed: int) -> tuple[Graph, dict[str, float]]:
+    """A graph of a dozen jobs with their times."""
+    draw = random.Random(seed)
+    names = [f"job{i}" for i in range(draw.randint(1, 12))]
+    needs = {name: draw.sample(names[:i], draw.randint(0, min(i, 3))) for i, name in enumerate(names)}
+    return needs, {name: draw.choice([0.0, 1.0, draw.uniform(0.1, 20)]) for name in names}
+
+
+def chains(needs: Graph) -> list[tuple[str, ...]]:
+    """Every chain of the graph that cannot be made longer at its front."""
+    found = []
+
+    def walk(chain: tuple[str, ...]) -> None:
+        found.append(chain)
+        for name in needs[chain[0]]:
+            walk((name, *chain))
+
+    for name in needs:
+        walk((name,))
+    return found
+
+
+def test_the_critical_path_is_the_longest_and_no_schedule_beats_it() -> None:
+    for seed in range(500):
+        needs, seconds = drawn(seed)
+        path = critical_path(needs, seconds)
+        length = sum(seconds[name] for name in path)
+        assert length == pytest.approx(max(sum(seconds[name] for name in chain) for chain in chains(needs))), seed
+        assert all(before in needs[after] for before, after in itertools.pairwise(path)), seed
+        work = sum(seconds.values())
+        ends = [wall(needs, seconds, slots) for slots in range(1, len(needs) + 1)]
+        assert ends[0] == pytest.approx(work), seed
+        assert ends[-1] == pytest.approx(length), seed
+        for slots, end in enumerate(ends, 1):
+            assert end >= max(length, work / slots) - 1e-9, seed
+            # Graham's bound: a slot is idle only while the longest chain that is left runs.
+            assert end <= work / slots + length + 1e-9, seed
+
+
+def test_two_slots_by_hand() -> None:
+    needs: Graph = {"a": [], "b": [], "c": ["a"], "d": ["b", "c"]}
+    seconds = {"a": 2.0, "b": 5.0, "c": 4.0, "d": 1.0}
+    assert critical_path(needs, seconds) == ["a", "c", "d"]
+    assert [wall(needs, seconds, slots) for slots in (1, 2)] == [12.0, 7.0]
+    assert critical_path({}, {}) == []
+    assert wall({}, {}, 4) == 0
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "studies/tiny.yaml"])
+def test_the_graph_has_the_jobs_of_the_rules_in_an_order_that_can_run(name: str, root: Path) -> None:
+    study = config.load(root / name)
+    graph = jobs(study)
+    assert Counter(job.command.replace("-", "_") for job in graph.values()) == grid.jobs(study)
+    before: set[str] = set()
+    for job in graph.values():
+        assert set(job.needs) <= before
+        before.add(job.name)
+    child = graph["train toy-xs/toy/seed1/sft@32/grpo@32"] if study.name == "tiny" else None
+    if child is not None:
+        assert child.needs == ("train toy-xs/toy/seed1/sft@32", "subset toy/seed1/32")
+        assert (child.model, child.stage, child.examples) == ("toy-xs", "grpo", 32)
+
+
+def timed(*records: dict[str, Any]) -> None:
+    """Write what earlier jobs cost, a second of CPU time for each two of wall time."""
+    folder = Path("results/times")
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        json.dumps({"ok": True, "started": 1000.0 + i, "cpu_seconds": record["seconds"] / 2, **record})
+        for i, record in enumerate(records)
+    ]
+    # A line that a kill has cut says nothing.
+    (folder / "node1.jsonl").write_text("\n".join([*lines, '{"name": "train", "sec']))
+
+
+def trained(lineage: str, seconds: float, model: str = "toy-xs", seed: int = 1, **more: Any) -> dict[str, Any]:
+    run = {"model": model, "pool": "toy", "seed": seed, "lineage": lineage}
+    return {"name": "train", "seconds": seconds, **run, **more}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def study(root: Path) -> Study:
+    """Two toys and two real models."""
+    data = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    real = {"revision": "0" * 40, "resources": {"sft": {"gpu": 2, "threads": 4, "runtime": 100}}}
+    for size in (3, 7):
+        data["models"][f"real-{size}b"] = {**real, "path": f"someone/Model-{size}B"}
+    return config.parse(data, "study")
+
+
+def duration(study: Study, name: str) -> tuple[float, float, str]:
+    found = Durations(study).of(jobs(study)[name])
+    return round(found.seconds, 3), round(found.cpu_seconds, 3), found.source
+
+
+def test_a_job_takes_as_long_as_its_own_last_result(here: Path, study: Study) -> None:
+    timed(
+        trained("sft@200", 50.0),
+        trained("sft@200", 30.0, ok=False),
+        trained("sft@200", 40.0),
+        trained("sft@200", 7.0, ok=False),
+    )
+    # The second result took an attempt that was broken off; what was tried since has no result yet.
+    assert duration(study, "train toy-xs/toy/seed1/sft@200") == (70, 35, "measured")
+
+
+def test_a_job_that_never_ran_takes_as_long_as_its_like(here: Path, study: Study) -> None:
+    timed(trained("sft@200", 50.0), trained("sft@200", 70.0, seed=2), trained("sft@200/grpo@200", 10.0))
+    assert duration(study, "train toy-xs/toy/seed2/grpo@200") == (10, 5, "like")
+    assert duration(study, "train toy-xs/toy/seed1/sft@2000") == (600, 300, "like")
+    assert duration(study, "train toy-s/toy/seed1/sft@200") == (60, 30, "like"), "of another toy"
+    seconds = SHARE_OF_LIMIT * 6000
+    assert duration(study, "train real-3b/toy/seed1/sft@200") == (seconds, 4 * seconds, "guess"), "a toy is no model"
+    timed(trained("sft@200", 3000.0, "real-7b"))
+    assert duration(study, "train real-3b/toy/seed1/sft@200") == (3000, 1500, "like")
+
+
+def test_a_line_through_two_sizes_knows_the_start_up(here: Path, study: Study) -> None:
+    timed(trained("sft@100", 20.0), trained("sft@200", 30.0))
+    assert duration(study, "train toy-xs/toy/seed2/sft@2000") == (210, 105, "like")
+    timed(trained("sft@100", 30.0), trained("sft@200", 20.0))
+    assert duration(study, "train toy-xs/toy/seed2/sft@2000") == (200, 100, "like"), "no line that falls"
+
+
+def test_other_commands_are_like_their_own(here: Path, study: Study) -> None:
+    cell = "toy-xs/toy/seed1/sft@200"
+    timed(
+        {"name": "generate", "cell": cell, "suite": "main", "gpus": 0, "seconds": 12.0},
+        {"name": "generate", "cell": "toy-xs/base", "suite": "held-out", "gpus": 0, "seconds": 99.0},
+        {"name": "pool", "pool": "other", "seconds": 3.0},
+        {"name": "tables", "partial": True, "seconds": 50.0},
+        {"name": "tables", "partial": False, "seconds": 5.0},
+        {"name": "subset", "pool": "toy", "seed": 1, "n": 200, "seconds": 1.0},
+    )
+    assert duration(study, f"generate {cell}/main") == (12, 6, "measured")
+    assert duration(study, "generate toy-s/base/main") == (12, 6, "like")
+    assert duration(study, "pool toy") == (3, 1.5, "like")
+    assert duration(study, "tables all") == (5, 2.5, "measured")
+    assert duration(study, "subset toy/seed1/200") == (1, 0.5, "measured")
+    assert duration(study, "score toy-s/base/main")[2] == "guess"
+
+
+def test_of_a_run_that_has_begun_the_rest_is_left(here: Path, study: Study) -> None:
+    timed(trained("sft@200", 100.0, seed=2))
+    checkpoint = Path(paths.run("toy-xs/toy/seed1/sft@200"), "checkpoints/0badcafe/checkpoint-5")
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "complete.json").write_text('{"step": 5, "seconds": 30.0}')
+    assert duration(study, "train toy-xs/toy/seed1/sft@200") == (70, 35, "like")
+
+
+def test_the_text_adds_up(here: Path, study: Study, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = overview(study, slots=3)
+    graph = jobs(study)
+    assert text.startswith(f"study toy: {len(graph)} of {len(graph)} jobs are left\n")
+    hours = 8 * 2 * SHARE_OF_LIMIT * 100 / 60
+    assert re.search(rf"^  train sft +16 .* {hours:.2f} ", text, re.MULTILINE), "two models on two GPUs each"
+    assert re.search(r"^critical path: .*, however many jobs run at a time$", text, re.MULTILINE)
+    path = re.findall(r"^ +\S+  guess +(.*)$", text, re.MULTILINE)
+    assert path[0].startswith("base-model real-")
+    assert path[-1] in ("tables", "figures")
+    assert re.search(r"^jobs at a time +1 +2 +3 +4 +8 +16$", text, re.MULTILINE)
+    assert "to end sooner, shorten `" in text
+    assert "(with 3 jobs at a time)" in text
+    assert cli.main(["plan", str(root / "studies/tiny.yaml")]) == 0
+    assert "study tiny: 28 of 28 jobs are left" in capsys.readouterr().out
+    assert cli.main(["plan", str(root / "studies/tiny.yaml"), "--slots", "0"]) == 1
+    assert capsys.readouterr().err == "reassess: --slots 0: at least one job at a time\n"
+
+
+def test_the_advice_depends_on_how_many_jobs_run_at_a_time(here: Path, tiny_study: Study) -> None:
+    times = [trained("sft@32", 100.0), trained("sft@32/grpo@32", 60.0), trained("grpo@32", 60.0)]
+    generated = {"name": "generate", "gpus": 0, "suite": "main", "seconds": 70.0}
+    timed(*times, {**generated, "cell": "toy-xs/base"}, {"name": "base-model", "model": "toy-xs", "seconds": 1.0})
+    assert "shorten `train sft`" in overview(tiny_study)
+    assert "shorten `generate main`" in overview(tiny_study, slots=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0s"), (59.6, "1m00s"), (3599, "59m59s"), (7800, "2h10m"), (273_600, "3d04h")]
+)
+def test_times_for_people(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def _nothing(folder: Path, data: dict[str, Any]) -> None:
+    pass
+
+
+def _rate(folder: Path, data: dict[str, Any]) -> None:
+    data["stages"]["sft"]["args"].update(learning_rate=1e-4)
+
+
+def _benchmark(folder: Path, data: dict[str, Any]) -> None:
+    data["benchmarks"]["more"] = {"sources": [{"kind": "toy", "n": 8, "split": "test", "seed": 7}]}
+    data["suites"]["main"]["benchmarks"].append("more")
+
+
+def _size(folder: Path, data: dict[str, Any]) -> None:
+    data["sizes"] = [16, 24, 32]
+    data["exclude"] = [{"size": [16, 24], "recipe": ["grpo", "sft-grpo"]}]
+
+
+def _score(folder: Path, data: dict[str, Any]) -> None:
+    (folder / paths.evaluation("toy-xs/base", "main", "scores.parquet")).unlink()
+
+
+def _gone(folder: Path, data: dict[str, Any]) -> None:
+    for path in ("pools/toy", "runs/toy-xs/toy/seed1/sft@32", "tables"):
+        shutil.rmtree(folder / "results" / path)
+
+
+@pytest.mark.parametrize("change", [_nothing, _rate, _benchmark, _size, _score, _gone])
+def test_what_is_left_is_what_snakemake_would_run(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, dict[str, Any]], None]
+) -> None:
+    folder = tmp_path / "work"
+    subprocess.run(["cp", "-a", str(finished), str(folder)], check=True)
+    data = yaml.safe_load((ROOT / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    change(folder, data)
+    file = tmp_path / "edited.yaml"
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    edited = config.load(file)
+    monkeypatch.chdir(folder)
+    graph = jobs(edited)
+    found = Counter(RULES.get(graph[name].command, graph[name].command) for name in left(edited, graph))
+    assert dict(found) == planned(folder, study=file)
+
+
+def test_a_finished_study_has_nothing_left(finished: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    assert "0 of 28 jobs are left\nnothing to do" in overview(tiny_study)
+
+
+def test_a_name_of_a_job() -> None:
+    assert Job("train", "a/b").name == "train a/b"
+    assert Job("train", "a/b", stage="sft").kind == "train sft"

@@ -1,0 +1,283 @@
+"""Verify: a finished study passes; a byte, a row, an id or a parent that is not what it was is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from reassess import cli, paths
+from reassess.analyse.collect import collect
+from reassess.analyse.parity import check_parity
+from reassess.data.build import ids_sha256
+from reassess.report.verify import VerifyError, verify
+from reassess.study import Study
+
+SFT, CHILD = "toy-xs/toy/seed1/sft@32", "toy-xs/toy/seed1/sft@32/grpo@32"
+MODEL, RUN, CHILD_RUN = paths.model("toy-xs", "manifest.json"), paths.run(SFT, "run.json"), paths.run(CHILD, "run.json")
+POOL = paths.pool("toy", "manifest.json")
+SUBSET = paths.subset("toy", 1, 16)
+RESPONSES = paths.evaluation(SFT, "main", "responses.json")
+SCORES = paths.evaluation(SFT, "main", "scores.json")
+
+
+@pytest.fixture(scope="module")
+def shared(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy for all tests of this file: each puts back what it changes."""
+    folder = tmp_path_factory.mktemp("verify") / "work"
+    subprocess.run(["cp", "-a", str(finished), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture
+def work(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(shared)
+    return shared
+
+
+def said(study: Study) -> list[str]:
+    """What verify prints, the number of mismatching records last."""
+    lines: list[str] = []
+    try:
+        verify(study, lines.append)
+    except VerifyError as error:
+        lines.append(str(error))
+    return lines
+
+
+@contextmanager
+def kept(*files: str) -> Iterator[None]:
+    """Put files back as they were, their times included; inside, times stay what they were too."""
+    before = {file: (Path(file).read_bytes(), Path(file).stat()) for file in files}
+    try:
+        yield
+    finally:
+        for file, (data, times) in before.items():
+            Path(file).write_bytes(data)
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def edited(file: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a record and not its time: tables would be older than it."""
+    times = Path(file).stat()
+    record = json.loads(Path(file).read_text())
+    change(record)
+    Path(file).write_text(json.dumps(record))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def edited_rows(file: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    table = pq.read_table(file)
+    rows = table.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
+
+
+def flipped(file: str) -> None:
+    data = bytearray(Path(file).read_bytes())
+    data[len(data) // 2] ^= 1
+    Path(file).write_bytes(bytes(data))
+
+
+def trajectory() -> str:
+    """A kept checkpoint in the middle of a run."""
+    return str(json.loads(Path(CHILD_RUN).read_text())["trajectory"][0]["path"])
+
+
+def test_a_finished_study_passes(work: Path, tiny_study: Study, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", str(root / "studies/tiny.yaml")]) == 0
+    # 3 of data, 2 subsets, a model, 4 runs, 8 evaluations with 2 records each, tables and figures.
+    assert capsys.readouterr().out == "study tiny: 28 records checked, 0 do not match\n"
+
+
+def swapped(record: dict[str, Any]) -> None:
+    record["ids"][3], record["ids"][4] = record["ids"][4], record["ids"][3]
+
+
+def swapped_with_its_hash(record: dict[str, Any]) -> None:
+    swapped(record)
+    record["ids_sha256"] = ids_sha256(record["ids"])
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "record", "what"),
+    [
+        (
+            lambda: paths.model("toy-xs", "model/model.safetensors"),
+            flipped,
+            MODEL,
+            "fingerprint of results/models/toy-xs",
+        ),
+        (lambda: paths.run(SFT, "model/config.json"), flipped, RUN, f"fingerprint of {paths.run(SFT, 'model')} is"),
+        (lambda: f"{trajectory()}/model.safetensors", flipped, CHILD_RUN, "trajectory/step-8 is"),
+        (
+            lambda: next(Path(paths.pool("toy")).glob("shards/*.parquet")).as_posix(),
+            lambda file: edited_rows(file, lambda rows: rows[5].update(gold="0")),
+            paths.pool("toy", "manifest.json"),
+            "content_sha256 of the shards is",
+        ),
+        (
+            lambda: next(Path(paths.benchmark("toy-id")).glob("shards/*.parquet")).as_posix(),
+            lambda file: edited_rows(file, list.pop),
+            paths.benchmark("toy-id", "manifest.json"),
+            "n is 32, expected 31",
+        ),
+        (
+            lambda: next(Path(paths.benchmark("toy-id")).glob("shards/*.parquet")).as_posix(),
+            lambda file: Path(file).write_bytes(b"PAR1"),
+            paths.benchmark("toy-id", "manifest.json"),
+            "not readable",
+        ),
+        (lambda: SUBSET, lambda file: edited(file, swapped), SUBSET, "ids_sha256 is"),
+        (lambda: SUBSET, lambda file: edited(file, swapped), SUBSET, "ids[3] is"),
+        (lambda: SUBSET, lambda file: edited(file, swapped_with_its_hash), SUBSET, "ids[3] is"),
+        (
+            lambda: SUBSET,
+            lambda file: edited(file, swapped_with_its_hash),
+            paths.run("toy-xs/toy/seed1/sft@16", "run.json"),
+            "subset.ids_sha256 is",
+        ),
+        (
+            lambda: CHILD_RUN,
+            lambda file: edited(file, lambda record: record["parent"].update(fingerprint="f" * 64)),
+            CHILD_RUN,
+            "parent.fingerprint (of results/runs/toy-xs/toy/seed1/sft@32/run.json) is ffffffffffffffff",
+        ),
+        (
+            lambda: RUN,
+            lambda file: edited(file, lambda record: record.update(fingerprint="f" * 64)),
+            RESPONSES,
+            "checkpoints.final is",
+        ),
+        (
+            lambda: RUN,
+            lambda file: edited(file, lambda record: record.update(trained_ids_sha256="f" * 64)),
+            RUN,
+            "trained_ids_sha256",
+        ),
+        (
+            lambda: RUN,
+            lambda file: edited(file, lambda record: record["spec"]["args"].update(learning_rate=0.1)),
+            RUN,
+            "spec.args.learning_rate is 0.1, expected 0.001",
+        ),
+        (
+            lambda: RESPONSES.replace(".json", ".parquet"),
+            lambda file: edited_rows(file, lambda rows: rows[0].update(response="<answer>1</answer>")),
+            RESPONSES,
+            "sha256 of responses.parquet is",
+        ),
+        (
+            lambda: RESPONSES,
+            lambda file: edited(file, lambda record: record.update(prompt_sha256="f" * 64)),
+            RESPONSES,
+            "prompt_sha256 is ffffffffffffffff",
+        ),
+        (
+            lambda: RESPONSES,
+            lambda file: edited(file, lambda record: record["decoding"].update(max_tokens=64)),
+            SCORES,
+            "decoding.max_tokens is 32, expected 64",
+        ),
+        (
+            lambda: SCORES.replace(".json", ".parquet"),
+            lambda file: edited_rows(file, lambda rows: rows[0].update(correct=True)),
+            SCORES,
+            "sha256 of scores.parquet is",
+        ),
+        (
+            lambda: SCORES,
+            lambda file: edited(file, lambda record: record["scores"]["toy-id"].update(accuracy=0.99)),
+            SCORES,
+            "scores (summed up again).toy-id.accuracy is 0.99",
+        ),
+        (
+            lambda: SCORES,
+            lambda file: edited(file, lambda record: record.update(judge_version="1")),
+            SCORES,
+            "judge_version is 1, expected",
+        ),
+        (lambda: SCORES, lambda file: edited(file, lambda record: record.pop("scores")), SCORES, "scores is missing"),
+        (lambda: MODEL, lambda file: Path(file).write_text("{"), MODEL, "content is not JSON"),
+    ],
+)
+def test_what_is_not_what_it_was_is_named(
+    work: Path, tiny_study: Study, file: Callable[[], str], change: Callable[[str], object], record: str, what: str
+) -> None:
+    target = file()
+    times = Path(target).stat()
+    with kept(target):
+        change(target)
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+        lines = said(tiny_study)
+    found = [line for line in lines if line.startswith(f"{record}: ") and what in line]
+    assert len(found) == 1, lines
+    assert "; " in found[0], "says what to do"
+    assert len({line.split(": ")[0] for line in lines[:-1]}) == int(lines[-1].split(" checked, ")[1].split()[0])
+
+
+def test_a_flipped_byte_of_a_parent_is_a_mismatch_of_its_record_alone(work: Path, tiny_study: Study) -> None:
+    weights = paths.run(SFT, "model/model.safetensors")
+    with kept(weights):
+        flipped(weights)
+        lines = said(tiny_study)
+    assert [line.split(":")[0] for line in lines[:-1]] == [RUN]
+    assert lines[-1] == "study tiny: 28 records checked, 1 do not match"
+
+
+def test_tables_that_are_older_than_a_score(
+    work: Path, tiny_study: Study, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = SCORES.replace(".json", ".parquet")
+    with kept(scores):
+        os.utime(scores)
+        assert cli.main(["verify", str(root / "studies/tiny.yaml")]) == 1
+    said_ = capsys.readouterr()
+    assert f"results/tables: older than {scores}; run the study again" in said_.out
+    assert f"results/figures: older than {scores}; run the study again" in said_.out
+    assert said_.err == "reassess: study tiny: 28 records checked, 2 do not match\n"
+
+
+def test_records_of_an_earlier_version_have_no_hashes(work: Path, tiny_study: Study) -> None:
+    with kept(RESPONSES, SCORES):
+        for file in (RESPONSES, SCORES):
+            edited(file, lambda record: record.pop("files"))
+        lines = said(tiny_study)
+    assert lines == [
+        "2 Parquet files have no recorded hash: an earlier version wrote their records",
+        "study tiny: 28 records checked, 0 do not match",
+    ]
+
+
+def test_where_results_come_from_is_recorded_and_compared_by_nobody(work: Path, tiny_study: Study) -> None:
+    responses, scores = (json.loads(Path(file).read_text()) for file in (RESPONSES, SCORES))
+    assert responses["costs"]["attempts"] == 1
+    assert responses["costs"]["seconds"] >= responses["seconds"]
+    assert set(responses["files"]) == {"responses.parquet"}
+    assert {"costs", "seconds", "cpu_seconds"}.isdisjoint(scores)
+    assert scores["files"].items() >= responses["files"].items()
+    for record in (responses, scores, *(json.loads(Path(file).read_text()) for file in (MODEL, POOL))):
+        assert record["provenance"]["versions"]["torch"]
+    everything = (MODEL, POOL, RUN, RESPONSES, SCORES)
+    with kept(*everything):
+        for file in everything:
+            edited(file, lambda record: record.update(provenance={"host": "another"}, costs={"attempts": 9}))
+        lines = said(tiny_study)
+        check_parity(collect(tiny_study))
+    assert lines == ["study tiny: 28 records checked, 0 do not match"]
+
+
+def test_what_is_not_there_is_no_success(tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said(tiny_study) == [
+        "results/pools/toy/manifest.json: not there; run the study to its end (`reassess status` has the rest)",
+        "study tiny: 0 records checked, 0 do not match, 28 are not there",
+    ]
