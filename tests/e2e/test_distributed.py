@@ -22,6 +22,7 @@ from reassess.grid import Run
 from reassess.study import Study
 from reassess.train.plan import TrainError
 from reassess.train.run import train
+from slurm_cluster import Cluster, wait_for
 
 KINDS = ("ddp", "zero2", "zero3")
 # Fields of a metrics line that say how fast it went.
@@ -212,6 +213,30 @@ def test_other_processes_do_not_continue_a_run(
     assert result(Path(), run) == result(trained["one"], run)
 
 
+def test_on_two_nodes(slurm: Cluster, tiny_results: Path, tiny_study: Study, trained: dict[str, Path]) -> None:
+    """Stopped once on the way, as before a time limit, and requeued."""
+    build_subset("toy", 1, 13)
+    raw = variant(tiny_study, "zero3").model_dump(mode="json")
+    raw["models"]["toy-xs"]["resources"]["sft"]["nodes"] = 2
+    run = RUNS["sft"]
+    config.dump(config.parse(raw, "nodes"), "study.json")
+    line = ["reassess", "train", "--study", "study.json", "--model", run.model, "--pool", run.pool, "--seed", "1"]
+    options = ["--nodes=2", "--ntasks-per-node=1", "--mem=2500", "--time=10", "--parsable", "--output=log", "--requeue"]
+    command = " ".join([*line, "--lineage", run.lineage])
+    job = slurm.run("sbatch", *options, f"--chdir={tiny_results}", f"--wrap={command}").strip()
+    wait_for("a few steps", lambda: logged(run) >= 3, 120)
+    slurm.run("scancel", "--signal=TERM", job)
+    wait_for("the end of an attempt", lambda: '"ended"' in attempts(run), 60)
+    assert "stopped by SIGTERM" in attempts(run)
+    slurm.run("scontrol", "requeue", job)
+    wait_for("the end", lambda: slurm.state(job)["JobState"] in ("COMPLETED", "FAILED"), 180)
+    assert result(Path(), run) == result(trained["zero3"], run), Path("log").read_text()
+
+
+def attempts(run: Run) -> str:
+    return Path(f"results/attempts/train/{run.cell}.jsonl").read_text()
+
+
 @pytest.mark.usefixtures("tiny_results")
 def test_what_stops_a_training_process_is_said_once(tiny_study: Study, capfd: pytest.CaptureFixture[str]) -> None:
     raw = variant(tiny_study, "ddp").model_dump(mode="json")
@@ -220,4 +245,4 @@ def test_what_stops_a_training_process_is_said_once(tiny_study: Study, capfd: py
     with pytest.raises(TrainError, match=rf"^{run.cell}: stages.grpo.args: .*nonsense"):
         train(config.parse(raw, "wrong"), run)
     assert "Traceback" not in capfd.readouterr().err
-    assert not here()[1:]
+    assert not here()

@@ -48,7 +48,11 @@ MALFORMED = [
         {"sft": {"gpu": 4, "processes": 2}},
         ["models.toy-xs", "resources.sft.processes: 2 for 4 GPUs"],
     ),
-    ("models/toy-xs/resources", {"grpo": {"gpu": 3, "nodes": 2}}, ["resources.grpo.nodes: 3 processes", "over 2 nodes"]),
+    (
+        "models/toy-xs/resources",
+        {"grpo": {"gpu": 3, "nodes": 2}},
+        ["resources.grpo.nodes: 3 processes", "over 2 nodes"],
+    ),
     ("models/toy-xs/resources", {"generate": {"processes": 2}}, ["resources.generate", "are for training"]),
     (
         "models/toy-xs/resources",

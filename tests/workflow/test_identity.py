@@ -108,3 +108,15 @@ def test_the_number_of_processes_is_neutral_where_results_do_not_depend_on_it() 
     assert over(1, loss_type="bnpo", per_device_train_batch_size=8) == over(
         2, loss_type="bnpo", per_device_train_batch_size=8
     )
+
+
+def test_the_way_a_model_is_shared_matters_in_bfloat16_alone() -> None:
+    def shared(distributed: str, dtype: str, gpu: int) -> str:
+        changed = study().model_dump(mode="json")
+        changed["models"]["toy-xs"].update(resources={"sft": {"gpu": gpu}}, distributed=distributed, dtype=dtype)
+        return identity.stage_spec(config.parse(changed, "study"), "toy-xs", "sft")
+
+    assert shared("ddp", "float32", 2) == shared("zero2", "float32", 2) == shared("zero3", "float32", 1)
+    # DeepSpeed's weights are bfloat16 then.
+    assert shared("ddp", "bfloat16", 2) != shared("zero2", "bfloat16", 2) == shared("zero3", "bfloat16", 2)
+    assert shared("ddp", "bfloat16", 1) == shared("zero3", "bfloat16", 1) == shared("ddp", "bfloat16", 2)

@@ -69,7 +69,8 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     spec = study.stages[stage]
     defaults = config_fields(spec.trainer)
     args = {key: value for key, value in spec.args.items() if key not in NEUTRAL and value != defaults[key][1]}
-    processes = study.models[model].resources_for(spec.trainer).training_processes
+    resources = study.models[model].resources_for(spec.trainer)
+    processes = resources.training_processes
     per_device, _ = accumulation(spec.args, spec.batch_size, processes)
     if "steps_per_generation" in args:
         # What matters is how many completions are generated at once, however they are split.
@@ -85,6 +86,10 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
         "prompt": _prompt(study),
         "model": _loading(study, model),
     }
+    is_sharded = processes > 1 and study.models[model].distribution(spec.trainer) != "ddp"
+    if is_sharded and resources.gpu and study.models[model].dtype == "bfloat16":
+        # DeepSpeed computes with weights in bfloat16, autocast with float32 ones: losses differ in the third digit.
+        fields["weights"] = "bfloat16"
     if spec.trajectory:
         fields["trajectory"] = spec.trajectory
     if isinstance(spec, GrpoStage):

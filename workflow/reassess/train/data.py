@@ -109,13 +109,7 @@ def grpo_dataset(rows: Rows) -> Dataset:
     Raises:
         TrainError: some examples have an image and others have none.
     """
-    with_image = [example for example in rows.examples if example.image is not None]
-    if with_image and len(with_image) < len(rows.examples):
-        text_only = next(example for example in rows.examples if example.image is None)
-        raise TrainError(
-            f"{len(with_image)} of {len(rows.examples)} examples have an image (such as {with_image[0].id!r}), the "
-            f"others have none (such as {text_only.id!r}): TRL's GRPO cannot mix them; use a pool of one kind"
-        )
+    refuse_mixed(rows.examples, "TRL's GRPO cannot mix them")
 
     def row(example: Example) -> dict[str, Any]:
         image = load.picture(example, rows.model)
@@ -129,6 +123,17 @@ def grpo_dataset(rows: Rows) -> Dataset:
         }
 
     return _lazy(rows.examples, row)
+
+
+def refuse_mixed(examples: Sequence[Example], why: str) -> None:
+    """Raise TrainError where some examples have an image and others have none."""
+    with_image = [example for example in examples if example.image is not None]
+    if with_image and len(with_image) < len(examples):
+        text_only = next(example for example in examples if example.image is None)
+        raise TrainError(
+            f"{len(with_image)} of {len(examples)} examples have an image (such as {with_image[0].id!r}), the "
+            f"others have none (such as {text_only.id!r}): {why}; use a pool of one kind"
+        )
 
 
 def messages(example: Example, prompt: Prompt) -> list[prompts.Message]:

@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from reassess import config, paths, slurm
@@ -47,6 +48,8 @@ PAUSE = 5.0
 # Asks training processes to stop with a checkpoint. SIGTERM would do for a person, but torchrun sends that to the
 # others when one of them has failed, and they are not to wait for the dead in a collective then.
 STOP = signal.SIGUSR1
+# Seconds (whole ones) between SIGTERM and the end of a training process that is not asked to stop meanwhile.
+DOUBT = 5
 # Seconds that training processes may take to stop; Slurm's own limits are far below.
 PATIENCE = 3600
 # Ports of rank 0, by Slurm's job id: below the range from which Linux gives out ports by itself.
@@ -205,8 +208,6 @@ def join(cell: str) -> Iterator[Turn]:
     what = launched()
     assert what is not None
     _die_with_parent()
-    # torchrun's own way to end a process, which whoever started it ignores.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Of names that DeepSpeed uses, at every step.
     warnings.filterwarnings("ignore", message="`torch.distributed.* is deprecated", category=FutureWarning)
     lock = Lock(paths.lock("train", cell))
@@ -218,6 +219,7 @@ def join(cell: str) -> Iterator[Turn]:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     turn = Turn(lock, _Member("train", cell, what.attempt))
     turn.stop = _Asked()
+    turn.stop.listen()
     status = 1
     try:
         yield turn
@@ -246,10 +248,26 @@ def join(cell: str) -> Iterator[Turn]:
 
 
 class _Asked(Stop):
-    """Whether a training process is to stop, which the process that has started it passes on."""
+    """Whether a training process is to stop, which the process that has started all of them passes on.
+
+    SIGTERM alone comes from torchrun, which ends this process because another one has failed. Where Slurm signals every
+    process of a job, STOP follows.
+    """
 
     def listen(self) -> None:
         signal.signal(STOP, self._note)
+        signal.signal(signal.SIGTERM, self._doubt)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The default: the kernel ends the process, wherever it waits.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        super()._note(number, frame)
+        signal.alarm(0)
+
+    def _doubt(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is None:
+            signal.alarm(DOUBT)
 
 
 class _Member(Record):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import time
 from collections import Counter
@@ -19,6 +17,7 @@ from reassess.grid import Run
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
+from reassess.provenance import costs, provenance
 from reassess.study import Stage, Study
 from reassess.train import checkpoints, launch, ranks
 from reassess.train.plan import Plan, Resumed, TrainError, plan
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from reassess.turns import Turn
 
 __all__ = ["TrainError", "train"]
-
-PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets")
 
 
 class Job(NamedTuple):
@@ -275,14 +272,17 @@ def _options(job: Job) -> dict[str, Any]:
     if gpu and (visible := torch.cuda.device_count()) < here:
         seen = f"only {visible} of {here} GPUs are visible here" if visible else "no GPU is visible here"
         raise TrainError(
-            f"models.{job.run.model}.resources.{stage.trainer}.gpu is {world.processes} but {seen}; set it to 0 to train "
-            "on the CPU"
+            f"models.{job.run.model}.resources.{stage.trainer}.gpu is {world.processes} but {seen}; set it to 0 to "
+            "train on the CPU"
         )
     per_device, accumulation_steps = accumulation(stage.args, stage.batch_size, world.processes)
     defaults: dict[str, Any] = {"report_to": "none", "bf16": gpu and spec.dtype == "bfloat16"}
     if not gpu:
         # TRL switches it on: it saves memory of a GPU and costs time.
         defaults |= {"gradient_checkpointing": False, "dataloader_pin_memory": False}
+    if world.processes > 1 and world.distributed == "ddp":
+        # Rows without an image use no vision weights, and LLaVA never its vision tower's last layer.
+        defaults["ddp_find_unused_parameters"] = True
     decided = {
         "output_dir": str(job.attempt),
         "run_name": job.run.cell,
@@ -388,8 +388,8 @@ def _finish(
         "processes": ranks.world().processes,
         "distributed": ranks.world().distributed if ranks.world().processes > 1 else None,
         "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "host": platform.node(),
-        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "provenance": provenance(),
+        "costs": costs("train", job.run.cell),
         "fingerprint": fingerprint(job.directory / "model"),
         "trajectory": kept,
     }

@@ -102,9 +102,13 @@ def build(stage: SftStage, args: SFTConfig, model: Any, rows: data.Rows, resumed
         resumed: where a stopped run continues.
 
     Raises:
-        TrainError: a row has no rationale, or the first batch is not what evaluation and the loss need.
+        TrainError: a row has no rationale, the first batch is not what evaluation and the loss need, or images and
+            text-only rows are mixed where that cannot be.
     """
     n, processes = len(rows.examples), ranks.world().processes
+    if ranks.is_sharded() and ranks.world().distributed == "zero3":
+        # A process without an image never asks for the vision weights, and the others wait for it.
+        data.refuse_mixed(rows.examples, "ZeRO-3 cannot mix them (zero2 can)")
     blanks = missing(n, args.per_device_train_batch_size * processes) if processes > 1 else 0
     dataset = data.sft_dataset(rows, blanks)
     trainer = Trainer(model=model, args=args, train_dataset=dataset, processing_class=rows.processor)
