@@ -7,17 +7,17 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from reassess import config, paths
+from reassess import attempts, config, paths
 from reassess.data import toy
 from reassess.data.example import Example
 from reassess.evaluate import engines, transformers_engine
@@ -26,6 +26,7 @@ from reassess.evaluate.generate import TOO_LONG, EvaluationError, generate
 from reassess.evaluate.store import Response, Store
 from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
 from reassess.study import Decoding, Study, ToySource
+from reassess.turns import TRY_AGAIN
 
 GREEDY = Decoding(max_tokens=24)
 SAMPLED = Decoding(temperature=1.0, top_p=0.9, max_tokens=24)
@@ -314,7 +315,7 @@ for directory in sys.argv[2:]:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def slow(tiny_study: Study) -> Study:
     """The tiny study with an engine that takes seconds: few sequences at a time, 256 samples."""
     evaluation: dict[str, Any] = {"engine": "transformers", "batch_size": 8}
@@ -323,11 +324,14 @@ def slow(tiny_study: Study) -> Study:
     return edited(tiny_study, evaluation=evaluation, suites=suite(n=4, temperature=1.0, max_tokens=24))
 
 
-@pytest.fixture
-def unbroken(tiny_base: Path, tmp_path: Path) -> Iterator[Path]:
-    """A second copy of the tiny results."""
-    yield Path(shutil.copytree(tiny_base, tmp_path / "unbroken"))
-    shutil.rmtree(tmp_path / "unbroken", ignore_errors=True)
+@pytest.fixture(scope="module")
+def unbroken(slow: Study, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The responses of an evaluation that nothing happened to."""
+    folder = tmp_path_factory.mktemp("unbroken") / "work"
+    shutil.copytree(tiny_base, folder)
+    config.dump(slow, folder / "study.json")
+    subprocess.run([sys.executable, "-c", RUN, str(folder / "study.json"), str(folder)], check=True)
+    return folder / paths.evaluation("toy-xs/base", "main") / "responses.parquet"
 
 
 def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: Path) -> None:
@@ -347,9 +351,31 @@ def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: 
     with file.open("ab") as handle:
         handle.write(b'{"key": "torn')
 
-    subprocess.run([*command, str(tiny_results), str(unbroken)], check=True)
+    subprocess.run([*command, str(tiny_results)], check=True)
     record, _ = records("toy-xs/base")
     assert (record["reused"], record["generated"]) == (before, 256 - before)
     assert len(Store(paths.store(record["checkpoints"][0]["fingerprint"]))) == 256
     responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
-    assert pq.read_table(responses).equals(pq.read_table(unbroken / responses))
+    assert pq.read_table(responses).equals(pq.read_table(unbroken))
+
+
+def test_an_evaluation_that_is_asked_to_stop_continues(slow: Study, tiny_results: Path, unbroken: Path) -> None:
+    config.dump(slow, "study.json")
+    command = [sys.executable, "-m", "reassess.cli", "generate", "--study", "study.json"]
+    command += ["--cell", "toy-xs/base", "--suite", "main"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while stored() == 0 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == TRY_AGAIN
+    assert "stopped by SIGTERM; what was done is saved, and the same command continues" in said
+    assert not Path(paths.evaluation("toy-xs/base", "main"), "responses.parquet").exists()
+    before = stored()
+    assert 0 < before < 256
+    subprocess.run(command, check=True)
+    first, second = attempts.read("generate", "toy-xs/base/main")
+    assert (first.why, first.start_step, first.end_step) == ("terminated", 0, before)
+    assert (second.why, second.start_step, second.end_step) == ("finished", before, 256)
+    responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
+    assert pq.read_table(responses).equals(pq.read_table(unbroken))

@@ -38,6 +38,13 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
             sampler = SeedableRandomSampler(sampler.data_source, data_seed=self.args.data_seed)
         return Even(sampler, self.rows, self.args.per_device_train_batch_size, self.args.world_size)
 
+    def get_train_dataloader(self) -> Any:
+        loader = super().get_train_dataloader()
+        if self.rows:
+            # Where accelerate looks for a sampler to tell it the epoch, in a loader that skips rows of a resumed epoch.
+            loader.set_sampler(loader.batch_sampler.batch_sampler.sampler)
+        return loader
+
 
 class Even(Sampler[int]):
     """The rows of a sampler, the last of them spread evenly over the processes: numbers from `rows` on are no rows.
