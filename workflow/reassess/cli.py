@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reassess",
         description="Controlled studies of how to post-train vision-language models for reasoning.",
-        epilog="check, plan, status, show, audit and verify are for you; Snakemake's rules call those from pool on.",
+        epilog="check, plan, status, history, show, audit and verify are for you; Snakemake's rules call those from pool on.",
     )
     parser.add_argument("--version", action="version", version=f"reassess {importlib.metadata.version('reassess')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
@@ -130,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     status.add_argument("--state", action="append", help="only cells that are done, failed, ...; may be repeated")
     add("show", _show, "print the comparison table and where tables and figures lie", study="study")
+    history = add("history", _history, "print every attempt at a cell: where, which steps, why it ended", study="")
+    history.add_argument("cell", help="the first column of `reassess status`, such as toy-xs/toy/seed1/sft@200")
+    history.add_argument("--responses", action="store_true", help="print the directory of its kept responses instead")
     audit = add("audit", _audit, "print how far verdicts and rewards can be trusted, with cases to read", study="study")
     audit.add_argument("--cell", help="one cell, such as toy-xs/base (default: all that are scored)")
     audit.add_argument("--sample", type=int, default=12, help="doubtful verdicts to print (default: 12)")
@@ -274,6 +277,12 @@ def _show(args: argparse.Namespace) -> None:
     from reassess.analyse.show import summary
 
     print(summary(_load(args)))
+
+
+def _history(args: argparse.Namespace) -> None:
+    from reassess.report.history import history, responses
+
+    print(responses(args.cell) if args.responses else history(args.cell))
 
 
 def _audit(args: argparse.Namespace) -> None:
