@@ -240,6 +240,7 @@ def attempts(run: Run) -> str:
 
 @pytest.mark.usefixtures("tiny_results")
 def test_what_stops_a_training_process_is_said_once(tiny_study: Study, capfd: pytest.CaptureFixture[str]) -> None:
+    subsets()
     raw = variant(tiny_study, "ddp").model_dump(mode="json")
     raw["stages"]["grpo"]["args"]["hub_strategy"] = "nonsense"
     run = RUNS["grpo"]

@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reassess",
         description="Controlled studies of how to post-train vision-language models for reasoning.",
-        epilog="check, plan, status, history, show, audit and verify are for you; Snakemake's rules call those from pool on.",
+        epilog="check, plan, status, history, show, audit, verify are for you; rules call those from pool on.",
     )
     parser.add_argument("--version", action="version", version=f"reassess {importlib.metadata.version('reassess')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
