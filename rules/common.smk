@@ -74,12 +74,11 @@ wildcard_constraints:
     f"|(?:{one_of(STUDY.pools)})/seed(?:{one_of(STUDY.seeds)})/{LINEAGE})",
 
 
-if workflow.is_main_process:
-    head.look(os.environ)
-
-
 onstart:
-    head.take(os.environ)
+    asked = workflow.dag_settings
+    head.take(
+        os.environ, bool(asked.forcerun or asked.forceall or asked.forcetargets)
+    )
     study_config.dump(STUDY, STUDY_FILE)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reassess import attempts, config, turns
+from reassess import attempts, config, identity, turns
 from reassess.models.base import build_base
 from reassess.models.pretraining import Pretraining
 from reassess.study import Study
@@ -89,3 +89,15 @@ def test_killed(study: Study, unbroken: str, tmp_path: Path, monkeypatch: pytest
     assert "pretraining goes on at step" in again.stdout
     assert fingerprint() == unbroken
     assert [attempt.why for attempt in attempts.read("base-model", "toy-xs")] == ["killed", "finished"]
+
+
+def test_a_damaged_file_is_said_and_left(
+    study: Study, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = Pretraining(Path("results/models/toy-xs"), identity.digest(identity.model_spec(study, "toy-xs")), None)
+    state.file.parent.mkdir(parents=True)
+    state.file.write_bytes(b"PK half of a file")
+    build_base(study, "toy-xs")
+    assert "cannot be read" in capsys.readouterr().out
+    assert fingerprint() == unbroken

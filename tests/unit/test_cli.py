@@ -69,3 +69,13 @@ def test_training_without_its_inputs_says_what_is_missing(
     assert "toy-xs/toy/seed1/sft@16" in error
     assert "results/models/toy-xs/manifest.json" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("cell", ["../../elsewhere", "/tmp/elsewhere"])
+def test_a_name_that_leads_out_of_results_is_refused(
+    cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["score", "--study", "study.yaml", "--cell", cell, "--suite", "main"]) == 1
+    assert "leads out of results/" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

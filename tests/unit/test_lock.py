@@ -139,13 +139,18 @@ def test_slurm_that_does_not_answer_proves_nothing(tmp_path: Path, monkeypatch: 
 
 def test_whoever_lost_it_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEAT", 0.05)
-    lock = Lock(tmp_path)
+    said: list[str] = []
+    lock = Lock(tmp_path, said.append)
     assert lock.acquire() is None
     lock.check()
     foreign(tmp_path)
     with pytest.raises(LockLostError, match="another process has taken over"):
         lock.check()
-    assert lock.lost.wait(5)
+    deadline = time.monotonic() + 5
+    while not said:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert said == ["another process has taken over"]
     # Letting go does not touch the new owner's record.
     lock.release()
     assert is_held(tmp_path) is not None
@@ -178,6 +183,22 @@ def test_a_holder_that_slept_too_long_ends_itself(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=10)
     assert process.returncode == 1
     assert "no sign of life for 1 s; stopping" in said
+
+
+def test_a_record_that_cannot_be_read_may_be_somebodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = foreign(tmp_path)
+
+    def stale(path: Path) -> Owner:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(module, "_read", stale)
+    assert Lock(tmp_path).acquire() == module.UNREADABLE
+    assert is_held(tmp_path) == module.UNREADABLE
+    silent = time.time() - module.SILENCE - 5
+    os.utime(record, (silent, silent))
+    lock = Lock(tmp_path)
+    assert lock.acquire() is None
+    lock._stop.set()
 
 
 def test_a_child_process_goes_on_holding_it(tmp_path: Path) -> None:

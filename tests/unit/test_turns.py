@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -119,3 +120,45 @@ def test_the_time_limit_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_outside_of_slurm_an_interrupted_job_ends_at_once_to_be_run_again() -> None:
     assert turns.after_interruption("terminated") == turns.TRY_AGAIN == 75
+
+
+def test_a_torn_line_takes_no_other_with_it() -> None:
+    file = Path("results/attempts/pool/p.jsonl")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b'{"event": "started", "attempt": 1, "detail": "Ger\xc3')
+    with turns.take("pool", "p"):
+        pass
+    [attempt] = attempts.read("pool", "p")
+    assert attempt.is_success
+
+
+@pytest.mark.parametrize(
+    ("since", "counts"),
+    [(None, False), ("0", True), (str(time.time() - 50), True), (str(time.time() + 50), False)],
+)
+def test_what_another_job_finished_counts_unless_it_was_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, since: str | None, counts: bool
+) -> None:
+    if since is None:
+        monkeypatch.delenv(turns.SINCE, raising=False)
+    else:
+        monkeypatch.setenv(turns.SINCE, since)
+    Path("finished.json").write_text(json.dumps({"time": time.time()}))
+    assert (turns.read_finished(Path("finished.json")) is not None) == counts
+
+
+def test_an_unreadable_note_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(turns.SINCE, "0")
+    Path("finished.json").write_text("")
+    assert turns.read_finished(Path("finished.json")) is None
+    assert turns.read_finished(Path("nowhere.json")) is None
+
+
+def test_an_allocation_of_many_jobs_is_not_requeued_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requeue(job: str) -> bool:
+        raise AssertionError("all jobs beside this one would end")
+
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv(turns.SHARED, "7")
+    monkeypatch.setattr(turns.slurm, "requeue", requeue)
+    assert turns.after_interruption("time_limit") == turns.TRY_AGAIN

@@ -212,8 +212,11 @@ class Record:
         return name.as_posix()
 
     def _append(self, line: dict[str, Any]) -> None:
-        with self.file.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with self.file.open("a+b") as handle:
+            handle.seek(max(0, handle.seek(0, os.SEEK_END) - 1))
+            # A line that a kill or a full disk has torn must not take this one with it.
+            torn = handle.read(1) not in (b"", b"\n")
+            handle.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
 
 
 def _file(command: str, key: str) -> Path:
@@ -223,7 +226,9 @@ def _file(command: str, key: str) -> Path:
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     if not file.exists():
         return
-    for text in file.read_text(encoding="utf-8").splitlines():
-        # A line torn by a kill says nothing.
-        with contextlib.suppress(json.JSONDecodeError):
-            yield json.loads(text)
+    for text in file.read_bytes().split(b"\n"):
+        # A torn line says nothing.
+        with contextlib.suppress(ValueError):
+            found = json.loads(text)
+            if isinstance(found, dict):
+                yield found

@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from reassess import config, gpus, grid, paths, turns
@@ -40,14 +41,19 @@ def main(argv: list[str] | None = None) -> int:
         print(f"reassess: {error}; what was done is saved, and the same command continues", file=sys.stderr)
     except LockLostError as error:
         print(f"reassess: {error}; nothing more was written", file=sys.stderr)
-    except (ValueError, FileNotFoundError) as error:
-        # ValueError is the base of this package's own errors, whose messages say all that is to be said.
-        if not isinstance(error, FileNotFoundError) and not type(error).__module__.startswith("reassess."):
+    except BrokenPipeError:
+        raise
+    except (ValueError, OSError) as error:
+        # ValueError is the base of this package's own errors, whose messages say all that is to be said; so do those of
+        # the system where they name a file or a full disk.
+        if isinstance(error, ValueError) and not type(error).__module__.startswith("reassess."):
             raise
         print(f"reassess: {error}", file=sys.stderr)
     finally:
         if getattr(args, "job", False):
-            _record_time(args, started, ok=status == 0)
+            # What a job has cost is worth no failure.
+            with suppress(OSError):
+                _record_time(args, started, ok=status == 0)
     return status if interrupted is None else turns.after_interruption(interrupted.why)
 
 
@@ -55,7 +61,10 @@ def _take_turn(args: argparse.Namespace) -> None:
     """Run the command of a rule: alone, recorded, and where signals can reach it."""
     if args.name in ("base-model", "train", "generate"):
         turns.enter_step()
-    with turns.take(args.name, _key(args)) as turn:
+    key = _key(args)
+    if key.startswith("/") or ".." in key.split("/"):
+        raise config.StudyError(f"{key!r} is no name of a study: it leads out of {paths.RESULTS}/")
+    with turns.take(args.name, key) as turn:
         args.turn = turn
         args.command(args)
 
@@ -340,8 +349,6 @@ def _base_model(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     _without_scikit_learn()
-    from reassess.train.run import train
-
     study = _load(args)
     _known("model", args.model, study.models)
     _known("pool", args.pool, study.pools)
@@ -352,19 +359,26 @@ def _train(args: argparse.Namespace) -> None:
             raise config.StudyError(f"--lineage {args.lineage!r}: {part!r} is not of the form stage@size")
     run = grid.Run(args.model, args.pool, args.seed, args.lineage)
     if launch.launched():
+        from reassess.train.run import train
+
         # The process that has started this one holds the turn and the GPUs.
         train(study, run)
         return
     resources = study.models[args.model].resources_for(study.stages[run.stage].trainer)
     with gpus.lease(resources.gpu // resources.nodes):
+        # The imports below take seconds, in which a notice would kill.
+        args.turn.stop.listen()
+        from reassess.train.run import train
+
         train(study, run, args.turn)
 
 
 def _generate(args: argparse.Namespace) -> None:
     _without_scikit_learn()
-    from reassess.evaluate.generate import generate
-
     with gpus.lease(args.gpus):
+        args.turn.stop.listen()
+        from reassess.evaluate.generate import generate
+
         generate(_load(args), args.cell, args.suite, args.gpus, args.turn)
 
 

@@ -7,6 +7,7 @@ switch it off (`nolock`).
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import subprocess
 import time
@@ -17,10 +18,6 @@ from reassess import paths, turns
 from reassess.lock import Lock
 from reassess.study import Study
 
-# Seconds by which clocks of hosts may differ.
-SKEW = 60.0
-
-
 # When this process was started, as good as when it began to look at files.
 _LOOKED = time.time()
 
@@ -29,16 +26,12 @@ class HeadError(ValueError):
     """Another Snakemake is at work in this directory."""
 
 
-def look(environment: MutableMapping[str, str]) -> None:
-    """Note when this workflow begins to look at files; its jobs inherit the note."""
-    environment[turns.STARTED] = str(time.time())
-
-
-def take(environment: MutableMapping[str, str]) -> None:
+def take(environment: MutableMapping[str, str], forced: bool) -> None:
     """Become the only Snakemake at work in this directory, until this process ends.
 
-    Where the Snakemake before has died, its jobs may have finished what no Snakemake has seen: the note for this one's
-    jobs is set back to the other's last sign of life, so that they take it over instead of making it again.
+    Args:
+        environment: what jobs inherit.
+        forced: the user asks for something again that is there (`-R`, `-f`, `--forceall`).
 
     Raises:
         HeadError: another one is, and lives.
@@ -50,13 +43,13 @@ def take(environment: MutableMapping[str, str]) -> None:
             f"another Snakemake is at work in this directory ({owner}); wait for it, or stop it and start again"
         )
     atexit.register(lock.release)
-    if lock.abandoned is not None:
-        since = min(float(environment[turns.STARTED]), lock.abandoned - SKEW)
-        environment[turns.STARTED] = str(since)
+    environment[turns.SINCE] = str(time.time() if forced else 0)
+    environment[turns.SHARED] = environment.get("SLURM_JOB_ID", "")
     waiting, running = _orphans()
     if waiting:
         print(f"cancelling {len(waiting)} waiting Slurm jobs of an earlier Snakemake: {', '.join(waiting)}", flush=True)
-        subprocess.run(["scancel", *waiting], check=False, timeout=60)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(["scancel", *waiting], check=False, timeout=60)
     if running:
         print(
             f"{len(running)} Slurm jobs of an earlier Snakemake are at work: {', '.join(running)}. They are left "
@@ -75,7 +68,7 @@ def summary(study: Study) -> str:
 def _orphans() -> tuple[list[str], list[str]]:
     """Return the waiting and the other Slurm jobs that an earlier Snakemake has left in this directory."""
     # The executor's comment names the rule; `%Z` is the directory that the job works in.
-    command = ["squeue", "--noheader", "--me", "--format=%A|%T|%Z|%k"]
+    command = ["squeue", "--noheader", "--me", "--format=%A|%T|%k|%Z"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -84,7 +77,7 @@ def _orphans() -> tuple[list[str], list[str]]:
     running: list[str] = []
     own = os.environ.get("SLURM_JOB_ID")
     for line in said.stdout.splitlines():
-        job, state, directory, comment = line.split("|", 3)
+        job, state, comment, directory = line.split("|", 3)
         if Path(directory) == Path.cwd() and comment.startswith("rule_") and job != own:
             (waiting if state == "PENDING" else running).append(job)
     return waiting, running

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,17 +66,24 @@ class Owner(NamedTuple):
         return f"process {self.pid} on {self.host}{job}"
 
 
+UNREADABLE = Owner("unreadable", "an unknown host", "", 0, 0, None)
+
+
 class Lock:
     """A lock in a directory of its own. `acquire`, then `release`; `check` before anything is written for good.
 
+    Args:
+        directory: the lock's own directory.
+        on_loss: called with the reason where this process may not hold it any more: others may be at work. By default
+            the process ends at once, whatever it is doing.
+
     Attributes:
-        lost: set once another process has taken over.
         abandoned: where the owner before has died without letting go, its last sign of life (seconds since the epoch).
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, on_loss: Callable[[str], None] | None = None) -> None:
         self.directory = Path(directory)
-        self.lost = threading.Event()
+        self._on_loss = on_loss or _end
         self.abandoned: float | None = None
         self._record: Path | None = None
         self._stop = threading.Event()
@@ -91,7 +99,13 @@ class Lock:
             while True:
                 latest = _latest(self.directory)
                 if latest is not None:
-                    owner = _read(latest)
+                    try:
+                        owner = _read(latest)
+                    except FileNotFoundError:
+                        continue
+                    except OSError:
+                        # Whoever owns it cannot be read, which does not prove that nobody does.
+                        owner = UNREADABLE
                     if owner is not None and not owner.released:
                         if not _is_gone(owner, latest, aside):
                             return owner
@@ -101,13 +115,15 @@ class Lock:
                 try:
                     os.link(aside, mine)
                 except FileExistsError:
-                    # Somebody was quicker; a network file system may show an old listing for a while.
-                    time.sleep(0.1)
-                    continue
+                    # A network file system may say so where the answer to an earlier try was lost.
+                    if not (mine.exists() and mine.samefile(aside)):
+                        # Somebody was quicker; the listing may be an old one for a while.
+                        time.sleep(0.1)
+                        continue
                 if _latest(self.directory) == mine:
                     self._hold(mine)
                     return None
-                mine.unlink()
+                mine.unlink(missing_ok=True)
         finally:
             aside.unlink()
 
@@ -115,7 +131,7 @@ class Lock:
         """Go on holding what the parent process took: its record names this process from now on."""
         latest = _latest(self.directory)
         owner = None if latest is None else _read(latest)
-        if latest is None or owner is None or owner.token != token:
+        if latest is None or owner is None or owner.token != token or owner.released:
             raise LockLostError(f"{self.directory}: taken over by {owner}")
         _replace(latest, _me(token))
         self._hold(latest)
@@ -128,8 +144,7 @@ class Lock:
 
     def check(self) -> None:
         """Raise LockLostError unless this process holds the lock."""
-        if self._record is None or self.lost.is_set() or _latest(self.directory) != self._record:
-            self.lost.set()
+        if self._record is None or _latest(self.directory) != self._record:
             raise LockLostError(f"{self.directory}: another process has taken over")
 
     def release(self) -> None:
@@ -157,18 +172,24 @@ class Lock:
     def _beat(self, record: Path, stop: threading.Event) -> None:
         last = time.monotonic()
         while not stop.wait(BEAT):
-            if time.monotonic() - last > FENCE:
-                # The process slept, or the file system did: others may hold the lock by now.
-                print(f"{self.directory}: no sign of life for {FENCE:.0f} s; stopping", file=sys.stderr, flush=True)
-                os._exit(1)
+            began = time.monotonic()
+            # The process slept, or the file system did: others may hold the lock by now.
+            if began - last > FENCE:
+                self._on_loss(f"no sign of life for {FENCE:.0f} s")
+                return
             try:
                 if _latest(self.directory) != record:
-                    self.lost.set()
+                    self._on_loss("another process has taken over")
                     return
                 os.utime(record)
             except OSError:
                 continue
-            last = time.monotonic()
+            last = began
+
+
+def _end(reason: str) -> None:
+    print(f"{reason}; stopping, because another process may be at work", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _me(token: str) -> Owner:
@@ -217,10 +238,11 @@ def _latest(directory: Path) -> Path | None:
 
 
 def _read(record: Path) -> Owner | None:
+    """Return the owner in a record, None where it is torn. Raises OSError."""
     try:
         fields: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         return Owner(**fields)
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return None
 
 
@@ -234,7 +256,10 @@ def is_held(directory: str | Path) -> Owner | None:
     """Return who holds a lock, None where nobody living does; nothing is changed."""
     root = Path(directory)
     latest = _latest(root) if root.is_dir() else None
-    owner = None if latest is None else _read(latest)
+    try:
+        owner = None if latest is None else _read(latest)
+    except OSError:
+        return UNREADABLE
     if latest is None or owner is None or owner.released:
         return None
     with tempfile.NamedTemporaryFile(dir=root, prefix=".look") as fresh:

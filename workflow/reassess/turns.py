@@ -6,6 +6,7 @@ Snakemake has left running is never joined by another one.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,9 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from reassess import paths, slurm
 from reassess.attempts import LOG, Record
@@ -29,10 +31,16 @@ PATIENCE = 120.0
 MARGIN = 30.0
 # How often Slurm is asked for the end of the job, which an administrator may move.
 ASK = 300.0
+# Slurm's notices, Ctrl-C, a common choice for `sbatch --signal`, and a terminal that is closed.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+# Seconds that an interrupted Slurm job waits to be ended: partitions give up to some minutes of grace.
+LAST_WAIT = 900.0
 # Set by the process that has become a job step of its own, so that it does so once.
 IN_STEP = "REASSESS_STEP"
-# Set by the Snakemake that a user starts, for all of its jobs.
-STARTED = "REASSESS_STARTED"
+# Set by the Snakemake that a user starts, for all of its jobs: work that was finished since then counts.
+SINCE = "REASSESS_SINCE"
+# Set by a Snakemake that itself runs in a Slurm job, whose jobs share that one.
+SHARED = "REASSESS_SHARED_JOB"
 # EX_TEMPFAIL: run it again.
 TRY_AGAIN = 75
 
@@ -58,8 +66,10 @@ class Stop:
     def listen(self) -> None:
         """Note signals instead of dying of them, so that what is done can be saved."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                signal.signal(number, self._note)
+            for number in SIGNALS:
+                # Whoever starts with nohup has SIGHUP ignored, and means it.
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
@@ -107,11 +117,14 @@ def take(command: str, key: str) -> Iterator[Turn]:
         except Interrupted as error:
             job = slurm.job_id()
             preempted = error.why == "terminated" and job is not None and slurm.is_preempted(job)
-            record.end("preempted" if preempted else error.why, str(error))
+            with suppress(OSError):
+                record.end("preempted" if preempted else error.why, str(error))
             raise
         except BaseException as error:
             lines = str(error).strip().splitlines()
-            record.end("failed", lines[0] if lines else type(error).__name__)
+            # A full disk must not hide what went wrong.
+            with suppress(OSError):
+                record.end("failed", lines[0] if lines else type(error).__name__)
             raise
         record.end("finished")
     finally:
@@ -126,10 +139,15 @@ def _wait(lock: Lock, key: str) -> None:
             said = owner.token
             print(f"{key}: {owner} is at work on it; waiting until it is done or gone", flush=True)
         job = slurm.job_id()
-        if job is not None and time.monotonic() - began > PATIENCE and slurm.requeue(job):
+        if job is not None and time.monotonic() - began > PATIENCE and _is_own(job) and slurm.requeue(job):
             print(f"{key}: giving the allocation back; Slurm job {job} is queued again", flush=True)
             time.sleep(PATIENCE)
         time.sleep(POLL)
+
+
+def _is_own(job: str) -> bool:
+    """Whether a Slurm job is this command's alone, and not an allocation in which a Snakemake runs many."""
+    return os.environ.get(SHARED) != job
 
 
 def enter_step() -> None:
@@ -139,7 +157,7 @@ def enter_step() -> None:
     Snakemake, which does not pass it on: a job in its step would never hear of its time limit or its preemption.
     """
     job = slurm.job_id()
-    if job is None or os.environ.get(IN_STEP) == job or shutil.which("srun") is None:
+    if job is None or os.environ.get(IN_STEP) == job or not _is_own(job) or shutil.which("srun") is None:
         return
     sys.stdout.flush()
     environment = {name: value for name, value in os.environ.items() if slurm.is_for_inner_step(name)}
@@ -156,19 +174,30 @@ def after_interruption(why: str) -> int:
     preempted job that is still there and takes one that has left for failed.
     """
     job = slurm.job_id()
-    if job is None:
+    if job is None or not _is_own(job):
         return TRY_AGAIN
     if why == "time_limit" and slurm.requeue(job):
         print(f"Slurm job {job} is queued again and will continue", flush=True)
     elif why == "time_limit":
         return TRY_AGAIN
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    time.sleep(PATIENCE)
+    time.sleep(LAST_WAIT)
     return TRY_AGAIN
 
 
-def workflow_started() -> float | None:
-    """Return when the Snakemake behind this job looked at files (seconds since the epoch), None without one."""
-    started = os.environ.get(STARTED)
-    return None if started is None else float(started)
+def read_finished(file: Path) -> dict[str, Any] | None:
+    """Return what another job has left of work that this one was to do, None where it is to be done anew.
+
+    Snakemake removes a job's outputs before the job starts, and those of a job of which it has lost sight count as
+    unfinished; the work itself is kept. Where somebody asked for it again (`-R`, `--forceall`), only what was finished
+    since then counts; without a Snakemake (a command given by hand), nothing does.
+    """
+    since = os.environ.get(SINCE)
+    if since is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found if found["time"] >= float(since) else None
+    except (OSError, ValueError, KeyError):
+        return None

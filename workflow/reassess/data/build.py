@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import time
@@ -87,10 +88,13 @@ def ids_sha256(ids: Iterable[str]) -> str:
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write a record aside and rename it, so that a reader never sees half of it."""
+    """Write a record aside, bring it to the disk and rename it, so that a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
-    aside.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with aside.open("w", encoding="utf-8") as handle:
+        handle.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
     aside.replace(path)
 
 

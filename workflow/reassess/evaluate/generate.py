@@ -108,6 +108,7 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | No
     # The checkpoints of a run share one processor: training does not change it.
     processor = load_processor(found[0].path, model)
     prompts, put_aside = _prompts(study, model, spec.benchmarks, processor, prefill)
+    _stop_if_asked(turn)
     info = engines.choose(study, cell.split("/")[0], gpus)
     wanted = [row for item in found for row in _wanted(study, info, item, prompts, spec.decoding)]
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
@@ -287,6 +288,7 @@ def _ask(
     for checkpoint, requests in by_checkpoint.items():
         if engine is None:
             engine = engines.start(info, checkpoint.path, setting)
+            _stop_if_asked(turn)
             print(f"engine started in {time.monotonic() - started:.1f} s", flush=True)
         else:
             engine.load(checkpoint.path)
@@ -299,13 +301,17 @@ def _ask(
                 progress.update(len(batch))
                 if turn is not None:
                     turn.record.step += len(batch)
-                    if why := turn.stop.requested():
-                        raise Interrupted(why)
+                _stop_if_asked(turn)
         progress.close()
     if errors:
         first = next(iter(errors))
         print(f"{len(errors)} responses failed, the first is {missing[first].prompt.example.id}: {errors[first].error}")
     return errors
+
+
+def _stop_if_asked(turn: Turn | None) -> None:
+    if turn is not None and (why := turn.stop.requested()):
+        raise Interrupted(why)
 
 
 def _row(row: Wanted, prefill: str, response: Response) -> dict[str, Any]:

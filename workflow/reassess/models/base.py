@@ -42,8 +42,8 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     spec = study.models[name]
     root = Path(paths.model(name))
     identity_ = identity.model_spec(study, name)
-    if _is_finished(root, json.loads(identity_)):
-        print(f"{name}: another job has made it meanwhile")
+    if _is_finished(root, json.loads(identity_), spec.files):
+        print(f"{name}: another job has made it; nothing to do")
         return
     (root / FINISHED).unlink(missing_ok=True)
     shutil.rmtree(root / "model", ignore_errors=True)
@@ -82,13 +82,12 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
         file.unlink()
 
 
-def _is_finished(root: Path, spec: dict[str, Any]) -> bool:
-    """Publish what another job has made since this workflow looked for it; return whether there was such."""
-    since, file = turns.workflow_started(), root / FINISHED
-    if since is None or not file.exists():
+def _is_finished(root: Path, spec: dict[str, Any], files: list[str]) -> bool:
+    """Publish what another job has made of the same files; return whether there was such."""
+    found = turns.read_finished(root / FINISHED)
+    if found is None or found["record"]["spec"] != spec or not (root / "model").exists():
         return False
-    found = json.loads(file.read_text(encoding="utf-8"))
-    if found["time"] < since or found["record"]["spec"] != spec or not (root / "model").exists():
+    if any(Path(file).stat().st_mtime > found["time"] for file in files):
         return False
     if fingerprint(root / "model") != found["record"]["fingerprint"]:
         return False

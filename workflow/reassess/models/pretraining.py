@@ -38,10 +38,16 @@ class Pretraining:
                 file.unlink()
         if not self.file.exists():
             return []
-        saved = torch.load(self.file, weights_only=True)
+        try:
+            saved = torch.load(self.file, weights_only=True)
+            losses: list[float] = saved["losses"]
+        # Torch has many words for a damaged file.
+        except Exception as error:
+            print(f"{self.file}: cannot be read ({error}); removed, starting over", flush=True)
+            self.file.unlink()
+            return []
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        losses: list[float] = saved["losses"]
         print(f"pretraining goes on at step {len(losses)}", flush=True)
         if self.turn is not None:
             self.turn.record.begin(len(losses))

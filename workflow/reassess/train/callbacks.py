@@ -41,6 +41,7 @@ class Checkpointing(TrainerCallback):  # type: ignore[misc]
         self.resumed = resumed
         self.limit = KEPT_CHECKPOINTS
         self.interrupted: str | None = None
+        self._has_saved = False
         self._moment = time.monotonic()
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -92,7 +93,10 @@ class Checkpointing(TrainerCallback):  # type: ignore[misc]
             checkpoints.publish(path, attempt.parent, self.clock)
             checkpoints.keep_newest(attempt.parent, self.limit)
         ranks.wait_for_all()
-        self.turn.stop.saving = max(self.turn.stop.saving, time.monotonic() - self._moment)
+        taken = time.monotonic() - self._moment
+        # The first save replaces what was guessed from the model's size.
+        self.turn.stop.saving = max(self.turn.stop.saving, taken) if self._has_saved else taken
+        self._has_saved = True
         self._moment = time.monotonic()
 
 

@@ -96,13 +96,13 @@ def publish(path: Path, root: Path, clock: Clock) -> Path:
     world = str(ranks.world())
     record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "world": world, "files": files}
     write_json(path / COMPLETE, record)
-    _sync(path / COMPLETE)
+    sync(path / COMPLETE)
     for folder in (path, *(item for item in path.rglob("*") if item.is_dir())):
-        _sync(folder)
+        sync(folder)
     target = root / path.name
     shutil.rmtree(target, ignore_errors=True)
     path.replace(target)
-    _sync(root)
+    sync(root)
     return target
 
 
@@ -243,7 +243,7 @@ def _examine(path: Path) -> tuple[dict[str, Any], str]:
     return record, ""
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have a file's content, or a directory's entries, reach the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -12,7 +12,7 @@ from reassess.data.example import Example
 from reassess.models import load
 from reassess.study import Model
 from reassess.train import data
-from reassess.train.checkpoints import load_exactly
+from reassess.train.checkpoints import load_exactly, sync
 from reassess.train.plan import TrainError
 
 # Of the parent's files, those beside the weights: configs, tokenizer, processor, chat template, code.
@@ -43,8 +43,11 @@ def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, direc
         for section in sections:
             section["dtype"] = spec.dtype
         write_json(aside / "config.json", config)
+    for path in [*aside.iterdir(), aside]:
+        sync(path)
     shutil.rmtree(directory, ignore_errors=True)
     aside.replace(directory)
+    sync(directory.parent)
 
 
 def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> None:

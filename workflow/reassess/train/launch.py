@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from reassess import config, paths, slurm
+from reassess import config, gpus, paths, slurm
 from reassess.attempts import Record
 from reassess.grid import Run
 from reassess.lock import Lock
@@ -155,7 +155,7 @@ def start(study: Study, run: Run, turn: Turn, world: World) -> None:
         ]
     turn.stop.listen()
     environment[LAUNCHED] = json.dumps(what)
-    process = subprocess.Popen(starter, env=environment, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(starter, env=environment, stdin=subprocess.DEVNULL, pass_fds=gpus.held())
     try:
         status = _wait(process, turn.stop)
         _judge(Path(what.outcome), status, turn)

@@ -18,6 +18,7 @@ from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
 from reassess.provenance import costs, provenance
+from reassess.resources import TRAINING_BYTES
 from reassess.study import Stage, Study
 from reassess.train import checkpoints, launch, ranks
 from reassess.train.plan import Plan, Resumed, TrainError, plan
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from reassess.turns import Turn
 
 __all__ = ["TrainError", "train"]
+
+# Bytes per second at which a checkpoint is thought to be written until one was: a busy network file system.
+SAVED_PER_SECOND = 200e6
 
 
 class Job(NamedTuple):
@@ -130,21 +134,17 @@ def train(study: Study, run: Run, turn: Turn | None = None) -> None:
 
 
 def _take_over(job: Job) -> bool:
-    """Publish what another job has finished since this workflow looked for it; return whether there was such.
+    """Publish what another job has finished; return whether there was such.
 
     After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again.
     """
-    file = job.checkpoints / checkpoints.FINISHED
-    since = turns.workflow_started()
-    if since is None or not file.exists():
-        return False
-    finished = json.loads(file.read_text(encoding="utf-8"))
+    finished = turns.read_finished(job.checkpoints / checkpoints.FINISHED)
     model = job.directory / "model"
-    if finished["time"] < since or not model.exists() or fingerprint(model) != finished["run"]["fingerprint"]:
+    if finished is None or not model.exists() or fingerprint(model) != finished["run"]["fingerprint"]:
         return False
     (job.directory / checkpoints.METRICS).write_text(finished["metrics"], encoding="utf-8")
     write_json(job.directory / "run.json", finished["run"])
-    print(f"{job.run.cell}: another job has finished it meanwhile; nothing to train", flush=True)
+    print(f"{job.run.cell}: another job has finished it; nothing to train", flush=True)
     return True
 
 
@@ -307,6 +307,7 @@ def _attach(trainer: Any, job: Job, planned: Plan, resumed: Resumed, clock: Cloc
 
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    job.turn.stop.saving = TRAINING_BYTES * job.study.models[job.run.model].size / SAVED_PER_SECOND
     checkpointing = callbacks.Checkpointing(trainer, planned, job.turn, clock, resumed)
     checkpointing.limit = job.stage.args.get("save_total_limit") or checkpointing.limit
     trainer.add_callback(checkpointing)
