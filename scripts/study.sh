@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 study=${1:-config.yaml}
-snakemake --workflow-profile "profiles/${PROFILE:-local}" --configfile "$study"
+snakemake --workflow-profile profiles/local --configfile "$study"
 reassess show "$study"
