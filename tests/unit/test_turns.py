@@ -31,7 +31,7 @@ with turns.take("train", "a/b") as turn:
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    handlers = {number: signal.getsignal(number) for number in turns.SIGNALS}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -91,13 +91,24 @@ def test_how_an_attempt_fails_is_one_line() -> None:
     assert (second.why, second.detail) == ("time_limit", "stopped before the time limit")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", turns.SIGNALS)
 def test_signals_are_noted(number: signal.Signals) -> None:
+    # A shell ignores some of them for what it starts in the background.
+    signal.signal(number, signal.SIG_DFL)
     stop = Stop()
     stop.listen()
     assert stop.requested() is None
     os.kill(os.getpid(), number)
     assert stop.requested() == number.name
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As `nohup` asks for."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = Stop()
+    stop.listen()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert stop.requested() is None
 
 
 def test_the_time_limit_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
