@@ -3,9 +3,9 @@
     python benchmarks/kills.py --kills 20
 
 Each trial is a study of its own that starts from the data and the base model of the whole run, and is killed once, by
-SIGKILL, at a moment drawn uniformly over the time that an unbroken run takes: Snakemake alone (its jobs go on without it),
-one of its jobs alone, or everything at one blow, as in a power cut. The draw is seeded and printed, with what was at
-work. Exit status 1 if any table differs.
+SIGKILL, at a moment drawn uniformly over the time that an unbroken run takes: Snakemake alone (its jobs go on without
+it), one of its jobs alone, or everything at one blow, as in a power cut. The draw is seeded and printed, with what was
+at work. Exit status 1 if any table differs.
 """
 
 from __future__ import annotations
