@@ -11,7 +11,6 @@ at work. Exit status 1 if any table differs.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import signal
@@ -26,9 +25,11 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from snake import ENVIRONMENT, command, tables  # noqa: E402
+
 MODES = ("snakemake", "a job", "everything")
-# Tables with times in them.
-TIMED = ("cost",)
 MOST_RUNS = 6
 
 
@@ -46,16 +47,9 @@ def write_study(file: Path) -> None:
 
 
 def start(study: Path, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--configfile", str(study)]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    line = command(folder, study=study)
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-
-def tables(folder: Path) -> dict[str, str]:
-    found = sorted((folder / "results/tables").glob("*"))
-    return {file.name: file.read_text(encoding="utf-8") for file in found if file.stem not in TIMED}
+        return subprocess.Popen(line, env=ENVIRONMENT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
 def jobs(head: psutil.Process) -> list[psutil.Process]:

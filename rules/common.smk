@@ -41,14 +41,8 @@ SCORES = [
     for suffix in ("json", "parquet")
 ]
 RUNS = [paths.run(run.cell, "run.json") for run in grid.runs(STUDY)]
-TABLE_FILES = [
-    paths.table(name, suffix)
-    for name in paths.TABLES
-    for suffix in ("csv", "md", "tex")
-]
-FIGURE_FILES = [
-    paths.figure(name, suffix) for name in paths.FIGURES for suffix in ("svg", "pdf")
-]
+TABLE_FILES = paths.tables()
+FIGURE_FILES = paths.figures()
 
 
 def one_of(values):
@@ -104,10 +98,7 @@ def training(wildcards, attempt=1):
 
 
 def checkpoint_record(wildcards):
-    """The record that is written last when the checkpoint to evaluate is finished."""
-    if grid.is_base(wildcards.cell):
-        return paths.model(grid.model_of(wildcards.cell), "manifest.json")
-    return paths.run(wildcards.cell, "run.json")
+    return grid.checkpoint_record(wildcards.cell)
 
 
 def generating(wildcards, attempt=1):

@@ -9,16 +9,24 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# Jobs call `reassess` by its name.
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def snake(directory: Path, *arguments: str, study: Path = ROOT / "config.yaml") -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the repository's workflow, with `directory` as its working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    line = command(directory, *arguments, study=study)
+    return subprocess.run(line, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+
+
+def command(
+    directory: Path, *arguments: str, study: Path = ROOT / "config.yaml", profile: Path = ROOT / "profiles/local"
+) -> list[str]:
+    """Return the command line of a Snakemake with `directory` as its working directory."""
+    line = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     # --configfile takes several files, so a target must not follow it.
-    command += ["--configfile", str(study)]
-    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--directory", str(directory)]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
+    line += ["--configfile", str(study), "--workflow-profile", str(profile), "--directory", str(directory)]
+    return [*line, *arguments]
 
 
 def tables(directory: Path) -> dict[str, str]:

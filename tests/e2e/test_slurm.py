@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from slurm_cluster import Cluster
-from snake import ROOT, tables
+from snake import ROOT, command, tables
 
 TINY = ROOT / "studies/tiny.yaml"
 
@@ -36,13 +35,12 @@ def on_slurm(
     cluster: Cluster, directory: Path, *arguments: str, study: Path = TINY, profile: Path = ROOT / "profiles/slurm"
 ) -> Ran:
     """Run Snakemake on the repository's workflow as a user of the cluster would."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", str(study)]
-    command += ["--workflow-profile", str(profile), "--directory", str(directory), *arguments]
     directory.mkdir(exist_ok=True)
     file = directory / "head.log"
     jobs: dict[str, dict[str, str]] = {}
     with file.open("wb") as log:
-        head = subprocess.Popen(command, env=cluster.environment, stdout=log, stderr=log)
+        line = command(directory, *arguments, study=study, profile=profile)
+        head = subprocess.Popen(line, env=cluster.environment, stdout=log, stderr=log)
     try:
         # To wait forever is what goes wrong most often with Slurm.
         deadline = time.monotonic() + 900

@@ -9,7 +9,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +18,12 @@ from typing import Any
 import pytest
 import yaml
 
-from reassess import attempts, config
+from reassess import attempts, config, paths
 from reassess.grid import Run
 from reassess.study import Study
 from reassess.train.run import train
 from slurm_cluster import Cluster
-from snake import ROOT
+from snake import ROOT, command
 
 # Small enough for one attempt to run out of it, on any machine: torch alone takes more.
 TOO_LITTLE_MB = 450
@@ -123,21 +122,12 @@ class Head:
 
     def __init__(self, cluster: Cluster, study: Path, folder: Path, runs: list[Run], *arguments: str) -> None:
         self.cluster, self.folder = cluster, folder
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-            "--directory",
-            str(folder),
-        ]
-        command += ["--configfile", str(study), "--workflow-profile", str(ROOT / "profiles/slurm"), *arguments, "--"]
-        command += [f"results/runs/{run.cell}/run.json" for run in runs]
+        targets = ["--", *(paths.run(run.cell, "run.json") for run in runs)]
+        line = command(folder, *arguments, *targets, study=study, profile=ROOT / "profiles/slurm")
         self.log = folder / f"head-{time.time()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, env=cluster.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                line, env=cluster.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
 
     def until(self, condition: Callable[[], Any], seconds: float = 240) -> Any:

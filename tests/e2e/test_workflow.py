@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -22,8 +21,10 @@ import pytest
 import yaml
 
 from attempted import attempted
-from reassess.lock import is_held
-from snake import ROOT, planned, snake, tables
+from reassess import paths
+from reassess.lock import Lock, is_held
+from snake import ENVIRONMENT, ROOT, planned, snake, tables
+from snake import command as command_line
 
 TINY = ROOT / "studies/tiny.yaml"
 CELL = "toy-xs/toy/seed1/grpo@32"
@@ -35,6 +36,12 @@ def copied(finished: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     subprocess.run(["cp", "-a", str(finished), str(folder)], check=True)
     return folder
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """A Snakemake on the tiny study that works while the test goes on."""
+    line = command_line(folder, *arguments, study=TINY)
+    return subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -183,15 +190,7 @@ def test_kill_9_of_a_job_then_the_same_command(copied: Path, command: str) -> No
         # Soon after, all is answered: the test of a half-answered suite is among those of generation.
         return any("engine started" in file.read_text(encoding="utf-8") for file in logs.rglob("*.log"))
 
-    arguments = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-    arguments += ["--workflow-profile", str(ROOT / "profiles/local"), "--directory", str(copied)]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    process = subprocess.Popen(
-        [*arguments, "--configfile", str(TINY)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = started(copied, "--cores", "1")
     deadline = time.monotonic() + 300
     while not worth_killing():
         assert process.poll() is None, "the job ended before it could be killed"
@@ -233,26 +232,31 @@ def test_status_and_show(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "results/figures" in shown
 
 
-def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(copied: Path) -> None:
+def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scores = copied / f"results/evals/{CELL}/main/scores.parquet"
     scores.unlink()
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(copied)]
-    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--configfile", str(TINY), "--", "tables"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not is_held(copied / "results/locks/snakemake/head"):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGSTOP)
-    second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert second.returncode != 0
-    assert f"another Snakemake is at work in this directory (process {process.pid} on" in second.stderr
-    assert "Traceback" not in second.stderr
-    process.kill()
-    process.wait()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    monkeypatch.chdir(copied)
+    # The first Snakemake cannot come to its end before the second one has looked: its job waits for this.
+    held = Lock(paths.lock("score", f"{CELL}/main"))
+    assert held.acquire() is None
+    try:
+        process = started(copied, "tables")
+        deadline = time.monotonic() + 120
+        while not is_held(paths.lock("snakemake", "head")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        second = snake(copied, "tables", study=TINY)
+        assert second.returncode != 0
+        assert f"another Snakemake is at work in this directory (process {process.pid} on" in second.stderr
+        assert "Traceback" not in second.stderr
+        process.kill()
+        process.wait()
+    finally:
+        held.release()
+    done = snake(copied, "tables", study=TINY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert scores.exists()
 
@@ -262,10 +266,7 @@ def test_the_jobs_of_a_killed_snakemake_are_taken_over(copied: Path) -> None:
     before, before_weights = tables(copied), weights(copied)
     shutil.rmtree(copied / f"results/runs/{CELL}")
     shutil.rmtree(copied / f"results/evals/{CELL}")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(copied)]
-    command += ["--workflow-profile", str(ROOT / "profiles/local"), "--configfile", str(TINY)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = started(copied)
     deadline = time.monotonic() + 120
     while not list((copied / f"results/runs/{CELL}").glob("checkpoints/*/attempt-*")):
         assert process.poll() is None

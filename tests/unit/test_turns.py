@@ -130,7 +130,7 @@ def test_the_time_limit_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_outside_of_slurm_an_interrupted_job_ends_at_once_to_be_run_again() -> None:
-    assert turns.after_interruption("terminated") == turns.TRY_AGAIN == 75
+    assert turns.after_interruption(Interrupted("terminated")) == turns.TRY_AGAIN == 75
 
 
 def test_a_torn_line_takes_no_other_with_it() -> None:
@@ -155,14 +155,14 @@ def test_what_another_job_finished_counts_unless_it_was_asked_for_again(
     else:
         monkeypatch.setenv(turns.SINCE, since)
     Path("finished.json").write_text(json.dumps({"time": 200.0}))
-    assert (turns.read_finished(Path("finished.json")) is not None) == counts
+    assert (turns.read_finished(Path()) is not None) == counts
 
 
 def test_an_unreadable_note_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(turns.SINCE, "0")
     Path("finished.json").write_text("")
-    assert turns.read_finished(Path("finished.json")) is None
-    assert turns.read_finished(Path("nowhere.json")) is None
+    assert turns.read_finished(Path()) is None
+    assert turns.read_finished(Path("nowhere")) is None
 
 
 def test_an_allocation_of_many_jobs_is_not_requeued_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,4 +172,29 @@ def test_an_allocation_of_many_jobs_is_not_requeued_by_one(monkeypatch: pytest.M
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv(turns.SHARED, "7")
     monkeypatch.setattr(turns.slurm, "requeue", requeue)
-    assert turns.after_interruption("time_limit") == turns.TRY_AGAIN
+    assert turns.after_interruption(Interrupted("time_limit")) == turns.TRY_AGAIN
+
+
+@pytest.mark.parametrize(("done", "futile"), [(0, True), (1, False)])
+def test_an_attempt_that_has_done_nothing_is_not_queued_again_as_it_was(
+    done: int, futile: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm would give it the same time once more, for ever; Snakemake gives the next attempt more."""
+    requeued: list[str] = []
+
+    def requeue(job: str) -> bool:
+        requeued.append(job)
+        return True
+
+    monkeypatch.setattr(turns.slurm, "requeue", requeue)
+    monkeypatch.setattr(turns, "LAST_WAIT", 0)
+    for _ in range(2):
+        # What an earlier attempt did does not count for the later one.
+        with pytest.raises(Interrupted) as raised, turns.take("generate", "a/b") as turn:
+            turn.record.begin(10)
+            turn.record.step += done
+            raise Interrupted("time_limit")
+        assert raised.value.is_futile == futile
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert turns.after_interruption(raised.value) == turns.TRY_AGAIN
+    assert requeued == ([] if futile else ["7"])

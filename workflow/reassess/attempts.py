@@ -65,7 +65,7 @@ class Attempt(NamedTuple):
 def read(command: str, key: str) -> list[Attempt]:
     """Return the attempts at a job, oldest first."""
     found: dict[int, Attempt] = {}
-    for line in _lines(_file(command, key)):
+    for line in _lines(file_of(command, key)):
         number = line.get("attempt", 0)
         if line.get("event") == "started":
             found[number] = Attempt(
@@ -131,7 +131,7 @@ class Record:
     """Writes the lines of one attempt; `step` is kept up to date by whoever works."""
 
     def __init__(self, command: str, key: str) -> None:
-        self.file = _file(command, key)
+        self.file = file_of(command, key)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         earlier = read(command, key)
         for attempt in earlier:
@@ -166,6 +166,12 @@ class Record:
         """Say at which step the attempt goes on, and with which GPUs."""
         self.step = step
         self._append({"event": "step", "attempt": self.number, "step": step, "gpus": os.environ.get(GPUS, "")})
+
+    def is_futile(self) -> bool:
+        """Return whether the attempt stands where it began. Raises OSError."""
+        own = (line for line in _lines(self.file) if line.get("attempt") == self.number)
+        begun = [line["step"] for line in own if line.get("event") == "step"]
+        return self.step <= (begun[-1] if begun else 0)
 
     def end(self, why: str, detail: str = "") -> None:
         """Say that the attempt is over, and why."""
@@ -219,7 +225,8 @@ class Record:
             handle.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
 
 
-def _file(command: str, key: str) -> Path:
+def file_of(command: str, key: str) -> Path:
+    """Return the file that holds the attempts at a job."""
     return Path(f"{paths.attempts(command, key)}.jsonl")
 
 

@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             # What a job has cost is worth no failure.
             with suppress(OSError):
                 _record_time(args, started, ok=status == 0)
-    return status if interrupted is None else turns.after_interruption(interrupted.why)
+    return status if interrupted is None else turns.after_interruption(interrupted)
 
 
 def _take_turn(args: argparse.Namespace) -> None:

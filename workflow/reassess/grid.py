@@ -87,6 +87,11 @@ def is_base(cell: str) -> bool:
     return cell.partition("/")[2] in (BASE, BASE_THINK)
 
 
+def checkpoint_record(cell: str) -> str:
+    """Return the record that is written last when the checkpoint that a cell evaluates is finished."""
+    return paths.model(model_of(cell), "manifest.json") if is_base(cell) else paths.run(cell, "run.json")
+
+
 def cells(study: Study) -> list[Cell]:
     """Return the cells of a study: the product of the axes less what the filters take out.
 

@@ -76,5 +76,15 @@ def figure(name: str, suffix: str, partial: bool = False) -> str:
     return f"{RESULTS}/figures{'_partial' if partial else ''}/{name}.{suffix}"
 
 
+def tables() -> list[str]:
+    """Every table in every format."""
+    return [table(name, suffix) for name in TABLES for suffix in ("csv", "md", "tex")]
+
+
+def figures() -> list[str]:
+    """Every figure in every format."""
+    return [figure(name, suffix) for name in FIGURES for suffix in ("svg", "pdf")]
+
+
 def _join(directory: str, file: str) -> str:
     return f"{directory}/{file}" if file else directory

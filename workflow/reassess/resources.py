@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from reassess import attempts, paths
+from reassess import attempts
 
 if TYPE_CHECKING:
     from reassess.study import Resolved, Study
@@ -184,7 +184,7 @@ def of(study: Study, model: str, kind: Kind, command: str, key: str, attempt: in
         attempt: Snakemake's number of this attempt; what is known is asked again for each.
     """
     base = study.models[model].resources_for(kind)
-    file = Path(f"{paths.attempts(command, key)}.jsonl")
+    file = attempts.file_of(command, key)
     if not file.exists():
         return base
     known = file.stat()

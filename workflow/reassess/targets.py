@@ -13,8 +13,7 @@ from reassess.study import Study
 
 def known(study: Study) -> set[str]:
     """Return every path that a study's rules make."""
-    found = {paths.table(name, suffix) for name in paths.TABLES for suffix in ("csv", "md", "tex")}
-    found |= {paths.figure(name, suffix) for name in paths.FIGURES for suffix in ("svg", "pdf")}
+    found = {*paths.tables(), *paths.figures()}
     for cell, suite in grid.evaluations(study):
         names = ("responses.parquet", "responses.json", "scores.parquet", "scores.json")
         found |= {paths.evaluation(cell, suite, name) for name in names}

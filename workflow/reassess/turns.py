@@ -39,6 +39,8 @@ LAST_WAIT = 900.0
 IN_STEP = "REASSESS_STEP"
 # Set by the Snakemake that a user starts, for all of its jobs: work that was finished since then counts.
 SINCE = "REASSESS_SINCE"
+# What a finished job leaves beside its result, for another job that was to do the same.
+FINISHED = "finished.json"
 # Set by a Snakemake that itself runs in a Slurm job, whose jobs share that one.
 SHARED = "REASSESS_SHARED_JOB"
 # EX_TEMPFAIL: run it again.
@@ -46,7 +48,14 @@ TRY_AGAIN = 75
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Work that stopped because it was asked to; all that it had done is saved."""
+    """Work that stopped because it was asked to; all that it had done is saved.
+
+    Attributes:
+        why: `time_limit` or `terminated`.
+        is_futile: the attempt had done nothing by then, so that another one as long would not either.
+    """
+
+    is_futile = False
 
     def __init__(self, why: str) -> None:
         super().__init__({"time_limit": "stopped before the time limit"}.get(why, f"stopped by {why}"))
@@ -118,6 +127,7 @@ def take(command: str, key: str) -> Iterator[Turn]:
             job = slurm.job_id()
             preempted = error.why == "terminated" and job is not None and slurm.is_preempted(job)
             with suppress(OSError):
+                error.is_futile = record.is_futile()
                 record.end("preempted" if preempted else error.why, str(error))
             raise
         except BaseException as error:
@@ -167,26 +177,27 @@ def enter_step() -> None:
     os.execvpe("srun", command, {**environment, IN_STEP: job, LOG: str(Path("/proc/self/fd/1").resolve())})
 
 
-def after_interruption(why: str) -> int:
+def after_interruption(interrupted: Interrupted) -> int:
     """Return the exit status of interrupted work; in a Slurm job, be requeued rather than fail.
 
-    At a time limit the job asks to be queued again. After a signal it waits for its end, for Slurm requeues a
-    preempted job that is still there and takes one that has left for failed.
+    At a time limit the job asks to be queued again, unless it has done nothing: then it fails, because Snakemake gives
+    the next attempt more time and Slurm would not. After a signal it waits for its end, for Slurm requeues a preempted
+    job that is still there and takes one that has left for failed.
     """
     job = slurm.job_id()
     if job is None or not _is_own(job):
         return TRY_AGAIN
-    if why == "time_limit" and slurm.requeue(job):
+    if interrupted.why == "time_limit":
+        if interrupted.is_futile or not slurm.requeue(job):
+            return TRY_AGAIN
         print(f"Slurm job {job} is queued again and will continue", flush=True)
-    elif why == "time_limit":
-        return TRY_AGAIN
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     time.sleep(LAST_WAIT)
     return TRY_AGAIN
 
 
-def read_finished(file: Path) -> dict[str, Any] | None:
+def read_finished(folder: Path) -> dict[str, Any] | None:
     """Return what another job has left of work that this one was to do, None where it is to be done anew.
 
     Snakemake removes a job's outputs before the job starts, and those of a job of which it has lost sight count as
@@ -197,7 +208,7 @@ def read_finished(file: Path) -> dict[str, Any] | None:
     if since is None:
         return None
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
         return found if found["time"] >= float(since) else None
     except (OSError, ValueError, KeyError):
         return None

@@ -170,10 +170,8 @@ def checkpoints(study: Study, cell: str, suite: str) -> list[Checkpoint]:
     Raises:
         EvaluationError: there is none, or one is not the checkpoint that its record describes.
     """
-    name, _, rest = cell.partition("/")
     trajectory = study.suites[suite].checkpoints == "trajectory"
-    base = rest in (grid.BASE, grid.BASE_THINK)
-    record_path = Path(paths.model(name)) / "manifest.json" if base else Path(paths.run(cell)) / "run.json"
+    record_path = Path(grid.checkpoint_record(cell))
     if not record_path.is_file():
         raise EvaluationError(f"{record_path}: not there; {cell} has to be made before it is evaluated")
     record = json.loads(record_path.read_text(encoding="utf-8"))
@@ -297,10 +295,12 @@ def _ask(
         with stores[checkpoint.fingerprint] as store:
             for batch in engine.answer(requests, decoding):
                 store.append(batch)
-                errors.update((name, item) for name, item in batch.items() if item.finish_reason == "error")
+                failed = {name: item for name, item in batch.items() if item.finish_reason == "error"}
+                errors.update(failed)
                 progress.update(len(batch))
                 if turn is not None:
-                    turn.record.step += len(batch)
+                    # What has failed is asked again by the next attempt.
+                    turn.record.step += len(batch) - len(failed)
                 _stop_if_asked(turn)
         progress.close()
     if errors:

@@ -18,8 +18,6 @@ from reassess.turns import Turn
 
 # A checkpoint in another format (pickle) could run code when it is loaded.
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]
-# What is left for another job of the same workflow that was to make the same model.
-FINISHED = "finished.json"
 
 
 class ModelError(ValueError):
@@ -45,7 +43,7 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     if _is_finished(root, json.loads(identity_), spec.files):
         print(f"{name}: another job has made it; nothing to do")
         return
-    (root / FINISHED).unlink(missing_ok=True)
+    (root / turns.FINISHED).unlink(missing_ok=True)
     shutil.rmtree(root / "model", ignore_errors=True)
     details: dict[str, Any] = {}
     if spec.toy is not None:
@@ -76,7 +74,7 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
         "seconds": round(time.monotonic() - start, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
     }
-    write_json(root / FINISHED, {"time": time.time(), "record": record})
+    write_json(root / turns.FINISHED, {"time": time.time(), "record": record})
     write_json(root / "manifest.json", record)
     for file in root.glob("pretraining-*.pt"):
         file.unlink()
@@ -84,7 +82,7 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
 
 def _is_finished(root: Path, spec: dict[str, Any], files: list[str]) -> bool:
     """Publish what another job has made of the same files; return whether there was such."""
-    found = turns.read_finished(root / FINISHED)
+    found = turns.read_finished(root)
     if found is None or found["record"]["spec"] != spec or not (root / "model").exists():
         return False
     if any(Path(file).stat().st_mtime > found["time"] for file in files):

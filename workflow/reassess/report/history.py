@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reassess import attempts, grid, paths
 from reassess.attempts import Attempt
+from reassess.report.status import aligned
 
 HEADER = ["job", "attempt", "started", "host", "Slurm job", "GPUs", "steps", "time", "why it ended", "log"]
 
@@ -22,15 +23,12 @@ def history(cell: str) -> str:
         raise HistoryError(f"{cell!r}: nothing was attempted here; cells are the first column of `reassess status`")
     found.sort(key=lambda item: item[3].started)
     rows = [HEADER, *([name, *_row(command, key, attempt)] for name, command, key, attempt in found)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(aligned(rows))
 
 
 def responses(cell: str) -> str:
     """Return the directory of a cell's kept responses. Raises HistoryError."""
-    base = paths.model(grid.model_of(cell), "manifest.json")
-    record = Path(base if grid.is_base(cell) else paths.run(cell, "run.json"))
+    record = Path(grid.checkpoint_record(cell))
     if not record.exists():
         raise HistoryError(f"{cell!r}: no {record}; cells are the first column of `reassess status`")
     return paths.store(json.loads(record.read_text(encoding="utf-8"))["fingerprint"])

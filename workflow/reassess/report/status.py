@@ -56,7 +56,7 @@ def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) 
         done += is_done
         if not states or (is_done and "done" in states) or words & (set(states) - {"done"}):
             rows.append([cell.key, *row])
-    lines = _aligned([["cell", "trained", *suites], *rows]) if rows else []
+    lines = aligned([["cell", "trained", *suites], *rows]) if rows else []
     which = "cells" if chosen == _EVERY else "chosen cells"
     shown = f"; {len(rows)} {', '.join(states)}" if states else ""
     lines += ["", f"{done} of {len(cells)} {which} are done{shown}"]
@@ -113,7 +113,7 @@ def scores_state(study: Study, cell: str, suite: str, answered: str) -> str:
 
 def tables_state(study: Study) -> str:
     """Return whether the tables are this study's and younger than all that they are made from."""
-    tables = [Path(paths.table(name, suffix)) for name in paths.TABLES for suffix in ("csv", "md", "tex")]
+    tables = [Path(file) for file in paths.tables()]
     if not all(file.exists() for file in tables):
         return "missing"
     if f"\nStudy {study.name}. " not in Path(paths.table("capacity", "md")).read_text(encoding="utf-8"):
@@ -123,7 +123,7 @@ def tables_state(study: Study) -> str:
 
 def figures_state(study: Study) -> str:
     """Return whether the figures are younger than all that they are made from."""
-    figures = [Path(paths.figure(name, suffix)) for name in paths.FIGURES for suffix in ("svg", "pdf")]
+    figures = [Path(file) for file in paths.figures()]
     if not all(file.exists() for file in figures):
         return "missing"
     return "outdated" if newer(study, min(file.stat().st_mtime for file in figures)) else "done"
@@ -198,8 +198,7 @@ def made_checkpoints(cell: str, trajectory: bool) -> dict[int | None, str]:
 
     Empty where there is no record.
     """
-    base = grid.is_base(cell)
-    record = _json(Path(paths.model(grid.model_of(cell), "manifest.json") if base else paths.run(cell, "run.json")))
+    record = _json(Path(grid.checkpoint_record(cell)))
     if record is None:
         return {}
     if trajectory:
@@ -207,7 +206,8 @@ def made_checkpoints(cell: str, trajectory: bool) -> dict[int | None, str]:
     return {None: record["fingerprint"]}
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Return rows of text as lines, the columns under each other."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

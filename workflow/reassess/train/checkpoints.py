@@ -29,8 +29,6 @@ NO_SPACE = 1 << 22
 TRAJECTORY = "trajectory"
 # TRL's directory of logged completions, a file per step (`log_completions`).
 COMPLETIONS = "completions"
-# What a finished run leaves for another job of the same workflow that was to do the same work.
-FINISHED = "finished.json"
 
 
 class Clock:
@@ -86,17 +84,12 @@ def publish(path: Path, root: Path, clock: Clock) -> Path:
     """
     files = {}
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
-        digest = xxhash.xxh3_128()
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-            while chunk := handle.read(1 << 22):
-                digest.update(chunk)
-        files[file.relative_to(path).as_posix()] = digest.hexdigest()
+        sync(file)
+        files[file.relative_to(path).as_posix()] = _hash(file)
     seconds, cpu_seconds = clock.spent()
     world = str(ranks.world())
     record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "world": world, "files": files}
     write_json(path / COMPLETE, record)
-    sync(path / COMPLETE)
     for folder in (path, *(item for item in path.rglob("*") if item.is_dir())):
         sync(folder)
     target = root / path.name
@@ -230,17 +223,21 @@ def _examine(path: Path) -> tuple[dict[str, Any], str]:
     try:
         record: dict[str, Any] = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
         for name, expected in record["files"].items():
-            digest = xxhash.xxh3_128()
-            with (path / name).open("rb") as handle:
-                while chunk := handle.read(1 << 22):
-                    digest.update(chunk)
-            if digest.hexdigest() != expected:
+            if _hash(path / name) != expected:
                 return record, f"{name} is not what was written"
     except FileNotFoundError as error:
         return {}, f"{Path(str(error.filename)).name} is missing"
     except (OSError, ValueError, KeyError, AttributeError) as error:
         return {}, f"cannot be read ({error})"
     return record, ""
+
+
+def _hash(file: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as handle:
+        while chunk := handle.read(1 << 22):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from reassess import config, gpus, paths, slurm
+from reassess import attempts, config, gpus, paths, slurm
 from reassess.attempts import Record
 from reassess.grid import Run
 from reassess.lock import Lock
@@ -274,7 +274,7 @@ class _Member(Record):
     """The record of an attempt that another process has begun and will end."""
 
     def __init__(self, command: str, key: str, number: int) -> None:
-        self.file = Path(f"{paths.attempts(command, key)}.jsonl")
+        self.file = attempts.file_of(command, key)
         self.number = number
         self.step = 0
 

@@ -138,7 +138,7 @@ def _take_over(job: Job) -> bool:
 
     After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again.
     """
-    finished = turns.read_finished(job.checkpoints / checkpoints.FINISHED)
+    finished = turns.read_finished(job.checkpoints)
     model = job.directory / "model"
     if finished is None or not model.exists() or fingerprint(model) != finished["run"]["fingerprint"]:
         return False
@@ -246,7 +246,7 @@ def _look_back(job: Job) -> tuple[Checkpoint | None, int]:
         TrainError: the checkpoint is one of other processes, and the study does not say to start over then.
     """
     job.checkpoints.mkdir(parents=True, exist_ok=True)
-    (job.checkpoints / checkpoints.FINISHED).unlink(missing_ok=True)
+    (job.checkpoints / turns.FINISHED).unlink(missing_ok=True)
     checkpoint = checkpoints.newest_readable(job.checkpoints)
     if checkpoint and checkpoint.world != str(ranks.world()):
         if job.study.models[job.run.model].other_processes == "refuse":
@@ -395,7 +395,7 @@ def _finish(
         "trajectory": kept,
     }
     finished = {"time": time.time(), "run": record, "metrics": metrics.read_text(encoding="utf-8")}
-    write_json(job.checkpoints / checkpoints.FINISHED, finished)
+    write_json(job.checkpoints / turns.FINISHED, finished)
     write_json(job.directory / "run.json", record)
     checkpoints.clean(job.checkpoints)
     print(f"{job.run.cell}: {planned.steps} steps done in {seconds:.0f} s", flush=True)
