@@ -78,7 +78,30 @@ def test_threads_and_memory_are_those_of_a_node() -> None:
     assert (one.threads, two.threads) == (32, 16)
     assert two.mem_mb < one.mem_mb
     # Processes on a CPU, for a model that needs no more.
-    assert defaults(500_000, "sft", processes=4, nodes=2) == (0, 2, 8000, 240)
+    assert defaults(500_000, "sft", processes=4, nodes=2) == (0, 2, 2, 8000, 240)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "gpu", "nodes"),
+    [
+        ("sft", {}, 32, 4),  # 73.5e9 weights of 16 bytes: 1.2 TB
+        ("sft", {"gpu": 24}, 24, 3),
+        ("sft", {"gpu": 16, "nodes": 1}, 16, 1),
+        ("grpo", {"gpu": 8}, 8, 1),
+        ("generate", {"gpu": 16}, 16, 1),
+    ],
+)
+def test_a_node_has_eight_gpus_unless_the_study_says_otherwise(
+    kind: Kind, keys: dict[str, int], gpu: int, nodes: int
+) -> None:
+    """A job that asks one node for more would wait for ever."""
+    found = hub("Qwen/Qwen2.5-VL-72B-Instruct", resources={kind: keys}).resources_for(kind)
+    assert (found.gpu, found.nodes) == (gpu, nodes)
+
+
+def test_gpus_that_do_not_spread_over_their_nodes_are_refused() -> None:
+    with pytest.raises(ValueError, match="9 processes cannot be spread evenly over 2 nodes"):
+        hub("Qwen/Qwen2.5-VL-72B-Instruct", resources={"sft": {"gpu": 9}})
 
 
 @pytest.mark.parametrize(
@@ -187,12 +210,12 @@ def ended(number: int, why: str | None, start_step: int = 0, end_step: int | Non
     ],
 )
 def test_a_retry_asks_for_what_the_last_one_lacked(attempted: list[str | None], expected: tuple[int, int]) -> None:
-    base = Resolved(gpu=0, threads=1, mem_mb=1000, runtime=100)
+    base = Resolved(nodes=1, gpu=0, threads=1, mem_mb=1000, runtime=100)
     assert for_attempt(base, [ended(i, why) for i, why in enumerate(attempted)]) == expected
 
 
 def test_a_run_that_gets_on_needs_no_more_time() -> None:
-    base = Resolved(gpu=0, threads=1, mem_mb=1000, runtime=100)
+    base = Resolved(nodes=1, gpu=0, threads=1, mem_mb=1000, runtime=100)
     assert for_attempt(base, [ended(1, "time_limit", 0, 5), ended(2, "time_limit", 5, 9)]) == (1000, 100)
     # It wrote no end, but the next one went on from step 4.
     assert for_attempt(base, [ended(1, "time_limit", 0, None), ended(2, "killed", 4, None)]) == (1000, 100)

@@ -188,13 +188,18 @@ def test_an_attempt_that_has_done_nothing_is_not_queued_again_as_it_was(
 
     monkeypatch.setattr(turns.slurm, "requeue", requeue)
     monkeypatch.setattr(turns, "LAST_WAIT", 0)
-    for _ in range(2):
-        # What an earlier attempt did does not count for the later one.
-        with pytest.raises(Interrupted) as raised, turns.take("generate", "a/b") as turn:
+
+    def attempt(done: int) -> None:
+        with turns.take("generate", "a/b") as turn:
             turn.record.begin(10)
             turn.record.step += done
             raise Interrupted("time_limit")
-        assert raised.value.is_futile == futile
+
+    # What an earlier attempt did does not count for the later one.
+    for each in (1, done):
+        with pytest.raises(Interrupted) as raised:
+            attempt(each)
+    assert raised.value.is_futile == futile
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert turns.after_interruption(raised.value) == turns.TRY_AGAIN
     assert requeued == ([] if futile else ["7"])

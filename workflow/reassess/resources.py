@@ -37,6 +37,8 @@ TRAINING_BYTES = 16
 CACHE_BYTES = 1
 # GRPO samples in the training process: beside the training state, weights cast to bfloat16 and a KV cache.
 ROLLOUT_BYTES = 2 + CACHE_BYTES
+# GPUs of a node (DGX and HGX A100 and H100). A job with more would wait for ever on one node.
+NODE_GPUS = 8
 # CPU threads and host memory (MB) of each process with a GPU: image decoding, torch and the CUDA libraries.
 THREADS_PER_GPU = 4
 HOST_MB_PER_GPU = 16_000
@@ -63,12 +65,14 @@ class Defaults(NamedTuple):
 
     Attributes:
         gpu: GPUs.
+        nodes: nodes of a training job.
         threads: CPU threads on each node.
         mem_mb: host memory in MB on each node.
         runtime: time limit in minutes.
     """
 
     gpu: int = 0
+    nodes: int = 1
     threads: int = 1
     mem_mb: int = CPU_MB
     runtime: int = 240
@@ -80,7 +84,7 @@ def defaults(
     dtype: Literal["float32", "bfloat16"] = "bfloat16",
     gpu: int | None = None,
     processes: int | None = None,
-    nodes: int = 1,
+    nodes: int | None = None,
 ) -> Defaults:
     """Return what a job asks for by the size of its model.
 
@@ -93,8 +97,9 @@ def defaults(
         nodes: nodes that the study gives it; threads and memory are those of one.
     """
     if parameters < SMALL:
+        nodes = nodes or _nodes(kind, gpu or 0)
         processes = math.ceil((processes or 1) / nodes)
-        return Defaults(gpu or 0, processes, CPU_MB * processes)
+        return Defaults(gpu or 0, nodes, processes, CPU_MB * processes)
     width = 2 if dtype == "bfloat16" else 4
     runtime = min(LONGEST, 240 + math.ceil(MINUTES_PER_BILLION[kind] * parameters / 1e9))
     if kind == "model":
@@ -104,9 +109,10 @@ def defaults(
     # The state of a training is read and saved by way of host memory; an engine keeps a copy of the files as it loads.
     on_host = 2 * width if kind == "generate" else TRAINING_BYTES
     gpu = _gpus(parameters * on_gpu) if gpu is None else gpu
+    nodes = nodes or _nodes(kind, gpu)
     processes = math.ceil((processes or max(1, gpu)) / nodes)
     mem_mb = math.ceil(parameters * on_host / nodes / 1e9) * 1000 + HOST_MB_PER_GPU * processes
-    return Defaults(gpu, THREADS_PER_GPU * processes, mem_mb, runtime)
+    return Defaults(gpu, nodes, THREADS_PER_GPU * processes, mem_mb, runtime)
 
 
 def fits_one_gpu(parameters: int, kind: Kind) -> bool:
@@ -117,6 +123,11 @@ def fits_one_gpu(parameters: int, kind: Kind) -> bool:
 def _gpus(size: float) -> int:
     """Return the GPUs that so many bytes take, a power of two: attention heads and nodes divide by it."""
     return 1 << max(0, math.ceil(math.log2(size / (GPU_BYTES * PLANNED))))
+
+
+def _nodes(kind: Kind, gpu: int) -> int:
+    """Return the nodes that so many GPUs are on; what does not train stays on one."""
+    return max(1, math.ceil(gpu / NODE_GPUS)) if kind in ("sft", "grpo") else 1
 
 
 def size_of(path: str) -> int:

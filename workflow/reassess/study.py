@@ -45,14 +45,16 @@ class Resources(Strict):
     """Time limit in minutes. By default by the size of the model, a day at most."""
     processes: Positive | None = None
     """Training processes over all nodes. By default one per GPU; on a CPU one, and more of them talk over gloo."""
-    nodes: Positive = 1
-    """Nodes of a training job, under Slurm. `gpu` and `processes` are of all nodes, `threads` and `mem_mb` of each."""
+    nodes: Positive | None = None
+    """Nodes of a training job, under Slurm; by default one for every 8 GPUs. `gpu` and `processes` are of all nodes,
+    `threads` and `mem_mb` of each."""
 
 
 class Resolved(Resources):
     """What one job asks of the machine, with the defaults filled in."""
 
     gpu: int
+    nodes: int
     threads: int
     mem_mb: int
     runtime: int
@@ -152,7 +154,7 @@ class Model(Strict):
     @model_validator(mode="after")
     def _processes_fit(self) -> Model:
         for kind, given in self.resources.items():
-            if kind not in ("sft", "grpo") and (given.processes or given.nodes > 1):
+            if kind not in ("sft", "grpo") and (given.processes or (given.nodes or 1) > 1):
                 raise ValueError(f"resources.{kind}: `processes` and `nodes` are for training (sft, grpo)")
             found = self.resources_for(kind)
             if found.processes and found.gpu not in (0, found.processes):

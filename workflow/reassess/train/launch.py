@@ -142,7 +142,10 @@ def start(study: Study, run: Run, turn: Turn, world: World) -> None:
     if world.nodes > 1:
         job = slurm.job_id()
         if job is None:
-            raise TrainError(f"resources.nodes is {world.nodes}: training on several nodes needs a Slurm job")
+            raise TrainError(
+                f"resources.nodes is {world.nodes}: training on several nodes needs a Slurm job; set "
+                f"models.{run.model}.resources.{study.stages[run.stage].trainer}.nodes to 1 for one machine"
+            )
         hosts = slurm.hosts(job)
         if len(hosts) != world.nodes:
             raise TrainError(f"resources.nodes is {world.nodes}, Slurm job {job} has {len(hosts)}: {', '.join(hosts)}")
