@@ -77,7 +77,8 @@ onstart:
 
 
 onerror:
-    print(head.summary(STUDY), file=sys.stderr)
+    failed = [str(file) for job in workflow.scheduler.failed for file in job.output]
+    print(head.summary(STUDY, failed, ", ".join(log)), file=sys.stderr)
 
 
 def run_of(wildcards):

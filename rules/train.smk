@@ -22,6 +22,9 @@ rule train:
         gpu=lambda wildcards: training(wildcards).gpu,
         nodes=lambda wildcards: training(wildcards).nodes,
         tasks=lambda wildcards: training(wildcards).nodes,
+        # Has the executor start the command without an srun of its own, which would ask for one task with the GPUs of all
+        # nodes. The command starts a task on each node by itself.
+        mpi=lambda wildcards: "srun" if training(wildcards).nodes > 1 else None,
         mem_mb=lambda wildcards, attempt: training(wildcards, attempt).mem_mb,
         runtime=lambda wildcards, attempt: training(wildcards, attempt).runtime,
     params:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import subprocess
 import time
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from reassess import paths
 from slurm_cluster import Cluster
 from snake import ROOT, command, tables
 
@@ -98,6 +100,28 @@ def test_jobs_with_a_gpu_alone_go_where_gpus_are(slurm: Cluster, tmp_path: Path)
     assert "mem=2000M" in subset["TRES"]
 
 
+def test_jobs_on_two_nodes(slurm: Cluster, tmp_path: Path) -> None:
+    """One trains on processors. The other gets as far as to look for its GPUs on both nodes, for they are played."""
+    study: dict[str, Any] = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    resources = {"sft": {"processes": 2, "nodes": 2}, "grpo": {"gpu": 4, "nodes": 2}}
+    study["models"]["toy-xs"]["resources"] = resources
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study), encoding="utf-8")
+    arguments = ["--retries", "0", "--default-resources", "mem_mb=1000", "runtime=5", "gpu=0", "tasks_per_gpu=0"]
+    arguments += ["nodes=1", "gpu_model=h200"]
+    sft, grpo = (paths.run(f"toy-xs/toy/seed1/{lineage}", "run.json") for lineage in ("sft@16", "grpo@32"))
+    ran = on_slurm(slurm, tmp_path / "work", *arguments, "--", sft, grpo, study=file)
+    assert ran.code == 1
+    record = json.loads((tmp_path / "work" / sft).read_text(encoding="utf-8"))
+    assert record["processes"] == 2
+    on_cpu, on_gpu = (ran.jobs[f"rule_train_wildcards_toy-xs_toy_1_{lineage}"] for lineage in ("sft@16", "grpo@32"))
+    assert (on_cpu["NumNodes"], on_gpu["NumNodes"]) == ("2", "2")
+    # Slurm alone might take three of one node.
+    assert (on_gpu["TresPerJob"], on_gpu["TresPerNode"]) == ("gres:gpu:h200:4", "gres:gpu:h200:2")
+    said = "toy-xs/toy/seed1/grpo@32: train failed: models.toy-xs.resources.grpo.gpu is 4 but no GPU is visible here"
+    assert f"1 jobs did not finish:\n  {said}" in ran.log
+
+
 def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path) -> None:
     """Not a type of GPU that the executor can read; it would never hear of the job, nor say so."""
     study: dict[str, Any] = yaml.safe_load(TINY.read_text(encoding="utf-8"))
@@ -109,3 +133,4 @@ def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path) ->
     ran = on_slurm(slurm, tmp_path / "work", *arguments, "--", target, study=file)
     assert ran.code == 1
     assert "Invalid GPU model format: a100-80" in ran.log
+    assert "1 jobs did not finish:\n  toy-xs: base-model failed outside of its own command; log " in ran.log

@@ -11,7 +11,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from pathlib import Path
 
 from reassess import paths, turns
@@ -58,11 +58,17 @@ def take(environment: MutableMapping[str, str], forced: bool) -> None:
         )
 
 
-def summary(study: Study) -> str:
-    """Return what to say at the end of a workflow in which jobs have failed: each with its reason, in one line."""
+def summary(study: Study, failed: Collection[str], log: str) -> str:
+    """Return what to say at the end of a workflow in which jobs have failed: each with its reason, in one line.
+
+    Args:
+        study: the study.
+        failed: outputs of the jobs that have failed for Snakemake.
+        log: Snakemake's own log.
+    """
     from reassess.report.failures import failures
 
-    return f"\n{failures(study, _LOOKED)}\n"
+    return f"\n{failures(study, _LOOKED, failed, log)}\n"
 
 
 def _orphans() -> tuple[list[str], list[str]]:

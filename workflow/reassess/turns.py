@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reassess import paths, slurm
+from reassess import gpus, paths, slurm
 from reassess.attempts import LOG, Record
 from reassess.lock import Lock
 
@@ -172,6 +172,9 @@ def enter_step() -> None:
     sys.stdout.flush()
     environment = {name: value for name, value in os.environ.items() if slurm.is_for_inner_step(name)}
     command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--cpu-bind=none", "--mem=0", "--quiet"]
+    # Without, the step of a job of several nodes would ask this one for the GPUs of all.
+    if gpus.VISIBLE in os.environ and (here := len(gpus.visible())):
+        command.append(f"--gres=gpu:{here}")
     command += ["--jobid", job, sys.executable, "-m", "reassess.cli", *sys.argv[1:]]
     # The step's output goes through srun, and what that writes to is known here alone.
     os.execvpe("srun", command, {**environment, IN_STEP: job, LOG: str(Path("/proc/self/fd/1").resolve())})

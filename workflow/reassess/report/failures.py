@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,8 @@ class Last(NamedTuple):
         if step:
             text += f" after {step} responses" if self.command == "generate" else f" at step {step}"
         text += f" (attempt {self.attempt.number})" if self.attempt.number > 1 else ""
-        text += f": {' '.join(self.attempt.detail.split())}" if self.attempt.detail else ""
+        detail = " ".join(self.attempt.detail.split()).removeprefix(f"{self.key}: ")
+        text += f": {detail}" if detail else ""
         log = self.attempt.log or _log(self.command, self.key)
         return f"{text}; log {log}" if Path(log).is_file() else text
 
@@ -92,16 +94,23 @@ def unfinished(job: Job) -> Last | None:
     return found if found is not None and found.why in _SAID else None
 
 
-def failures(study: Study, since: float) -> str:
+def failures(study: Study, since: float, failed: Collection[str], log: str) -> str:
     """Return one line per job of a study that has not finished since a time, for the end of a workflow.
 
     Args:
         study: the study.
         since: seconds since the epoch; jobs whose last attempt started and ended before it are left out.
+        failed: outputs of the jobs that have failed for Snakemake; one that could not be submitted has left no word.
+        log: Snakemake's own log, which says more.
     """
-    found = [item for job in jobs(study).values() if (item := unfinished(job)) is not None]
-    # Times in the records are whole seconds.
-    found = [item for item in found if (item.attempt.ended or item.attempt.started).timestamp() >= int(since)]
-    if not found:
+    lines = []
+    for job in jobs(study).values():
+        found = unfinished(job)
+        # Times in the records are whole seconds.
+        if found is not None and (found.attempt.ended or found.attempt.started).timestamp() >= int(since):
+            lines.append(found.line)
+        elif not set(failed).isdisjoint(outputs(job)):
+            lines.append(f"{job.key}: {job.command} failed outside of its own command; log {log}")
+    if not lines:
         return "no job has failed"
-    return "\n".join([f"{len(found)} jobs did not finish:", *(f"  {item.line}" for item in found)])
+    return "\n".join([f"{len(lines)} jobs did not finish:", *(f"  {line}" for line in lines)])
