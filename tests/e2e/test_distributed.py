@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -13,10 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
-from reassess import config
+from reassess import config, paths
 from reassess.data.build import build_subset
 from reassess.grid import Run
 from reassess.study import Study
@@ -123,6 +125,23 @@ def test_what_is_saved_is_a_whole_model(trained: dict[str, Path], tiny_study: St
             assert largest < 1e-4
             load_exactly(model_file(trained[kind], run).parent, spec, next(iter(base.values())).dtype)
     assert max((weights["ddp"]["sft"][key] - base[key]).abs().max().item() for key in base) > 1e-3
+
+
+def test_what_was_sharded_is_answered(trained: dict[str, Path], tiny_study: Study, tmp_path: Path) -> None:
+    """A checkpoint of several processes goes through evaluation like any other."""
+    folder = tmp_path / "work"
+    shutil.copytree(trained["zero3"], folder)
+    config.dump(variant(tiny_study, "zero3"), folder / "study.json")
+    cell = RUNS["sft"].cell
+    line = [sys.executable, "-m", "reassess.cli", "generate", "--study", "study.json", "--cell", cell]
+    subprocess.run([*line, "--suite", "main"], cwd=folder, check=True)
+    root = folder / paths.evaluation(cell, "main")
+    record = json.loads((root / "responses.json").read_text())
+    if importlib.util.find_spec("vllm") is not None:
+        assert record["engine"]["name"] == "vllm"
+    rows = pq.read_table(root / "responses.parquet").to_pylist()
+    assert len(rows) == record["generated"] > 0
+    assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
 
 
 def model_file(folder: Path, run: Run) -> Path:

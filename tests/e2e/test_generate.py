@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import snake
 from reassess import attempts, config, paths
 from reassess.data import toy
 from reassess.data.example import Example
@@ -27,6 +28,8 @@ from reassess.evaluate.store import Response, Store
 from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
 from reassess.study import Decoding, Study, ToySource
 from reassess.turns import TRY_AGAIN
+from slurm_cluster import Cluster, wait_for
+from snake import ROOT
 
 GREEDY = Decoding(max_tokens=24)
 SAMPLED = Decoding(temperature=1.0, top_p=0.9, max_tokens=24)
@@ -379,3 +382,21 @@ def test_an_evaluation_that_is_asked_to_stop_continues(slow: Study, tiny_results
     assert (second.why, second.start_step, second.end_step) == ("finished", before, 256)
     responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
     assert pq.read_table(responses).equals(pq.read_table(unbroken))
+
+
+def test_a_preempted_evaluation_continues(slow: Study, tiny_results: Path, unbroken: Path, slurm: Cluster) -> None:
+    """Slurm tells only the first process of a job step, which has to be the one that knows what to do."""
+    config.dump(slow, "study.json")
+    target = paths.evaluation("toy-xs/base", "main", "responses.parquet")
+    options = ["--set-resources", "generate:slurm_partition=low", "--retries", "0", "--", target]
+    line = snake.command(tiny_results, *options, study=tiny_results / "study.json", profile=ROOT / "profiles/slurm")
+    with Path("head.log").open("wb") as log:
+        head = subprocess.Popen(line, env=slurm.environment, stdout=log, stderr=log)
+    wait_for("responses", lambda: stored() > 0 or head.poll() is not None, 180)
+    (job,) = (job for job in slurm.jobs() if job["comment"].startswith("rule_generate") and job["state"] == "RUNNING")
+    slurm.run("sbatch", "-p", "high", "-w", job["node"], "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
+    assert head.wait(300) == 0, Path("head.log").read_text()
+    first, second = attempts.read("generate", "toy-xs/base/main")
+    assert (first.why, second.why, first.job) == ("preempted", "finished", second.job)
+    assert 0 < (first.end_step or 0) == second.start_step < second.end_step == 256
+    assert pq.read_table(target).equals(pq.read_table(unbroken))
