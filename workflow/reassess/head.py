@@ -9,13 +9,14 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import platform
 import subprocess
 import time
 from collections.abc import Collection, MutableMapping
 from pathlib import Path
 
-from reassess import paths, turns
-from reassess.lock import Lock
+from reassess import paths, slurm, turns
+from reassess.lock import BEAT, SILENCE, Lock
 from reassess.study import Study
 
 # When this process was started, as good as when it began to look at files.
@@ -29,6 +30,8 @@ class HeadError(ValueError):
 def take(environment: MutableMapping[str, str], forced: bool) -> None:
     """Become the only Snakemake at work in this directory, until this process ends.
 
+    One that runs in a Slurm job itself, and was requeued on another node, waits for its lost self to fall silent.
+
     Args:
         environment: what jobs inherit.
         forced: the user asks for something again that is there (`-R`, `-f`, `--forceall`).
@@ -38,6 +41,12 @@ def take(environment: MutableMapping[str, str], forced: bool) -> None:
     """
     lock = Lock(paths.lock("snakemake", "head"))
     owner = lock.acquire()
+    if owner is not None and owner.job is not None and owner.job == slurm.job_id() and owner.host != platform.node():
+        print(f"waiting until this Slurm job's earlier run is gone ({owner}): it was requeued", flush=True)
+        deadline = time.monotonic() + SILENCE + BEAT
+        while owner is not None and time.monotonic() < deadline:
+            time.sleep(turns.POLL)
+            owner = lock.acquire()
     if owner is not None:
         raise HeadError(
             f"another Snakemake is at work in this directory ({owner}); wait for it, or stop it and start again"

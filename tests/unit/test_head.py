@@ -1,0 +1,67 @@
+"""The Snakemake that a user starts: one at a time, and its requeued self is no other one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from reassess import head, lock, paths, turns
+from reassess.lock import Lock, Owner
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(turns, "POLL", 0.05)
+    # As long as it takes an owner to be held for dead, in a test's time.
+    monkeypatch.setattr(lock, "SILENCE", 1.0)
+    monkeypatch.setattr(head, "SILENCE", 1.0)
+    monkeypatch.setattr(head, "BEAT", 0.5)
+
+
+def held_by(job: str) -> Path:
+    """Write the lock of a Snakemake on another host, whose last sign of life is now."""
+    folder = Path(paths.lock("snakemake", "head"))
+    folder.mkdir(parents=True)
+    owner = Owner("token", "elsewhere", "another boot", 5, 1, job)
+    (folder / "1").write_text(json.dumps(owner._asdict()))
+    return folder / "1"
+
+
+def test_a_requeued_snakemake_waits_until_its_lost_self_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    held_by("7")
+    environment = dict(os.environ)
+    began = time.monotonic()
+    head.take(environment, forced=False)
+    assert time.monotonic() - began > 0.9
+    assert "waiting until this Slurm job's earlier run is gone (process 5 on elsewhere, Slurm job 7)" in (
+        capsys.readouterr().out
+    )
+    assert environment[turns.SHARED] == "7"
+    assert Lock(paths.lock("snakemake", "head")).acquire() is not None
+
+
+def test_a_requeued_snakemake_does_not_wait_for_one_that_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = held_by("7")
+
+    def beat(seconds: float) -> None:
+        os.utime(record)
+        wait(seconds)
+
+    wait = time.sleep
+    monkeypatch.setattr(head.time, "sleep", beat)
+    with pytest.raises(head.HeadError, match="process 5 on elsewhere, Slurm job 7"):
+        head.take({}, forced=False)
+
+
+def test_another_job_is_refused_at_once() -> None:
+    held_by("8")
+    began = time.monotonic()
+    with pytest.raises(head.HeadError, match="another Snakemake is at work in this directory"):
+        head.take({}, forced=False)
+    assert time.monotonic() - began < 0.9
