@@ -13,7 +13,7 @@ from reassess.data.build import write_json
 from reassess.models.load import fingerprint
 from reassess.models.pretraining import Pretraining
 from reassess.provenance import provenance
-from reassess.study import Study
+from reassess.study import Model, Study
 from reassess.turns import Turn
 
 # A checkpoint in another format (pickle) could run code when it is loaded.
@@ -53,14 +53,7 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     elif spec.path is not None and Path(spec.path).is_dir():
         shutil.copytree(spec.path, root / "model", ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.pkl"))
     elif spec.path is not None:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        patterns = HUB_FILES if spec.trust_remote_code else [item for item in HUB_FILES if item != "*.py"]
-        try:
-            snapshot_download(spec.path, revision=spec.revision, allow_patterns=patterns, local_dir=root / "model")
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise ModelError(f"models.{name}.path: {spec.path} at {spec.revision} cannot be fetched: {error}") from None
+        _fetch(spec, name, root, identity.digest(identity_))
     try:
         print_ = fingerprint(root / "model")
     except FileNotFoundError as error:
@@ -78,6 +71,28 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     write_json(root / "manifest.json", record)
     for file in root.glob("pretraining-*.pt"):
         file.unlink()
+
+
+def _fetch(spec: Model, name: str, root: Path, digest: str) -> None:
+    """Download a hub model. The files that a killed download has fetched as a whole stay."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = HUB_FILES if spec.trust_remote_code else [item for item in HUB_FILES if item != "*.py"]
+    folder = root / f"fetched-{digest}"
+    for other in root.glob("fetched-*"):
+        if other != folder:
+            shutil.rmtree(other)
+    # The client never takes up the half of a file that a kill has left.
+    for half in folder.rglob("*.incomplete"):
+        half.unlink()
+    try:
+        snapshot_download(str(spec.path), revision=spec.revision, allow_patterns=patterns, local_dir=folder)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(f"models.{name}.path: {spec.path} at {spec.revision} cannot be fetched: {error}") from None
+    # The client's own notes on what it has fetched.
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    folder.replace(root / "model")
 
 
 def _is_finished(root: Path, spec: dict[str, Any], files: list[str]) -> bool:

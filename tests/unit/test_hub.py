@@ -1,0 +1,147 @@
+"""Hub models, fetched by the real client from a hub played on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reassess import config, paths
+from reassess.models.load import fingerprint
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+# The client writes what it receives in pieces of 10 MiB.
+PIECE = 10 << 20
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves one repository, `owner/toy`; a file named in `held` stops after its first piece until it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.held = ""
+        self.fetched: list[str] = []
+        self.daemon_threads = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        if path == f"/api/models/owner/toy/tree/{REVISION}":
+            files = [file for file in sorted(self.server.folder.rglob("*")) if file.is_file()]
+            rows = [
+                {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": f"oid-{file.name}"}
+                for file in files
+            ]
+            self._send(json.dumps(rows).encode(), {"Content-Type": "application/json"})
+            return
+        file = self.server.folder / path.removeprefix(f"/owner/toy/resolve/{REVISION}/")
+        if not file.is_file():
+            self.send_error(404)
+            return
+        self._send(file.read_bytes(), {"ETag": f'"{file.name}"', "X-Repo-Commit": REVISION}, file.name)
+
+    def _send(self, data: bytes, headers: dict[str, str], name: str = "") -> None:
+        self.send_response(200)
+        for key, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if name:
+            self.server.fetched.append(name)
+        piece = PIECE + (1 << 20) if name and name == self.server.held else len(data)
+        self.wfile.write(data[:piece])
+        while name and name == self.server.held:
+            time.sleep(0.02)
+        # A client that was killed does not listen.
+        with suppress(ConnectionError):
+            self.wfile.write(data[piece:])
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(toy_checkpoint: Path, tmp_path: Path) -> Iterator[Hub]:
+    folder = tmp_path / "repository"
+    shutil.copytree(toy_checkpoint, folder)
+    (folder / "long.txt").write_bytes(bytes(range(256)) * (24 << 12))
+    (folder / "pytorch_model.bin").write_bytes(b"code that loading would run")
+    (folder / "modeling.py").write_bytes(b"raise SystemExit")
+    with Hub(folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.held = ""
+        server.shutdown()
+
+
+@pytest.fixture
+def command(root: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command of the rule for a hub model, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    raw = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    raw["models"] = {"hub": {"path": "owner/toy", "revision": REVISION, "parameters": 500_000}}
+    config.dump(config.parse(raw, "study"), "study.json")
+    return [sys.executable, "-m", "reassess.cli", "base-model", "--study", "study.json", "--model", "hub"]
+
+
+def fetched(root: Path) -> set[str]:
+    """The files that are whole so far."""
+    return {file.name for file in root.glob("fetched-*/*") if file.is_file()}
+
+
+def test_a_killed_download_goes_on_with_the_next_file(command: list[str], hub: Hub) -> None:
+    root = Path(paths.model("hub"))
+    hub.held = "long.txt"
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 60
+    while not any(file.stat().st_size >= PIECE for file in root.rglob("*.incomplete")) or not fetched(root):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (root / "model").exists()
+    hub.held = ""
+    whole = fetched(root)
+    hub.fetched.clear()
+    subprocess.run(command, check=True)
+    assert "long.txt" in hub.fetched
+    assert whole.isdisjoint(hub.fetched)
+    (hub.folder / "pytorch_model.bin").unlink()
+    (hub.folder / "modeling.py").unlink()
+    assert {file.name for file in root.iterdir()} == {"model", "manifest.json", "finished.json"}
+    assert {file.name for file in (root / "model").iterdir()} == {file.name for file in hub.folder.iterdir()}
+    record = json.loads((root / "manifest.json").read_text())
+    assert record["fingerprint"] == fingerprint(hub.folder) == fingerprint(root / "model")
+
+
+def test_a_model_that_is_not_there_is_one_line(command: list[str], hub: Hub) -> None:
+    shutil.rmtree(hub.folder)
+    hub.folder.mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "models.hub.path" in done.stderr
+    assert "Traceback" not in done.stderr
