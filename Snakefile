@@ -28,6 +28,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        TABLE_FILES,
-        FIGURE_FILES,
-        SCORES,
+        RESULTS,

@@ -41,11 +41,10 @@ rule plot:
         "reassess figures --study {params.study} >> {log} 2>&1"
 
 
-# The scores are asked for too: Snakemake would not miss a deleted one behind a table that exists.
 rule tables:
     input:
         TABLE_FILES,
-        SCORES,
+        [file for file in RESULTS if file not in FIGURE_FILES],
 
 
 rule tables_partial:

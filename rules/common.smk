@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from reassess import config as study_config
 from reassess import grid, head, identity, paths, placement, polling, targets
 from reassess import resources as job_resources
+from reassess.report import jobs
 
 
 def parse_study():
@@ -43,6 +44,9 @@ SCORES = [
 RUNS = [paths.run(run.cell, "run.json") for run in grid.runs(STUDY)]
 TABLE_FILES = paths.tables()
 FIGURE_FILES = paths.figures()
+# All results, and not only the last: Snakemake does not miss a deleted or interrupted one behind what was once made
+# from it.
+RESULTS = [file for job in jobs.jobs(STUDY).values() for file in jobs.outputs(job)]
 
 
 def one_of(values):

@@ -245,7 +245,32 @@ def _gone(folder: Path, data: dict[str, Any]) -> None:
         shutil.rmtree(folder / "results" / path)
 
 
-@pytest.mark.parametrize("change", [_nothing, _rate, _benchmark, _size, _score, _gone])
+def _seed(folder: Path, data: dict[str, Any]) -> None:
+    data["seed"] = 5
+
+
+def _sources(folder: Path, data: dict[str, Any]) -> None:
+    data["pools"]["toy"]["sources"][0]["n"] = 96
+    data["benchmarks"]["toy-id"]["sources"][0]["n"] = 40
+
+
+def _report(folder: Path, data: dict[str, Any]) -> None:
+    data["report"] = {"resamples": 100}
+
+
+def _run_gone(folder: Path, data: dict[str, Any]) -> None:
+    """As an interrupted `-R` leaves it: what was made from it is still there."""
+    (folder / paths.run("toy-xs/toy/seed1/grpo@32", "run.json")).unlink()
+
+
+def _responses_gone(folder: Path, data: dict[str, Any]) -> None:
+    (folder / paths.evaluation("toy-xs/base", "main", "responses.json")).unlink()
+
+
+CHANGES = [_nothing, _rate, _benchmark, _size, _score, _gone, _seed, _sources, _report, _run_gone, _responses_gone]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_is_left_is_what_snakemake_would_run(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, dict[str, Any]], None]
 ) -> None:

@@ -117,16 +117,32 @@ def test_the_time_limit_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> 
 
     def end_time(job: str) -> float:
         asked.append(job)
-        return time.time() + 100
+        return time.time() + 300
 
     monkeypatch.setattr(turns.slurm, "end_time", end_time)
     stop = Stop()
     assert stop.requested() is None
+    now = time.time()
+    monkeypatch.setattr(turns.time, "time", lambda: now + 200)
     stop.saving = 20
     assert stop.requested() is None
     stop.step = 25
     assert stop.requested() == "time_limit"
     assert asked == ["5"]
+
+
+def test_a_long_save_leaves_half_of_the_time_for_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of 7e10 weights is guessed to be hours: with a limit of four, each attempt would do one step and stop."""
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    now = time.time()
+    monkeypatch.setattr(turns.slurm, "end_time", lambda job: now + 4 * 3600)
+    stop = Stop()
+    stop.saving = 2 * 3600
+    assert stop.requested() is None
+    monkeypatch.setattr(turns.time, "time", lambda: now + 1.9 * 3600)
+    assert stop.requested() is None
+    monkeypatch.setattr(turns.time, "time", lambda: now + 2.1 * 3600)
+    assert stop.requested() == "time_limit"
 
 
 def test_outside_of_slurm_an_interrupted_job_ends_at_once_to_be_run_again() -> None:

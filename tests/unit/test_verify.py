@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reassess import cli, paths
+from reassess import cli, config, paths
 from reassess.analyse.collect import collect
 from reassess.analyse.parity import check_parity
 from reassess.data.build import ids_sha256
@@ -233,17 +233,81 @@ def test_a_flipped_byte_of_a_parent_is_a_mismatch_of_its_record_alone(work: Path
     assert lines[-1] == "study tiny: 28 records checked, 1 do not match"
 
 
-def test_tables_that_are_older_than_a_score(
-    work: Path, tiny_study: Study, root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scores = SCORES.replace(".json", ".parquet")
-    with kept(scores):
-        os.utime(scores)
+def test_tables_of_other_results(work: Path, tiny_study: Study, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with kept(SCORES):
+        record = json.loads(Path(SCORES).read_text())
+        Path(SCORES).write_text(json.dumps({**record, "cell": SFT}))
         assert cli.main(["verify", str(root / "studies/tiny.yaml")]) == 1
     said_ = capsys.readouterr()
-    assert f"results/tables: older than {scores}; run the study again" in said_.out
-    assert f"results/figures: older than {scores}; run the study again" in said_.out
+    assert f"results/tables: made from an earlier {SCORES}; run the study again" in said_.out
+    assert f"results/figures: made from an earlier {SCORES}; run the study again" in said_.out
     assert said_.err == "reassess: study tiny: 28 records checked, 2 do not match\n"
+
+
+def test_what_was_made_again_and_came_out_the_same_is_current(work: Path, tiny_study: Study) -> None:
+    with kept(SCORES, RUN):
+        os.utime(SCORES)
+        os.utime(RUN)
+        assert said(tiny_study) == ["study tiny: 28 records checked, 0 do not match"]
+
+
+def test_a_number_in_a_table(work: Path, tiny_study: Study) -> None:
+    table = paths.table("capacity", "csv")
+    with kept(table):
+        text = Path(table).read_text()
+        Path(table).write_text(text.replace("0.5", "0.6", 1))
+        assert Path(table).read_text() != text
+        line, end = said(tiny_study)
+    assert line.startswith(f"results/tables.json: sha256 of {table} is ")
+    assert end == "study tiny: 28 records checked, 1 do not match"
+
+
+def test_metrics_that_were_cut(work: Path, tiny_study: Study) -> None:
+    metrics = paths.run(SFT, "metrics.jsonl")
+    with kept(metrics):
+        Path(metrics).write_bytes(Path(metrics).read_bytes()[:-20])
+        line, _ = said(tiny_study)
+    assert line.startswith(f"{RUN}: sha256 of metrics.jsonl is ")
+
+
+def test_evaluations_that_changed_places(work: Path, tiny_study: Study) -> None:
+    """The control that is forced to think is of the same checkpoint as the base model."""
+    base, think = (Path(paths.evaluation(f"toy-xs/{name}", "main")) for name in ("base", "base-think"))
+    files = [path / name for path in (base, think) for name in ("responses.json", "responses.parquet")]
+    with kept(*map(str, files)):
+        contents = [file.read_bytes() for file in files]
+        for file, content in zip(files, contents[2:] + contents[:2], strict=True):
+            file.write_bytes(content)
+        lines = said(tiny_study)
+    assert f"{base}/responses.json: cell is toy-xs/base-think, expected toy-xs/base; evaluate it again" in lines
+    assert f"{think}/responses.json: prefill is , expected <think>; evaluate it again" in "\n".join(lines)
+
+
+def test_examples_and_responses_of_other_options(work: Path, tiny_study: Study) -> None:
+    raw = tiny_study.model_dump(mode="json")
+    raw["seed"] = 5
+    raw["pools"]["toy"]["sources"][0]["n"] = 65
+    lines = said(config.parse(raw, "edited"))
+    assert f"{POOL}: spec.sources is " in "\n".join(lines)
+    assert f"{RESPONSES}: spec.seed is 0, expected 5; run the study again" in lines
+
+
+@pytest.mark.parametrize("file", [RUN, POOL, SUBSET, MODEL, RESPONSES, SCORES])
+@pytest.mark.parametrize("content", ["{}", "[]", "", "nulls"])
+def test_a_record_that_is_none_is_noted_and_the_others_are_checked(
+    work: Path, tiny_study: Study, root: Path, file: str, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with kept(file):
+        if content == "nulls":
+            content = json.dumps(dict.fromkeys(json.loads(Path(file).read_text())))
+        times = Path(file).stat()
+        Path(file).write_text(content)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        *lines, end = said(tiny_study)
+        for command in ("status", "plan"):
+            assert cli.main([command, str(root / "studies/tiny.yaml")]) in (0, 1)
+    assert any(line.startswith(f"{file}: ") for line in lines)
+    assert end.startswith("study tiny: 28 records checked, ")
 
 
 def test_records_of_an_earlier_version_have_no_hashes(work: Path, tiny_study: Study) -> None:

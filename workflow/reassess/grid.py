@@ -155,6 +155,14 @@ def jobs(study: Study) -> dict[str, int]:
     }
 
 
+def results(study: Study) -> list[str]:
+    """Return the records of runs, and the scores, that tables and figures are made from."""
+    found = [paths.run(run.cell, "run.json") for run in runs(study)]
+    for cell, suite in evaluations(study):
+        found += [paths.evaluation(cell, suite, f"scores.{suffix}") for suffix in ("json", "parquet")]
+    return found
+
+
 def _product(study: Study, model: str) -> Iterator[Cell]:
     for recipe, stages in study.recipes.items():
         if not stages:

@@ -76,14 +76,19 @@ def figure(name: str, suffix: str, partial: bool = False) -> str:
     return f"{RESULTS}/figures{'_partial' if partial else ''}/{name}.{suffix}"
 
 
+def report(kind: str, partial: bool = False) -> str:
+    """The record of what `tables` or `figures` were made from."""
+    return f"{RESULTS}/{kind}{'_partial' if partial else ''}.json"
+
+
 def tables() -> list[str]:
-    """Every table in every format."""
-    return [table(name, suffix) for name in TABLES for suffix in ("csv", "md", "tex")]
+    """Every table in every format, and their record."""
+    return [*(table(name, suffix) for name in TABLES for suffix in ("csv", "md", "tex")), report("tables")]
 
 
 def figures() -> list[str]:
-    """Every figure in every format."""
-    return [figure(name, suffix) for name in FIGURES for suffix in ("svg", "pdf")]
+    """Every figure in every format, and their record."""
+    return [*(figure(name, suffix) for name in FIGURES for suffix in ("svg", "pdf")), report("figures")]
 
 
 def _join(directory: str, file: str) -> str:

@@ -71,6 +71,9 @@ class Stop:
         self.step = 0.0
         self._asked = -ASK
         self._end: float | None = None
+        # Half of the time that there was: before the first save its length is a guess, and a large model's guess may be
+        # longer than a short limit.
+        self._most: float | None = None
 
     def listen(self) -> None:
         """Note signals instead of dying of them, so that what is done can be saved."""
@@ -96,8 +99,12 @@ class Stop:
         if time.monotonic() - self._asked > ASK:
             self._asked = time.monotonic()
             self._end = slurm.end_time(job) or self._end
-        margin = max(MARGIN, 3 * self.saving + 2 * self.step)
-        return "time_limit" if self._end is not None and time.time() > self._end - margin else None
+        if self._end is None:
+            return None
+        if self._most is None:
+            self._most = (self._end - time.time()) / 2
+        margin = max(MARGIN, min(3 * self.saving + 2 * self.step, self._most))
+        return "time_limit" if time.time() > self._end - margin else None
 
 
 class Turn:

@@ -20,6 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from reassess import paths
 from reassess.analyse.collect import recipe_of
 from reassess.analyse.estimates import Estimates, Method, comparable, control, label, methods, models
+from reassess.analyse.made_from import record
 from reassess.analyse.run_tables import Group, Point, trajectories
 from reassess.grid import BASE, BASE_THINK
 from reassess.study import Study
@@ -73,7 +74,7 @@ def figures(study: Study, partial: bool = False) -> list[str]:
                 aside.replace(target)
                 written.append(str(target))
         plt.close(figure)
-    return written
+    return [*written, record(study, "figures", written, partial)]
 
 
 def scale_figure(estimates: Estimates) -> Figure:

@@ -11,6 +11,7 @@ from reassess.analyse.accuracy_tables import capacity, families, scale, transfer
 from reassess.analyse.estimates import COUNTS, comparable
 from reassess.analyse.latex import latex
 from reassess.analyse.layout import markdown
+from reassess.analyse.made_from import record
 from reassess.analyse.run_tables import cost, reward
 from reassess.study import Study
 
@@ -69,7 +70,7 @@ def tables(study: Study, partial: bool = False) -> list[str]:
         aside = target.with_name(f".{target.name}.tmp")
         aside.write_text(text, encoding="utf-8")
         aside.replace(target)
-    return list(texts)
+    return [*texts, record(study, "tables", list(texts), partial)]
 
 
 def _csv(records: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import paths
+from reassess import identity, paths
 from reassess.data.example import KINDS, OPTIONAL, SCHEMA, DataError, Example, example, record_sha256, write_shards
 from reassess.official.rules import RuleError, missing_metadata
 from reassess.prompts import MAX_OPTIONS
@@ -34,12 +34,12 @@ class PutAside(NamedTuple):
 
 def build_pool(study: Study, name: str) -> None:
     """Build the pool `name` under `results/pools/`. Raises DataError."""
-    _build(name, study.pools[name], Path(paths.pool(name)))
+    _build(name, study.pools[name], Path(paths.pool(name)), identity.pool_spec(study, name))
 
 
 def build_benchmark(study: Study, name: str) -> None:
     """Build the benchmark `name` under `results/benchmarks/`. Raises DataError."""
-    _build(name, study.benchmarks[name], Path(paths.benchmark(name)))
+    _build(name, study.benchmarks[name], Path(paths.benchmark(name)), identity.benchmark_spec(study, name))
 
 
 def build_subset(pool: str, seed: int, n: int) -> None:
@@ -119,7 +119,7 @@ def problem(item: Example) -> str | None:
     return None
 
 
-def _build(name: str, spec: Pool, root: Path) -> None:
+def _build(name: str, spec: Pool, root: Path, identity_: str) -> None:
     start = time.monotonic()
     usable: list[Example] = []
     rejected: list[PutAside] = []
@@ -164,6 +164,7 @@ def _build(name: str, spec: Pool, root: Path) -> None:
     (root / "put_aside.jsonl").write_text(lines, encoding="utf-8")
     manifest: dict[str, Any] = {
         "name": name,
+        "spec": json.loads(identity_),
         "n": len(usable),
         "content_sha256": content_sha256((item.id, hashes[item.id]) for item in usable),
         "counts": _counts([{key: getattr(item, key) for key in _COUNTED} for item in usable]),

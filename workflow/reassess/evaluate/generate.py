@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import grid, paths
+from reassess import grid, identity, paths
 from reassess.data.build import write_json
 from reassess.data.example import Example, read_shards
 from reassess.evaluate import engines
@@ -144,6 +144,7 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | No
         "cell": cell,
         "model": cell.split("/")[0],
         "suite": suite,
+        "spec": json.loads(identity.suite_spec(study, cell.split("/")[0], suite)),
         "checkpoints": [item._asdict() for item in found],
         "engine": {**info._asdict(), "args": _engine_args(study)},
         "decoding": spec.decoding.model_dump(mode="json"),

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import paths
+from reassess import identity, paths
 from reassess.data.build import write_json
 from reassess.data.example import read_columns
 from reassess.evaluate import official
@@ -76,6 +76,7 @@ def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
         **{name: value for name, value in record.items() if name not in _OF_RESPONSES},
         "files": {"responses.parquet": judged, "scores.parquet": digest},
         "provenance": provenance(),
+        "score_spec": json.loads(identity.score_spec(study, suite)),
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows),
         "official": official.summaries(study, rows, examples),

@@ -41,7 +41,7 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     root = Path(paths.model(name))
     identity_ = identity.model_spec(study, name)
     if _is_finished(root, json.loads(identity_), spec.files):
-        print(f"{name}: another job has made it; nothing to do")
+        print(f"{name}: made before, of the same files and options; nothing to do")
         return
     (root / turns.FINISHED).unlink(missing_ok=True)
     shutil.rmtree(root / "model", ignore_errors=True)

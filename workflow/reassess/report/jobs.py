@@ -81,12 +81,9 @@ def jobs(study: Study) -> dict[str, Job]:
 
 
 def outputs(job: Job) -> list[str]:
-    """Return the files by which a job's result is known, those that are written last."""
+    """Return the files by which a job's result is known: records, and what is declared beside them."""
     if job.command in ("tables", "figures"):
-        names, path, suffix = (
-            (paths.TABLES, paths.table, "csv") if job.command == "tables" else (paths.FIGURES, paths.figure, "svg")
-        )
-        return [path(item, suffix) for item in names]
+        return paths.tables() if job.command == "tables" else paths.figures()
     if job.command in ("generate", "score"):
         cell, _, suite = job.key.rpartition("/")
         kind = "responses" if job.command == "generate" else "scores"

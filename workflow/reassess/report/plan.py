@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
-from reassess import grid
+from reassess import grid, identity, paths
 from reassess.report import status
 from reassess.report.durations import SHARE_OF_LIMIT, Duration, Durations, Source
-from reassess.report.jobs import Job, jobs, outputs
+from reassess.report.jobs import Job, jobs
 from reassess.report.schedule import critical_path, wall
 from reassess.study import Study
 
@@ -47,22 +46,12 @@ def overview(study: Study, slots: int | None = None) -> str:
 def left(study: Study, graph: Mapping[str, Job]) -> list[str]:
     """Return the jobs that a workflow would run now, by the records on disk.
 
-    What is outdated runs again, and all that follows from it. What is missing runs where something that is left reads
-    it, or where it is asked for: scores, tables and figures are. `snakemake -n` is exact; this needs no Snakemake.
+    What is missing or outdated runs, and all that follows from it. `snakemake -n` is exact; this needs no Snakemake.
     """
-    states = {job.name: _state(study, job) for job in graph.values()}
-    asked = ("score", "tables", "figures")
-    found = {job for job, state in states.items() if state == "outdated"}
-    found |= {job for job, state in states.items() if state == "missing" and graph[job].command in asked}
-    before = -1
-    while len(found) != before:
-        before = len(found)
-        for job in graph.values():
-            if any(item in found for item in job.needs):
-                found.add(job.name)
-        for job in reversed(list(graph.values())):
-            if job.name in found:
-                found.update(item for item in job.needs if states[item] == "missing")
+    found: set[str] = set()
+    for job in graph.values():
+        if _state(study, job) != "done" or not found.isdisjoint(job.needs):
+            found.add(job.name)
     return [job for job in graph if job in found]
 
 
@@ -79,10 +68,15 @@ def _state(study: Study, job: Job) -> str:
         answered = status.responses_state(study, cell, suite, trained)
         return answered if job.command == "generate" else status.scores_state(study, cell, suite, answered)
     if job.command == "tables":
-        return status.tables_state(study)
+        return status.report_state(study, "tables")
     if job.command == "figures":
-        return status.figures_state(study)
-    return "done" if all(Path(file).exists() for file in outputs(job)) else "missing"
+        return status.report_state(study, "figures")
+    if job.command == "pool":
+        return status.examples_state(identity.pool_spec(study, job.key), paths.pool(job.key))
+    if job.command == "benchmark":
+        return status.examples_state(identity.benchmark_spec(study, job.key), paths.benchmark(job.key))
+    pool, seed, size = job.key.rsplit("/", 2)
+    return status.subset_state(pool, int(seed.removeprefix("seed")), int(size))
 
 
 def _run(cell: str) -> grid.Run:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from reassess import grid, identity, paths
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
+from reassess.provenance import file_sha256
 from reassess.report.failures import FAILED, STOPPED, Last, last, last_step, unfinished
 from reassess.report.jobs import jobs
 from reassess.study import Decoding, Filter, Study
@@ -69,7 +70,7 @@ def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) 
 
 def base_state(study: Study, model: str) -> str:
     """Return whether a base model is `done`, `outdated` or `missing`."""
-    record = _json(Path(paths.model(model), "manifest.json"))
+    record = _json(Path(paths.model(model), "manifest.json"), spec=dict, fingerprint=str)
     if record is None:
         return "missing"
     return "done" if record["spec"] == json.loads(identity.model_spec(study, model)) else "outdated"
@@ -82,8 +83,8 @@ def run_state(study: Study, run: grid.Run) -> str:
         return "missing"
     if record["spec"] != json.loads(identity.stage_spec(study, run.model, run.stage)):
         return "outdated"
-    parent = _json(Path(run.parent_record))
-    if parent is None or parent["fingerprint"] != record["parent"]["fingerprint"]:
+    parent = _json(Path(run.parent_record), fingerprint=str)
+    if parent is None or parent["fingerprint"] != record["parent"].get("fingerprint"):
         return "outdated"
     above = run_state(study, run.parent) if run.parent else base_state(study, run.model)
     return "done" if above == "done" else "outdated"
@@ -92,10 +93,12 @@ def run_state(study: Study, run: grid.Run) -> str:
 def responses_state(study: Study, cell: str, suite: str, trained: str) -> str:
     """Return whether the responses of a cell whose checkpoint is `trained` are what the study asks for now."""
     root = Path(paths.evaluation(cell, suite))
-    record = _json(root / "responses.json")
+    record = _json(root / "responses.json", decoding=dict, benchmarks=dict, checkpoints=list)
     if record is None or not (root / "responses.parquet").exists():
         return "missing"
-    return "done" if trained == "done" and _is_asked(study, cell, suite, record) else "outdated"
+    wanted = json.loads(identity.suite_spec(study, grid.model_of(cell), suite))
+    asked = record.get("spec") in (None, wanted) and _is_asked(study, cell, suite, record)
+    return "done" if trained == "done" and asked else "outdated"
 
 
 def scores_state(study: Study, cell: str, suite: str, answered: str) -> str:
@@ -108,32 +111,54 @@ def scores_state(study: Study, cell: str, suite: str, answered: str) -> str:
     # Records of earlier versions have no hashes.
     judged, there = (item.get("files", {}).get("responses.parquet") for item in (record, responses))
     current = record.get("judge_version") == JUDGE_VERSION and judged == there
+    current = current and record.get("score_spec") in (None, json.loads(identity.score_spec(study, suite)))
     return "done" if answered == "done" and current else "outdated"
 
 
-def tables_state(study: Study) -> str:
-    """Return whether the tables are this study's and younger than all that they are made from."""
-    tables = [Path(file) for file in paths.tables()]
-    if not all(file.exists() for file in tables):
+def examples_state(wanted: str, folder: str) -> str:
+    """Return whether a pool or benchmark is there and of the sources `wanted`, as `identity.pool_spec` has them."""
+    record = _json(Path(folder, "manifest.json"))
+    if record is None or not Path(folder, "shards").exists():
         return "missing"
-    if f"\nStudy {study.name}. " not in Path(paths.table("capacity", "md")).read_text(encoding="utf-8"):
-        return "outdated"
-    return "outdated" if newer(study, min(file.stat().st_mtime for file in tables)) else "done"
+    # Records of earlier versions have no `spec`, here and below.
+    return "done" if record.get("spec") in (None, json.loads(wanted)) else "outdated"
 
 
-def figures_state(study: Study) -> str:
-    """Return whether the figures are younger than all that they are made from."""
-    figures = [Path(file) for file in paths.figures()]
-    if not all(file.exists() for file in figures):
+def subset_state(pool: str, seed: int, size: int) -> str:
+    """Return whether a subset is there and drawn from the pool as it is now."""
+    record = _json(Path(paths.subset(pool, seed, size)), pool_content_sha256=str)
+    if record is None:
         return "missing"
-    return "outdated" if newer(study, min(file.stat().st_mtime for file in figures)) else "done"
+    made = _json(Path(paths.pool(pool, "manifest.json")), content_sha256=str)
+    return "done" if made is None or made["content_sha256"] == record["pool_content_sha256"] else "outdated"
 
 
-def newer(study: Study, written: float) -> str | None:
-    """Return the first record of a run or score that was written after a time, None where there is none."""
-    read = [paths.run(run.cell, "run.json") for run in grid.runs(study)]
-    read += [paths.evaluation(cell, suite, "scores.parquet") for cell, suite in grid.evaluations(study)]
-    return next((file for file in read if Path(file).exists() and Path(file).stat().st_mtime > written), None)
+def report_state(study: Study, kind: Literal["tables", "figures"]) -> str:
+    """Return whether tables or figures are those of this study and of the results that are there."""
+    files = paths.tables() if kind == "tables" else paths.figures()
+    if not all(Path(file).exists() for file in files):
+        return "missing"
+    return "outdated" if stale(study, kind) else "done"
+
+
+def stale(study: Study, kind: Literal["tables", "figures"]) -> str | None:
+    """Return why tables or figures, whose record is there, are not current; None where they are."""
+    path = Path(paths.report(kind))
+    record = _json(path, spec=dict, made_from=dict, files=dict) or {}
+    if record["spec"] != json.loads(identity.report_spec(study)):
+        same = record.get("study") == study.name
+        return "made with other options" if same else f"of another study than {study.name}"
+    made_from = record["made_from"]
+    there = [file for file in grid.results(study) if Path(file).exists()]
+    if lacking := next((file for file in there if file not in made_from), None):
+        return f"made without {lacking}"
+    if gone := next((file for file in made_from if file not in there), None):
+        return f"made from {gone}, which is not there or not part of the study"
+    written = path.stat().st_mtime
+    # What was made again may have come out the same.
+    newer = (file for file in there if Path(file).stat().st_mtime > written)
+    changed = next((file for file in newer if file_sha256(file) != made_from[file]), None)
+    return f"made from an earlier {changed}" if changed else None
 
 
 def _matches(chosen: Filter, cell: grid.Cell) -> bool:
@@ -161,7 +186,12 @@ def _attempted(state: str, command: str, key: str, found: dict[str, Last]) -> st
     if state == "done":
         return state
     attempt = last(command, key)
-    step = last_step(key) if command == "train" else 0
+    step = 0
+    if command == "train":
+        # An attempt that came to its end says where it stands; of one that works, the log may be behind.
+        ended = attempt.attempt.end_step if attempt is not None and not attempt.attempt.is_success else None
+        begun = attempt.attempt.start_step if attempt is not None else 0
+        step = ended or max(last_step(key), begun)
     at = f" (step {step})" if step else ""
     if attempt is not None and attempt.why == "running":
         return f"running{at}"
@@ -186,7 +216,7 @@ def _is_asked(study: Study, cell: str, suite: str, record: dict[str, Any]) -> bo
     same = same and record.get("pixels") == {"min": model.min_pixels, "max": model.max_pixels}
     same = same and list(record["benchmarks"]) == list(spec.benchmarks)
     for name, described in record["benchmarks"].items():
-        manifest = _json(Path(paths.benchmark(name), "manifest.json"))
+        manifest = _json(Path(paths.benchmark(name), "manifest.json"), content_sha256=str)
         same = same and (manifest is None or manifest["content_sha256"] == described["content_sha256"])
     return same and made_checkpoints(cell, spec.checkpoints == "trajectory") == {
         item["step"]: item["fingerprint"] for item in record["checkpoints"]
@@ -198,7 +228,7 @@ def made_checkpoints(cell: str, trajectory: bool) -> dict[int | None, str]:
 
     Empty where there is no record.
     """
-    record = _json(Path(grid.checkpoint_record(cell)))
+    record = _json(Path(grid.checkpoint_record(cell)), fingerprint=str)
     if record is None:
         return {}
     if trajectory:
@@ -212,11 +242,22 @@ def aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _json(path: Path, **kinds: type) -> dict[str, Any] | None:
+    """Return a record, None where there is none.
+
+    Raises:
+        RecordError: it cannot be read, or a field of `kinds` is not there or not of that type.
+    """
     if not path.exists():
         return None
+    todo = "delete it and run the study again"
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RecordError(f"{path}: cannot be read ({error}); delete it and run the study again") from None
+        raise RecordError(f"{path}: cannot be read ({error}); {todo}") from None
+    if not isinstance(found, dict):
+        raise RecordError(f"{path}: is no record; {todo}")
+    for name, kind in kinds.items():
+        if not isinstance(found.get(name), kind):
+            raise RecordError(f"{path}: has no `{name}`; {todo}")
     return found

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +21,7 @@ from reassess.evaluate.progress import Progress
 from reassess.evaluate.score import summaries
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
-from reassess.prompts import prompt_sha256
+from reassess.prompts import THINK, prompt_sha256
 from reassess.provenance import file_sha256
 from reassess.report import status
 from reassess.report.jobs import jobs, outputs
@@ -30,7 +30,7 @@ from reassess.study import Decoding, Study
 # Rows of a shard that are decoded at once: images are large.
 _ROWS = 256
 # What scores.json has from responses.json.
-_COPIED = ("checkpoints", "benchmarks", "prompt_sha256", "decoding")
+_COPIED = ("cell", "suite", "prefill", "checkpoints", "benchmarks", "prompt_sha256", "decoding")
 _SUMMED = ("benchmark", "id", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
 # What to do about a record, by what it is of.
 _AGAIN = "restore the file, or delete the record and run the study again"
@@ -54,19 +54,20 @@ def verify(study: Study, say: Callable[[str], None] = print) -> None:
     """
     check = _Verification(study, say)
     for name in dict.fromkeys(run.pool for run in grid.runs(study)):
-        check.examples(paths.pool(name))
+        check.safely(check.examples, paths.pool(name), identity.pool_spec(study, name))
     for name in dict.fromkeys(name for suite in study.suites.values() for name in suite.benchmarks):
-        check.examples(paths.benchmark(name))
+        check.safely(check.examples, paths.benchmark(name), identity.benchmark_spec(study, name))
     for pool, seed, size in dict.fromkeys((run.pool, run.seed, run.size) for run in grid.runs(study)):
-        check.subset(pool, seed, size)
+        check.safely(check.subset, pool, seed, size)
     for model in dict.fromkeys(cell.model for cell in grid.cells(study)):
-        check.base(model)
+        check.safely(check.base, model)
     for run in grid.runs(study):
-        check.run(run)
+        check.safely(check.run, run)
     for cell, suite in grid.evaluations(study):
-        check.responses(cell, suite)
-        check.scores(cell, suite)
-    check.reports()
+        check.safely(check.responses, cell, suite)
+        check.safely(check.scores, cell, suite)
+    check.safely(check.report, "tables")
+    check.safely(check.report, "figures")
     check.end()
 
 
@@ -80,16 +81,27 @@ class _Verification:
         self.wrong: set[str] = set()
         self.missing: list[str] = []
         self.without_hash = 0
+        self._file_at_work = ""
         self._pool_ids: dict[str, list[str]] = {}
         self._megabytes = {folder: _megabytes(folder) for folder in _folders(study)}
         self._progress = Progress("reading", sum(self._megabytes.values()), "MB")
 
-    def examples(self, folder: str) -> None:
-        """Check the content of a pool or benchmark."""
+    def safely(self, check: Callable[..., None], *arguments: Any) -> None:
+        """Make one check. A record in which something is not what it should be is noted, and the others are checked."""
+        try:
+            check(*arguments)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            said = f"{type(error).__name__}: {_first_line(error)}"
+            self._differs(self._file_at_work, "content", f"not readable ({said})", "a record", _AGAIN)
+
+    def examples(self, folder: str, wanted: str) -> None:
+        """Check the content of a pool or benchmark, and that it is of the sources `wanted`."""
         file = f"{folder}/manifest.json"
         record = self._record(file, "n", "content_sha256")
         if record is None:
             return
+        if "spec" in record:
+            self._same(file, "spec", record["spec"], json.loads(wanted), "delete it and run the study again")
         hashes: list[tuple[str, str]] = []
         shard = Path(folder)
         try:
@@ -151,6 +163,7 @@ class _Verification:
             used, there = record["parent"]["fingerprint"], parent["fingerprint"]
             self._equal(file, f"parent.fingerprint (of {run.parent_record})", used, there, "train it again")
         self._trained_on(file, run, record)
+        self._file(file, "metrics.jsonl", record, "delete the record and run the study again")
         self._checkpoint(file, paths.run(run.cell, "model"), record["fingerprint"])
         for item in record["trajectory"]:
             self._checkpoint(file, item["path"], item["fingerprint"])
@@ -162,6 +175,12 @@ class _Verification:
         if record is None:
             return
         spec = self.study.suites[suite]
+        prefill = THINK if cell.endswith(f"/{grid.BASE_THINK}") else ""
+        for name, expected in (("cell", cell), ("suite", suite), ("prefill", prefill)):
+            self._equal(file, name, record.get(name), expected, "evaluate it again")
+        if "spec" in record:
+            wanted = json.loads(identity.suite_spec(self.study, grid.model_of(cell), suite))
+            self._same(file, "spec", record["spec"], wanted, _RUN)
         try:
             # An option that is younger than the record takes its default.
             decoding = Decoding.model_validate(record["decoding"]).model_dump()
@@ -190,6 +209,10 @@ class _Verification:
         if record is None:
             return
         self._equal(file, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
+        if "score_spec" in record:
+            self._same(
+                file, "score_spec", record["score_spec"], json.loads(identity.score_spec(self.study, suite)), _SCORE
+            )
         responses = self._peek(paths.evaluation(cell, suite, "responses.json"))
         if responses is not None:
             judged, there = (item.get("files", {}).get("responses.parquet") for item in (record, responses))
@@ -205,20 +228,23 @@ class _Verification:
             return
         self._same(file, "scores (summed up again)", record["scores"], summaries(rows), _SCORE)
 
-    def reports(self) -> None:
-        """Check that tables and figures are this study's, and younger than what they are made from."""
-        for kind, state in (("tables", status.tables_state(self.study)), ("figures", status.figures_state(self.study))):
-            folder = f"{paths.RESULTS}/{kind}"
-            if state == "missing":
-                self.missing.append(folder)
-                continue
-            self.checked.add(folder)
-            if state == "outdated":
-                written = min(file.stat().st_mtime for file in Path(folder).iterdir())
-                newer = status.newer(self.study, written)
-                self.wrong.add(folder)
-                what = f"older than {newer}" if newer else f"of another study than {self.study.name}"
-                self.say(f"{folder}: {what}; {_RUN}")
+    def report(self, kind: Literal["tables", "figures"]) -> None:
+        """Check that tables or figures are of this study and of the results that are there, and as they were made."""
+        state = status.report_state(self.study, kind)
+        if state == "missing":
+            self.missing.append(f"{paths.RESULTS}/{kind}")
+            return
+        file = paths.report(kind)
+        record = self._record(file, "files", "made_from")
+        if record is None:
+            return
+        if state == "outdated":
+            self.wrong.add(file)
+            self.say(f"{paths.RESULTS}/{kind}: {status.stale(self.study, kind)}; {_RUN}")
+            return
+        todo = "delete it and run the study again"
+        for made, recorded in record["files"].items():
+            self._equal(file, f"sha256 of {made}", file_sha256(made), recorded, todo)
 
     def end(self) -> None:
         """Print the summary. Raises VerifyError where something is wrong or missing."""
@@ -278,6 +304,7 @@ class _Verification:
             self.missing.append(file)
             return None
         self.checked.add(file)
+        self._file_at_work = file
         record = self._peek(file)
         if record is None:
             self._differs(file, "content", "not JSON", "a record", _AGAIN)

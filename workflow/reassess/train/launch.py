@@ -128,8 +128,10 @@ def start(study: Study, run: Run, turn: Turn, world: World) -> None:
     """
     if world.distributed != "ddp" and importlib.util.find_spec("deepspeed") is None:
         raise TrainError(f"models.{run.model}.distributed is {world.distributed}, but DeepSpeed is not installed")
-    folder = Path(paths.run(run.cell)) / "launch"
-    shutil.rmtree(folder, ignore_errors=True)
+    # Of this attempt alone: what is left of one that was killed may still be about to remove its own.
+    folder = Path(paths.run(run.cell)) / f"launch-{turn.record.number}"
+    for left in folder.parent.glob("launch-*"):
+        shutil.rmtree(left, ignore_errors=True)
     folder.mkdir(parents=True)
     # The study as it is now, whatever becomes of its file while processes start.
     config.dump(study, folder / "study.json")

@@ -17,7 +17,7 @@ from reassess.grid import Run
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
-from reassess.provenance import costs, provenance
+from reassess.provenance import costs, file_sha256, provenance
 from reassess.resources import TRAINING_BYTES
 from reassess.study import Stage, Study
 from reassess.train import checkpoints, launch, ranks
@@ -115,6 +115,7 @@ def train(study: Study, run: Run, turn: Turn | None = None) -> None:
         job = _job(study, run, directory, turn)
         if _take_over(job):
             return
+        _start_over(job)
         if world.processes > 1:
             launch.start(study, run, turn, world)
         else:
@@ -136,16 +137,39 @@ def train(study: Study, run: Run, turn: Turn | None = None) -> None:
 def _take_over(job: Job) -> bool:
     """Publish what another job has finished; return whether there was such.
 
-    After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again.
+    After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again. And a
+    parent that was trained again may have come out the same.
     """
     finished = turns.read_finished(job.checkpoints)
-    model = job.directory / "model"
-    if finished is None or not model.exists() or fingerprint(model) != finished["run"]["fingerprint"]:
+    if finished is None:
+        return False
+    run = finished["run"]
+    made = {(job.directory / "model").as_posix(): run["fingerprint"]}
+    made |= {item["path"]: item["fingerprint"] for item in run["trajectory"]}
+    if not all(_is_whole(path, expected) for path, expected in made.items()):
         return False
     (job.directory / checkpoints.METRICS).write_text(finished["metrics"], encoding="utf-8")
-    write_json(job.directory / "run.json", finished["run"])
-    print(f"{job.run.cell}: another job has finished it; nothing to train", flush=True)
+    write_json(job.directory / "run.json", run)
+    # The job that has made it may have died before it did this.
+    checkpoints.clean(job.checkpoints)
+    print(f"{job.run.cell}: finished before, from the same parent, examples and options; nothing to train", flush=True)
     return True
+
+
+def _is_whole(checkpoint: str, expected: str) -> bool:
+    try:
+        return fingerprint(checkpoint) == expected
+    except OSError:
+        return False
+
+
+def _start_over(job: Job) -> None:
+    """Leave nothing of a finished run, which is to be trained again: neither its record nor checkpoints at its end."""
+    finished = job.checkpoints / turns.FINISHED
+    if finished.exists():
+        for path in job.checkpoints.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        finished.unlink()
 
 
 def _job(study: Study, run: Run, directory: Path, turn: Turn) -> Job:
@@ -246,7 +270,6 @@ def _look_back(job: Job) -> tuple[Checkpoint | None, int]:
         TrainError: the checkpoint is one of other processes, and the study does not say to start over then.
     """
     job.checkpoints.mkdir(parents=True, exist_ok=True)
-    (job.checkpoints / turns.FINISHED).unlink(missing_ok=True)
     checkpoint = checkpoints.newest_readable(job.checkpoints)
     if checkpoint and checkpoint.world != str(ranks.world()):
         if job.study.models[job.run.model].other_processes == "refuse":
@@ -356,7 +379,7 @@ def _finish(
     job.turn.lock.check()
     shutil.rmtree(job.directory / "model", ignore_errors=True)
     aside.replace(job.directory / "model")
-    shutil.copyfile(metrics, job.directory / "metrics.jsonl")
+    shutil.copyfile(metrics, job.directory / checkpoints.METRICS)
     seconds, cpu_seconds = clock.spent()
     cuda = next(model.parameters()).is_cuda
     record = {
@@ -389,6 +412,7 @@ def _finish(
         "processes": ranks.world().processes,
         "distributed": ranks.world().distributed if ranks.world().processes > 1 else None,
         "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "files": {checkpoints.METRICS: file_sha256(job.directory / checkpoints.METRICS)},
         "provenance": provenance(),
         "costs": costs("train", job.run.cell),
         "fingerprint": fingerprint(job.directory / "model"),
