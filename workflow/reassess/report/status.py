@@ -78,7 +78,7 @@ def base_state(study: Study, model: str) -> str:
 
 def run_state(study: Study, run: grid.Run) -> str:
     """Return whether a run, and all that it was trained from, is what the study asks for now."""
-    record = _json(Path(paths.run(run.cell), "run.json"))
+    record = _json(Path(paths.run(run.cell, "run.json")), spec=dict, parent=dict, fingerprint=str)
     if record is None:
         return "missing"
     if record["spec"] != json.loads(identity.stage_spec(study, run.model, run.stage)):
@@ -109,7 +109,7 @@ def scores_state(study: Study, cell: str, suite: str, answered: str) -> str:
         return "missing"
     responses = _json(root / "responses.json") or {}
     # Records of earlier versions have no hashes.
-    judged, there = (item.get("files", {}).get("responses.parquet") for item in (record, responses))
+    judged, there = ((item.get("files") or {}).get("responses.parquet") for item in (record, responses))
     current = record.get("judge_version") == JUDGE_VERSION and judged == there
     current = current and record.get("score_spec") in (None, json.loads(identity.score_spec(study, suite)))
     return "done" if answered == "done" and current else "outdated"
