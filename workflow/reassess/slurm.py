@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import subprocess
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 
 # A controller that is busy or restarting answers late; a job must not hang on it.
 PATIENCE_SECONDS = 30
@@ -22,6 +24,20 @@ ENDS = {
     "PREEMPTED": "preempted",
     "TIMEOUT": "time_limit",
 }
+
+
+class QueuedJob(NamedTuple):
+    """A job that Snakemake's executor has submitted and that is not over.
+
+    Attributes:
+        id: Slurm job id.
+        state: in Slurm's words (`PENDING`, `RUNNING`).
+        comment: the executor's, with the rule and its wildcards.
+    """
+
+    id: str
+    state: str
+    comment: str
 
 
 def job_id() -> str | None:
@@ -51,6 +67,25 @@ def state(job: str) -> str | None:
     return None
 
 
+def queue() -> list[QueuedJob]:
+    """Return the user's waiting and running jobs that a Snakemake has submitted in the current directory.
+
+    Empty where squeue is missing or does not answer.
+    """
+    try:
+        # `%k` is the comment, `%Z` the directory that the job works in.
+        said = _run("squeue", "--noheader", "--me", "--format=%A|%T|%k|%Z")
+    except OSError:
+        return []
+    # Comments of other jobs may have any number of bars.
+    fields = [line.split("|", 3) for line in said.stdout.splitlines()]
+    return [
+        QueuedJob(*item[:3])
+        for item in fields
+        if len(item) == 4 and item[2].startswith("rule_") and Path(item[3]) == Path.cwd()
+    ]
+
+
 def is_over(job: str) -> bool | None:
     """Return whether a job is over for good and was not put back into the queue; None where Slurm cannot tell."""
     try:
@@ -75,6 +110,16 @@ def is_preempted(job: str) -> bool:
         return _show(job).get("PreemptTime", "None") not in ("None", "Unknown")
     except OSError:
         return False
+
+
+def why_signalled(job: str) -> str:
+    """Return why a running job was sent a signal: `preempted`, `cancelled`, else `terminated`."""
+    if is_preempted(job):
+        return "preempted"
+    try:
+        return "cancelled" if _is_cancelled(_show(job)) else "terminated"
+    except OSError:
+        return "terminated"
 
 
 def was_lost(node: str, since: datetime) -> bool:
@@ -119,6 +164,25 @@ def is_for_inner_step(variable: str) -> bool:
     """Whether an inner job step may see a variable: what Slurm has set for the outer one would be its options."""
     kept = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
     return not variable.startswith("SLURM_") or variable in kept
+
+
+def _is_cancelled(shown: dict[str, str]) -> bool:
+    """Whether somebody has ended a job, given what Slurm shows of it."""
+    if shown.get("JobState") == "CANCELLED":
+        return True
+    # Until its processes are gone a job is COMPLETING, whatever ends it. One that failed by itself has an exit status;
+    # one that reached its limit, or goes back to the queue, does not end before the limit.
+    if shown.get("JobState") != "COMPLETING" or shown.get("ExitCode") != "0:0":
+        return False
+    try:
+        start, end = (datetime.fromisoformat(shown.get(name, "")) for name in ("StartTime", "EndTime"))
+    except ValueError:
+        return False
+    limit = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", shown.get("TimeLimit", ""))
+    if limit is None:
+        return True
+    days, hours, minutes, seconds = (int(part or 0) for part in limit.groups())
+    return end - start < timedelta(days, seconds, minutes=minutes, hours=hours)
 
 
 def _show(job: str) -> dict[str, str]:
