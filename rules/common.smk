@@ -121,5 +121,5 @@ def making(wildcards, attempt=1):
 
 
 if workflow.is_main_process:
-    polling.hold_to_settings()
+    polling.hold_to_settings(STUDY)
     placement.place_gpu_jobs(workflow)

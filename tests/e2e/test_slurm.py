@@ -6,10 +6,12 @@ import itertools
 import json
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 from reassess import paths
@@ -122,15 +124,31 @@ def test_jobs_on_two_nodes(slurm: Cluster, tmp_path: Path) -> None:
     assert f"1 jobs did not finish:\n  {said}" in ran.log
 
 
-def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path) -> None:
-    """Not a type of GPU that the executor can read; it would never hear of the job, nor say so."""
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        # Not a type of GPU that the executor can read; it would never hear of the job, nor say so.
+        ("gpu_model=a100-80", "Invalid GPU model format: a100-80"),
+        ("slurm_partition=cpus", "sbatch: error: invalid partition specified: cpus"),
+    ],
+)
+def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path, asked: str, reason: str) -> None:
     study: dict[str, Any] = yaml.safe_load(TINY.read_text(encoding="utf-8"))
     study["models"]["toy-xs"]["resources"] = {"model": {"gpu": 1}}
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(study), encoding="utf-8")
-    arguments = ["--retries", "0", "--default-resources", "mem_mb=1000", "runtime=5", "gpu=0", "gpu_model=a100-80"]
+    folder = tmp_path / "work"
+    arguments = ["--retries", "1", "--default-resources", "mem_mb=1000", "runtime=5", "gpu=0", "gpu_model=h200", asked]
     target = "results/models/toy-xs/manifest.json"
-    ran = on_slurm(slurm, tmp_path / "work", *arguments, "--", target, study=file)
+    ran = on_slurm(slurm, folder, *arguments, "--", target, study=file)
     assert ran.code == 1
-    assert "Invalid GPU model format: a100-80" in ran.log
-    assert "1 jobs did not finish:\n  toy-xs: base-model failed outside of its own command; log " in ran.log
+    said = ran.log[ran.log.index("It could not be submitted: ") :].split(": ", 1)[1]
+    assert said.startswith(reason)
+    assert "sbatch call" not in ran.log
+    summary = ran.log[ran.log.index("1 jobs did not finish:") :].splitlines()[1]
+    assert summary.startswith(f"  toy-xs: base-model failed (attempt 2): could not be submitted: {reason}")
+    assert ("see slurm_partition/gpu_partition in the profile" in summary) == asked.startswith("slurm_partition")
+    status = [sys.executable, "-m", "reassess.cli", "status", str(file)]
+    shown = subprocess.run(status, capture_output=True, text=True, cwd=folder, check=True).stdout
+    assert shown.splitlines()[1].split()[:2] == ["toy-xs/base", "failed"]
+    assert summary.strip() in shown

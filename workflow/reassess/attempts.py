@@ -21,6 +21,8 @@ from reassess import lock, paths, slurm
 GPUS = "CUDA_VISIBLE_DEVICES"
 # Where the output of a job step goes.
 LOG = "REASSESS_LOG"
+# How the detail of an attempt begins that never was one.
+REFUSED = "could not be submitted: "
 
 
 class Attempt(NamedTuple):
@@ -218,11 +220,23 @@ class Record:
         return name.as_posix()
 
     def _append(self, line: dict[str, Any]) -> None:
-        with self.file.open("a+b") as handle:
-            handle.seek(max(0, handle.seek(0, os.SEEK_END) - 1))
-            # A line that a kill or a full disk has torn must not take this one with it.
-            torn = handle.read(1) not in (b"", b"\n")
-            handle.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
+        _append(self.file, line)
+
+
+def refuse(command: str, key: str, reason: str) -> None:
+    """Record an attempt that never began, because Slurm did not take its job. Raises OSError.
+
+    Nobody holds the lock, and an earlier Snakemake's job may be at work: its attempt is left as it is.
+    """
+    file = file_of(command, key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    number = max((attempt.number for attempt in read(command, key)), default=0) + 1
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    started = {"event": "started", "attempt": number, "command": command, "key": key, "time": now}
+    started |= {"host": platform.node(), "pid": os.getpid(), "job": None, "restart": 0, "gpus": "", "step": 0}
+    ended = {"event": "ended", "attempt": number, "time": now, "step": 0, "why": "failed", "seconds": 0.0}
+    _append(file, {**started, "log": None})
+    _append(file, {**ended, "detail": f"{REFUSED}{reason}"})
 
 
 def file_of(command: str, key: str) -> Path:
@@ -239,3 +253,11 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
             found = json.loads(text)
             if isinstance(found, dict):
                 yield found
+
+
+def _append(file: Path, line: dict[str, Any]) -> None:
+    with file.open("a+b") as handle:
+        handle.seek(max(0, handle.seek(0, os.SEEK_END) - 1))
+        # A line that a kill or a full disk has torn must not take this one with it.
+        torn = handle.read(1) not in (b"", b"\n")
+        handle.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")

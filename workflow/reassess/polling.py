@@ -7,15 +7,29 @@ And it sleeps five seconds before each submission, two at a time: submitting a t
 
 from __future__ import annotations
 
+import functools
+import re
 import sys
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
+from reassess import attempts
+from reassess.report.jobs import Job, jobs, outputs
+from reassess.study import Study
 
-def hold_to_settings() -> None:
-    """Hold executors to `--seconds-between-status-checks`, and let them submit at once."""
+# Which lines of the profile a word in Slurm's refusal is about.
+_KEYS = {"account": "slurm_account", "partition": "slurm_partition/gpu_partition"}
+
+
+def hold_to_settings(study: Study) -> None:
+    """Hold executors to `--seconds-between-status-checks`, let them submit at once, and record what Slurm refuses.
+
+    Args:
+        study: the study, whose jobs are known by what they make.
+    """
     try:
         from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor  # type: ignore[import-untyped]
     except ImportError:
@@ -31,19 +45,50 @@ def hold_to_settings() -> None:
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     # 2.7.1 does both by itself.
     if plugin is not None and version("snakemake-executor-plugin-slurm").startswith("2.6."):
-        _submit_at_once(plugin)
+        _submit_at_once(plugin, study)
 
 
-def _submit_at_once(plugin: Any) -> None:
+def _submit_at_once(plugin: Any, study: Study) -> None:
     """Take the pause before each submission away, and fail a job that cannot be submitted (an account that is not the
     user's, a GPU type that the executor cannot read), for which Snakemake would otherwise wait forever."""
+
+    @functools.cache
+    def makers() -> dict[str, Job]:
+        return {file: job for job in jobs(study).values() for file in outputs(job)}
+
     submit = plugin.Executor.run_job
+    report = plugin.Executor._report_job_error_threadsafe
 
     def run_job(executor: Any, job: Any) -> None:
         try:
             submit(executor, job)
         except Exception as error:
-            executor._report_job_error_threadsafe(plugin.SubmittedJobInfo(job), f"It could not be submitted: {error}\n")
+            executor._report_job_error_threadsafe(plugin.SubmittedJobInfo(job), str(error) or type(error).__name__)
+
+    def report_error(executor: Any, info: Any, msg: str) -> None:
+        # Without a number Slurm has not taken it.
+        if info.external_jobid is None:
+            reason = refusal(msg)
+            refused = {makers()[file] for file in map(str, info.job.output) if file in makers()}
+            for job in refused:
+                # A full disk must not hide the reason, which Snakemake prints.
+                with suppress(OSError):
+                    attempts.refuse(job.command, job.key, reason)
+            msg = f"It could not be submitted: {reason}\n"
+        report(executor, info, msg)
 
     plugin.Executor.run_job = run_job
+    plugin.Executor._report_job_error_threadsafe = report_error
     plugin.time = SimpleNamespace(time=time.time, sleep=lambda seconds: None)
+
+
+def refusal(said: str) -> str:
+    """Return why a job could not be submitted, in one line, given all that the executor says of it."""
+    # The executor quotes what sbatch has said, before a call of thousands of characters.
+    errors = re.findall(r"sbatch: error: (.*?)(?='?\.?$)", said, flags=re.MULTILINE)
+    lines = said.strip().splitlines() or ["no reason is given"]
+    # A line that ends so is of no use alone (`Available accounts:`).
+    first = " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    reason = f"sbatch: error: {'; '.join(dict.fromkeys(errors))}" if errors else first
+    keys = [key for word, key in _KEYS.items() if word in reason.lower()]
+    return f"{reason} (see {' and '.join(keys)} in the profile)" if keys else reason

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from reassess import attempts, paths, slurm
+from reassess import attempts, lock, paths, slurm
 from reassess.attempts import Attempt
 from reassess.report.jobs import Job, jobs, outputs
 from reassess.study import Study
@@ -49,6 +49,9 @@ class Last(NamedTuple):
         text += f" (attempt {self.attempt.number})" if self.attempt.number > 1 else ""
         detail = " ".join(self.attempt.detail.split()).removeprefix(f"{self.key}: ")
         text += f": {detail}" if detail else ""
+        if detail.startswith(attempts.REFUSED):
+            # A log would be that of an earlier attempt.
+            return text
         log = self.attempt.log or _log(self.command, self.key)
         return f"{text}; log {log}" if Path(log).is_file() else text
 
@@ -58,6 +61,10 @@ def last(command: str, key: str) -> Last | None:
     found = attempts.read(command, key)
     if not found:
         return None
+    # Slurm may refuse a job while one of an earlier Snakemake is at work on the same.
+    begun = [attempt for attempt in found[:-1] if attempt.why is None]
+    if begun and lock.is_held(paths.lock(command, key)):
+        return Last(command, key, begun[-1], "running")
     why = attempts.why(command, key, found[-1])
     job = found[-1].job
     if why in STOPPED and job is not None and slurm.is_over(job) is False:
