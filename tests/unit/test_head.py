@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from reassess import head, lock, paths, turns
+from reassess import head, lock, paths, slurm, turns
 from reassess.lock import Lock, Owner
+from reassess.slurm import QueuedJob
+from reassess.study import Study
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +67,21 @@ def test_another_job_is_refused_at_once() -> None:
     with pytest.raises(head.HeadError, match="another Snakemake is at work in this directory"):
         head.take({}, forced=False)
     assert time.monotonic() - began < 0.9
+
+
+def test_what_an_earlier_snakemake_left_at_work_is_named_at_the_end(
+    tiny_study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queued = [QueuedJob(number, "RUNNING", "rule_train_wildcards_a") for number in ("3", "4", "7")]
+    monkeypatch.setattr(slurm, "queue", lambda: queued)
+    monkeypatch.setattr(head, "_RUNNING", [])
+    head.take({}, forced=False)
+    assert "2 Slurm jobs of an earlier Snakemake are at work: 3, 4." in capsys.readouterr().out
+    # One is over by then, and this Snakemake has submitted another.
+    queued[:] = [QueuedJob(number, "RUNNING", "rule_train_wildcards_a") for number in ("4", "8")]
+    said = head.summary(tiny_study, [], "head.log")
+    assert "no job has failed; the same command goes on with what was stopped" in said
+    assert "1 Slurm jobs of an earlier Snakemake still run: 4." in said
+    assert said.endswith("to end them: scancel 4\n")
+    queued[:] = queued[1:]
+    assert "earlier Snakemake" not in head.summary(tiny_study, [], "head.log")

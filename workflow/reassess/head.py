@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import platform
 import subprocess
 import time
 from collections.abc import Collection, MutableMapping
-from pathlib import Path
 
 from reassess import paths, slurm, turns
 from reassess.lock import BEAT, SILENCE, Lock
@@ -21,6 +19,8 @@ from reassess.study import Study
 
 # When this process was started, as good as when it began to look at files.
 _LOOKED = time.time()
+# Slurm jobs of an earlier Snakemake that were at work when this one began.
+_RUNNING: list[str] = []
 
 
 class HeadError(ValueError):
@@ -55,6 +55,7 @@ def take(environment: MutableMapping[str, str], forced: bool) -> None:
     environment[turns.SINCE] = str(time.time() if forced else 0)
     environment[turns.SHARED] = environment.get("SLURM_JOB_ID", "")
     waiting, running = _orphans()
+    _RUNNING[:] = running
     if waiting:
         print(f"cancelling {len(waiting)} waiting Slurm jobs of an earlier Snakemake: {', '.join(waiting)}", flush=True)
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -68,7 +69,9 @@ def take(environment: MutableMapping[str, str], forced: bool) -> None:
 
 
 def summary(study: Study, failed: Collection[str], log: str) -> str:
-    """Return what to say at the end of a workflow in which jobs have failed: each with its reason, in one line.
+    """Return what to say at the end of a workflow that has failed or was stopped.
+
+    Each job that did not finish has its reason, in one line; Slurm jobs of an earlier Snakemake that go on are named.
 
     Args:
         study: the study.
@@ -77,22 +80,22 @@ def summary(study: Study, failed: Collection[str], log: str) -> str:
     """
     from reassess.report.failures import failures
 
-    return f"\n{failures(study, _LOOKED, failed, log)}\n"
+    return f"\n{failures(study, _LOOKED, failed, log)}\n{_left()}"
 
 
 def _orphans() -> tuple[list[str], list[str]]:
     """Return the waiting and the other Slurm jobs that an earlier Snakemake has left in this directory."""
-    # The executor's comment names the rule; `%Z` is the directory that the job works in.
-    command = ["squeue", "--noheader", "--me", "--format=%A|%T|%k|%Z"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return [], []
-    waiting: list[str] = []
-    running: list[str] = []
-    own = os.environ.get("SLURM_JOB_ID")
-    for line in said.stdout.splitlines():
-        job, state, comment, directory = line.split("|", 3)
-        if Path(directory) == Path.cwd() and comment.startswith("rule_") and job != own:
-            (waiting if state == "PENDING" else running).append(job)
-    return waiting, running
+    found = [job for job in slurm.queue() if job.id != slurm.job_id()]
+    waiting = [job.id for job in found if job.state == "PENDING"]
+    return waiting, [job.id for job in found if job.state != "PENDING"]
+
+
+def _left() -> str:
+    """Return what to say of the jobs of an earlier Snakemake that still run, nothing where none does."""
+    left = [job.id for job in slurm.queue() if job.id in _RUNNING]
+    if not left:
+        return ""
+    return (
+        f"{len(left)} Slurm jobs of an earlier Snakemake still run: {', '.join(left)}. The next Snakemake takes over "
+        f"what they make; to end them: scancel {' '.join(left)}\n"
+    )

@@ -119,5 +119,5 @@ def failures(study: Study, since: float, failed: Collection[str], log: str) -> s
         elif not set(failed).isdisjoint(outputs(job)):
             lines.append(f"{job.key}: {job.command} failed outside of its own command; log {log}")
     if not lines:
-        return "no job has failed"
+        return "no job has failed; the same command goes on with what was stopped"
     return "\n".join([f"{len(lines)} jobs did not finish:", *(f"  {line}" for line in lines)])
