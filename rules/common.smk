@@ -74,9 +74,12 @@ wildcard_constraints:
 
 onstart:
     asked = workflow.dag_settings
-    head.take(
-        os.environ, bool(asked.forcerun or asked.forceall or asked.forcetargets)
-    )
+    forced = bool(asked.forcerun or asked.forceall or asked.forcetargets)
+    try:
+        head.take(os.environ, forced)
+    except head.HeadError as error:
+        # Snakemake would say of an error where in this file it was raised.
+        sys.exit(f"Error: {error}")
     study_config.dump(STUDY, STUDY_FILE)
 
 

@@ -252,6 +252,7 @@ def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(
         assert second.returncode != 0
         assert f"another Snakemake is at work in this directory (process {process.pid} on" in second.stderr
         assert "Traceback" not in second.stderr
+        assert "common.smk" not in second.stderr
         process.kill()
         process.wait()
     finally:
