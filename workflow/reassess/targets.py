@@ -31,9 +31,12 @@ def check(study: Study, arguments: Iterable[str]) -> None:
     """Check the paths under `results/` among command-line arguments.
 
     Raises:
-        StudyError: a path is none of the study's; the message has the nearest ones and the valid names.
+        StudyError: a path is none of the study's; the message has the nearest ones and the valid names. Or an argument
+            is the name of a cell; the message has its paths.
     """
     given = list(arguments)
+    for argument in given:
+        _check_no_cell(study, argument.rstrip("/"))
     made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|subsets|models|runs|evals|tables|figures)/")
     asked = [argument.rstrip("/") for argument in given if made.match(argument)]
     if not asked or "--cleanup-metadata" in given:
@@ -56,3 +59,15 @@ def check(study: Study, arguments: Iterable[str]) -> None:
             + "".join(f"\n  did you mean {other}?" for other in near)
             + "".join(f"\n  {axis}: {', '.join(map(str, values))}" for axis, values in axes.items())
         )
+
+
+def _check_no_cell(study: Study, argument: str) -> None:
+    """Raise StudyError where an argument is the name of a cell, as `reassess status` has it."""
+    # Every job of a workflow is checked, and the cells of a large study take time to list.
+    if argument.partition("/")[0] not in study.models:
+        return
+    if argument in {cell.key for cell in grid.cells(study)} | {run.cell for run in grid.runs(study)}:
+        made = [grid.checkpoint_record(argument)]
+        for cell, suite in grid.evaluations(study):
+            made += [paths.evaluation(cell, suite, "scores.json")] if cell == argument else []
+        raise StudyError("\n  ".join([f"{argument} is the name of a cell; targets are paths:", *made]))

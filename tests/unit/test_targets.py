@@ -1,0 +1,37 @@
+"""What is wrong with a target, said before Snakemake looks for a rule that makes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from reassess import targets
+from reassess.config import StudyError
+from reassess.study import Study
+
+SFT = "toy-xs/toy/seed1/sft@16"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paths"),
+    [
+        (["--", SFT], [f"results/runs/{SFT}/run.json", f"results/evals/{SFT}/main/scores.json"]),
+        (["-R", f"{SFT}/"], [f"results/runs/{SFT}/run.json"]),
+        (["toy-xs/base"], ["results/models/toy-xs/manifest.json", "results/evals/toy-xs/base/main/scores.json"]),
+        # Trained on the way to a cell, and none itself in a study of GRPO alone.
+        (["--", "toy-xs/toy/seed1/sft@32"], ["results/runs/toy-xs/toy/seed1/sft@32/run.json"]),
+    ],
+)
+def test_a_cell_as_target_is_told_its_paths(tiny_study: Study, arguments: list[str], paths: list[str]) -> None:
+    study = tiny_study.model_copy(update={"recipes": {"base": (), "sft-grpo": ("sft", "grpo")}})
+    study = tiny_study if SFT in arguments[-1] else study
+    with pytest.raises(StudyError, match="is the name of a cell; targets are paths:") as raised:
+        targets.check(study, arguments)
+    lines = str(raised.value).splitlines()
+    assert len(lines) > 1
+    assert set(paths) <= {line.strip() for line in lines[1:]}
+    # The paths that it names are accepted.
+    targets.check(study, [line.strip() for line in lines[1:]])
+
+
+def test_what_is_no_cell_is_left_to_snakemake(tiny_study: Study) -> None:
+    targets.check(tiny_study, ["--cores", "2", "toy-xs", "toy-xs/toy/seed9/sft@16", "tables", "-n"])
