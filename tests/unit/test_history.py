@@ -47,13 +47,60 @@ def test_attempts_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 def test_where_responses_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     record = Path("results/runs") / CELL / "run.json"
     assert main(["history", "--responses", CELL]) == 1
-    assert f"no {record}" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"no {record}: the cell has no finished checkpoint now" in error
+    assert "first column" not in error
+    assert main(["history", "--responses", "m/p/seed1/sft@9"]) == 1
+    assert f"did you mean {CELL}? cells are the first column" in capsys.readouterr().err
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"fingerprint": "0123456789abcdef" * 4}))
-    assert main(["history", "--responses", CELL]) == 0
-    assert capsys.readouterr().out == "results/responses/0123456789abcdef\n"
+    for given in (CELL, str(record)):
+        assert main(["history", "--responses", given]) == 0
+        assert capsys.readouterr().out == "results/responses/0123456789abcdef\n"
 
 
-def test_an_unknown_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["history", "m/p/seed2/sft@8"]) == 1
-    assert "nothing was attempted here; cells are the first column" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "path",
+    [
+        "results/runs/{}",
+        "results/runs/{}/run.json",
+        "./results/runs/{}/",
+        "results/evals/{}/main",
+        "results/evals/{}/main/scores.parquet",
+        "results/runs/{}/checkpoints/of@old/checkpoint-5",
+    ],
+)
+def test_a_path_stands_for_its_cell(capsys: pytest.CaptureFixture[str], path: str) -> None:
+    assert main(["history", CELL]) == 0
+    expected = capsys.readouterr().out
+    for given in (path.format(CELL), str(Path.cwd() / path.format(CELL))):
+        assert main(["history", given]) == 0, given
+        assert capsys.readouterr().out == expected
+
+
+def test_a_slash_behind_a_cell_means_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", f"{CELL}/"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_a_path_of_a_base_model(capsys: pytest.CaptureFixture[str]) -> None:
+    with take("base-model", "m"):
+        pass
+    with take("generate", "m/base-think/main"):
+        pass
+    for given in ("results/evals/m/base-think/main/responses.json", "m/base-think"):
+        assert main(["history", given]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines[1:]] == ["base-model", "generate"]
+    assert main(["history", "results/models/m/manifest.json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("given", ["m/p/seed2/sft@8", "results/runs/m/p/seed2/sft@8/run.json"])
+def test_an_unknown_cell(capsys: pytest.CaptureFixture[str], given: str) -> None:
+    assert main(["history", given]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"reassess: {given!r}: nothing was attempted here; did you mean {CELL}? cells are the")
+    assert len(error.splitlines()) == 1
+    assert main(["history", "nothing like it"]) == 1
+    assert "did you mean" not in capsys.readouterr().err
