@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,8 @@ import pytest
 import yaml
 
 from reassess import paths
-from slurm_cluster import Cluster
+from reassess.lock import Lock
+from slurm_cluster import Cluster, wait_for
 from snake import ROOT, command, tables
 
 TINY = ROOT / "studies/tiny.yaml"
@@ -152,3 +154,43 @@ def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path, as
     shown = subprocess.run(status, capture_output=True, text=True, cwd=folder, check=True).stdout
     assert shown.splitlines()[1].split()[:2] == ["toy-xs/base", "failed"]
     assert summary.strip() in shown
+
+
+def test_a_stopped_snakemake_names_what_an_earlier_one_left_at_work(
+    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Whoever makes the pool waits for this.
+    held = Lock(paths.lock("pool", "toy"))
+    assert held.acquire() is None
+    line = command(tmp_path, "--", paths.pool("toy", "manifest.json"), study=TINY, profile=ROOT / "profiles/slurm")
+
+    def started(name: str) -> subprocess.Popen[bytes]:
+        with Path(name).open("wb") as log:
+            return subprocess.Popen(line, env=slurm.environment, stdout=log, stderr=log)
+
+    def running() -> list[str]:
+        found = (job for job in slurm.show("job") if job["WorkDir"] == str(tmp_path) and job["JobState"] == "RUNNING")
+        return [job["JobId"] for job in found]
+
+    first = second = None
+    try:
+        first = started("first.log")
+        (orphan,) = wait_for("a job at work", running)
+        first.kill()
+        first.wait()
+        second = started("second.log")
+        wait_for("another job at work", lambda: len(running()) == 2)
+        second.send_signal(signal.SIGINT)
+        assert second.wait(timeout=60) == 1
+        assert running() == [orphan]
+        said = Path("second.log").read_text(encoding="utf-8")
+        assert f"1 Slurm jobs of an earlier Snakemake still run: {orphan}." in said
+        assert f"to end them: scancel {orphan}\n" in said
+    finally:
+        for head in (first, second):
+            if head is not None:
+                head.kill()
+        held.release()
+        for job in running():
+            slurm.cancel(job)
