@@ -117,9 +117,13 @@ def why_signalled(job: str) -> str:
     if is_preempted(job):
         return "preempted"
     try:
-        return "cancelled" if _is_cancelled(_show(job)) else "terminated"
+        shown = _show(job)
     except OSError:
         return "terminated"
+    # Without a time of grace Slurm has already put it back into the queue.
+    if job == job_id() and int(shown.get("Restarts", 0)) > int(os.environ.get("SLURM_RESTART_COUNT", 0)):
+        return "preempted"
+    return "cancelled" if _is_cancelled(shown) else "terminated"
 
 
 def was_lost(node: str, since: datetime) -> bool:
