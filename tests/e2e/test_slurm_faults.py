@@ -207,7 +207,7 @@ def test_a_job_is_preempted(weather: Path, unbroken: dict[Run, str]) -> None:
 
 def test_a_job_is_cancelled(weather: Path, unbroken: dict[Run, str]) -> None:
     assert fingerprint(weather, SFT[1]) == unbroken[SFT[1]]
-    assert reasons(weather, SFT[1]) == ["terminated", "finished"]
+    assert reasons(weather, SFT[1]) == ["cancelled", "finished"]
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,7 @@ def test_threads_and_memory_are_those_of_a_node() -> None:
         ("sft", {"gpu": 16, "nodes": 1}, 16, 1),
         ("grpo", {"gpu": 8}, 8, 1),
         ("generate", {"gpu": 16}, 16, 1),
+        ("generate", {}, 4, 1),
     ],
 )
 def test_a_node_has_eight_gpus_unless_the_study_says_otherwise(
@@ -97,6 +98,10 @@ def test_a_node_has_eight_gpus_unless_the_study_says_otherwise(
     """A job that asks one node for more would wait for ever."""
     found = hub("Qwen/Qwen2.5-VL-72B-Instruct", resources={kind: keys}).resources_for(kind)
     assert (found.gpu, found.nodes) == (gpu, nodes)
+
+
+def test_an_engine_stays_on_one_node() -> None:
+    assert (defaults(405_000_000_000, "generate").gpu, defaults(405_000_000_000, "generate").nodes) == (8, 1)
 
 
 def test_gpus_that_do_not_spread_over_their_nodes_are_refused() -> None:

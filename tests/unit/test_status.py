@@ -67,6 +67,20 @@ def test_what_was_stopped_runs_or_waits_is_told_apart(
     assert states(tiny_study, SFT)[0] == "stopped (step 5)"
 
 
+def test_what_is_in_the_queue_waits(tiny_results: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        slurm.QueuedJob("5", "PENDING", "rule_train_wildcards_toy-xs_toy_1_sft@16"),
+        slurm.QueuedJob("6", "RUNNING", "rule_train_wildcards_toy-xs_toy_1_sft@32_grpo@32"),
+        slurm.QueuedJob("7", "PENDING", "rule_generate_wildcards_toy-xs_base_main"),
+    ]
+    monkeypatch.setattr(slurm, "queue", lambda: found)
+    attempted("train", SFT, "killed", step=4)
+    assert states(tiny_study, SFT)[0] == "waiting"
+    # It is with Slurm, and its command has not begun.
+    assert states(tiny_study, GRPO)[0] == "running"
+    assert states(tiny_study, "toy-xs/base") == ["done", "waiting"]
+
+
 def test_failures_of_every_command_are_shown(tiny_results: Path, tiny_study: Study) -> None:
     assert states(tiny_study, "toy-xs/base") == ["done", "missing"]
     attempted("generate", "toy-xs/base/main", "out_of_memory", "needs 90 GB", step=120)

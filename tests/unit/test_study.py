@@ -51,7 +51,7 @@ MALFORMED = [
     (
         "models/toy-xs/resources",
         {"grpo": {"gpu": 3, "nodes": 2}},
-        ["resources.grpo.nodes: 3 processes", "over 2 nodes"],
+        ["resources.grpo: 3 processes", "over 2 nodes"],
     ),
     ("models/toy-xs/resources", {"generate": {"processes": 2}}, ["resources.generate", "are for training"]),
     (

@@ -33,7 +33,7 @@ class Attempt(NamedTuple):
         host: where it ran.
         job: Slurm job id.
         restart: how often Slurm had requeued that job.
-        gpus: ids of the GPUs, comma-separated.
+        gpus: ids of the GPUs of its first node, comma-separated.
         started: when.
         start_step: the step it began at; 0 for what has no steps.
         ended: when, None where nobody wrote it down.
@@ -43,6 +43,7 @@ class Attempt(NamedTuple):
         detail: one line for a person.
         seconds: wall time; of an attempt without an end, up to its last sign of life.
         log: its log.
+        nodes: how many nodes it ran on, each with as many GPUs.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Attempt(NamedTuple):
     detail: str = ""
     seconds: float | None = None
     log: str | None = None
+    nodes: int = 1
 
     @property
     def is_success(self) -> bool:
@@ -81,7 +83,8 @@ def read(command: str, key: str) -> list[Attempt]:
                 log=line["log"],
             )
         elif line.get("event") == "step" and number in found:
-            found[number] = found[number]._replace(start_step=line["step"], gpus=line["gpus"])
+            nodes = line.get("nodes", 1)
+            found[number] = found[number]._replace(start_step=line["step"], gpus=line["gpus"], nodes=nodes)
         elif line.get("event") == "ended" and number in found:
             found[number] = found[number]._replace(
                 ended=datetime.fromisoformat(line["time"]),
@@ -164,10 +167,11 @@ class Record:
             }
         )
 
-    def begin(self, step: int) -> None:
-        """Say at which step the attempt goes on, and with which GPUs."""
+    def begin(self, step: int, nodes: int = 1) -> None:
+        """Say at which step the attempt goes on, with which GPUs of this node, and on how many nodes like it."""
         self.step = step
-        self._append({"event": "step", "attempt": self.number, "step": step, "gpus": os.environ.get(GPUS, "")})
+        gpus = os.environ.get(GPUS, "")
+        self._append({"event": "step", "attempt": self.number, "step": step, "gpus": gpus, "nodes": nodes})
 
     def is_futile(self) -> bool:
         """Return whether the attempt stands where it began. Raises OSError."""

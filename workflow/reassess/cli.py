@@ -27,7 +27,6 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if hasattr(args, "threads"):
         _set_threads(args.threads)
-    started = time.time()
     status = 1
     interrupted: turns.Interrupted | None = None
     try:
@@ -50,10 +49,11 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"reassess: {error}", file=sys.stderr)
     finally:
-        if getattr(args, "job", False):
+        turn: turns.Turn | None = getattr(args, "turn", None)
+        if turn is not None and not turn.is_reuse:
             # What a job has cost is worth no failure.
             with suppress(OSError):
-                _record_time(args, started, ok=status == 0)
+                _record_time(args, turn.started, ok=status == 0)
     return status if interrupted is None else turns.after_interruption(interrupted)
 
 

@@ -91,7 +91,7 @@ def _seconds(attempt: Attempt, is_last: bool) -> float | None:
 
 def _gpus(attempt: Attempt) -> int:
     # CUDA's and Slurm's ways to say none.
-    return sum(item.strip() not in ("", "-1", "NoDevFiles") for item in attempt.gpus.split(","))
+    return attempt.nodes * sum(item.strip() not in ("", "-1", "NoDevFiles") for item in attempt.gpus.split(","))
 
 
 def _checkout() -> dict[str, Any]:

@@ -108,7 +108,10 @@ def defaults(
     on_gpu = {"sft": TRAINING_BYTES, "grpo": TRAINING_BYTES + ROLLOUT_BYTES, "generate": width + CACHE_BYTES}[kind]
     # The state of a training is read and saved by way of host memory; an engine keeps a copy of the files as it loads.
     on_host = 2 * width if kind == "generate" else TRAINING_BYTES
-    gpu = _gpus(parameters * on_gpu) if gpu is None else gpu
+    if gpu is None:
+        gpu = _gpus(parameters * on_gpu)
+        # An engine runs on one node.
+        gpu = min(gpu, NODE_GPUS) if kind == "generate" else gpu
     nodes = nodes or _nodes(kind, gpu)
     processes = math.ceil((processes or max(1, gpu)) / nodes)
     mem_mb = math.ceil(parameters * on_host / nodes / 1e9) * 1000 + HOST_MB_PER_GPU * processes

@@ -164,8 +164,8 @@ class Model(Strict):
                 )
             if found.training_processes % found.nodes:
                 raise ValueError(
-                    f"resources.{kind}.nodes: {found.training_processes} processes cannot be spread evenly over "
-                    f"{found.nodes} nodes"
+                    f"resources.{kind}: {found.training_processes} processes cannot be spread evenly over "
+                    f"{found.nodes} nodes; give another number of `gpu` or `nodes`"
                 )
         return self
 

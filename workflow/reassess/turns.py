@@ -25,8 +25,9 @@ from reassess.lock import Lock
 
 # Seconds between two looks at a lock that another process holds.
 POLL = 3.0
-# A waiting Slurm job gives its allocation back after this long: it is queued again and looks again.
-PATIENCE = 120.0
+# A waiting Slurm job gives its allocation back after this long: it is queued again, by default for two minutes, and
+# looks again.
+PATIENCE = 30.0
 # Before a time limit, at least this long is kept for saving; Slurm's own clock is coarse.
 MARGIN = 30.0
 # How often Slurm is asked for the end of the job, which an administrator may move.
@@ -108,12 +109,19 @@ class Stop:
 
 
 class Turn:
-    """What a command holds while it works."""
+    """What a command holds while it works.
+
+    Attributes:
+        started: when it had its turn, in seconds since the epoch.
+        is_reuse: what was to be made was there already, so that the time it took says nothing of how long that takes.
+    """
 
     def __init__(self, lock: Lock, record: Record) -> None:
         self.lock = lock
         self.record = record
         self.stop = Stop()
+        self.started = time.time()
+        self.is_reuse = False
 
 
 @contextmanager
@@ -132,10 +140,10 @@ def take(command: str, key: str) -> Iterator[Turn]:
             yield Turn(lock, record)
         except Interrupted as error:
             job = slurm.job_id()
-            preempted = error.why == "terminated" and job is not None and slurm.is_preempted(job)
+            why = slurm.why_signalled(job) if error.why == "terminated" and job is not None else error.why
             with suppress(OSError):
                 error.is_futile = record.is_futile()
-                record.end("preempted" if preempted else error.why, str(error))
+                record.end(why, str(error))
             raise
         except BaseException as error:
             lines = str(error).strip().splitlines()
@@ -158,7 +166,7 @@ def _wait(lock: Lock, key: str) -> None:
         job = slurm.job_id()
         if job is not None and time.monotonic() - began > PATIENCE and _is_own(job) and slurm.requeue(job):
             print(f"{key}: giving the allocation back; Slurm job {job} is queued again", flush=True)
-            time.sleep(PATIENCE)
+            time.sleep(LAST_WAIT)
         time.sleep(POLL)
 
 

@@ -46,8 +46,10 @@ def build_subset(pool: str, seed: int, n: int) -> None:
     """Write the first `n` ids of the pool's shuffle under `seed`: a smaller subset is a prefix of a larger one.
 
     Raises:
-        DataError: the pool has fewer than `n` usable examples.
+        DataError: the pool has fewer than `n` usable examples, or `n` is less than one.
     """
+    if n < 1:
+        raise DataError(f"sizes: {n} is no number of examples; give 1 or more")
     root = Path(paths.pool(pool))
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     columns = ["id", "source", "family", "difficulty", "kind"]

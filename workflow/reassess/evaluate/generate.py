@@ -134,6 +134,7 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | No
     if turn is not None:
         turn.stop.listen()
         turn.record.begin(len(wanted) - len(missing))
+        turn.is_reuse = not missing
     errors = _ask(info, setting, missing, stores, spec.decoding, turn)
     if errors and len(errors) == len({row.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")

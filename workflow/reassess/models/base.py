@@ -42,6 +42,8 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     identity_ = identity.model_spec(study, name)
     if _is_finished(root, json.loads(identity_), spec.files):
         print(f"{name}: made before, of the same files and options; nothing to do")
+        if turn is not None:
+            turn.is_reuse = True
         return
     (root / turns.FINISHED).unlink(missing_ok=True)
     shutil.rmtree(root / "model", ignore_errors=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from reassess import grid, identity, paths
+from reassess import grid, identity, paths, slurm
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
 from reassess.provenance import file_sha256
@@ -45,11 +45,12 @@ def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) 
     evaluated = set(grid.evaluations(study))
     cells = [cell for cell in grid.cells(study) if _matches(chosen, cell)]
     found: dict[str, Last] = {}
+    queued = {job.comment: job.state for job in slurm.queue()}
     rows, done = [], 0
     for cell in cells:
-        row = [_training(study, cell, found)]
+        row = [_training(study, cell, found, queued)]
         row += [
-            _evaluation(study, cell.key, suite, row[0], found) if (cell.key, suite) in evaluated else ""
+            _evaluation(study, cell.key, suite, row[0], found, queued) if (cell.key, suite) in evaluated else ""
             for suite in suites
         ]
         words = {state.split()[0] for state in row if state}
@@ -57,7 +58,7 @@ def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) 
         done += is_done
         if not states or (is_done and "done" in states) or words & (set(states) - {"done"}):
             rows.append([cell.key, *row])
-    lines = aligned([["cell", "trained", *suites], *rows]) if rows else []
+    lines = aligned([["cell", "checkpoint", *suites], *rows]) if rows else []
     which = "cells" if chosen == _EVERY else "chosen cells"
     shown = f"; {len(rows)} {', '.join(states)}" if states else ""
     lines += ["", f"{done} of {len(cells)} {which} are done{shown}"]
@@ -166,23 +167,25 @@ def _matches(chosen: Filter, cell: grid.Cell) -> bool:
     return all(wanted is None or value in wanted for wanted, value in pairs)
 
 
-def _training(study: Study, cell: grid.Cell, found: dict[str, Last]) -> str:
+def _training(study: Study, cell: grid.Cell, found: dict[str, Last], queued: Mapping[str, str]) -> str:
     if cell.run is None:
-        return _attempted(base_state(study, cell.model), "base-model", cell.model, found)
-    return _attempted(run_state(study, cell.run), "train", cell.key, found)
+        return _attempted(base_state(study, cell.model), "base-model", cell.model, found, queued)
+    return _attempted(run_state(study, cell.run), "train", cell.key, found, queued)
 
 
-def _evaluation(study: Study, cell: str, suite: str, trained: str, found: dict[str, Last]) -> str:
+def _evaluation(
+    study: Study, cell: str, suite: str, trained: str, found: dict[str, Last], queued: Mapping[str, str]
+) -> str:
     key = f"{cell}/{suite}"
-    answered = _attempted(responses_state(study, cell, suite, trained), "generate", key, found)
+    answered = _attempted(responses_state(study, cell, suite, trained), "generate", key, found, queued)
     if answered != "done":
         return answered
-    scored = _attempted(scores_state(study, cell, suite, answered), "score", key, found)
+    scored = _attempted(scores_state(study, cell, suite, answered), "score", key, found, queued)
     return "answered" if scored == "missing" else scored
 
 
-def _attempted(state: str, command: str, key: str, found: dict[str, Last]) -> str:
-    """Return a state that a record alone gives, or what the last attempt says where it is not done."""
+def _attempted(state: str, command: str, key: str, found: dict[str, Last], queued: Mapping[str, str]) -> str:
+    """Return a state that a record alone gives, or what the last attempt and Slurm say where it is not done."""
     if state == "done":
         return state
     attempt = last(command, key)
@@ -195,13 +198,25 @@ def _attempted(state: str, command: str, key: str, found: dict[str, Last]) -> st
     at = f" (step {step})" if step else ""
     if attempt is not None and attempt.why == "running":
         return f"running{at}"
-    if attempt is not None and attempt.why == "waiting":
+    in_queue = queued.get(comment(command, key))
+    if in_queue == "PENDING" or (in_queue is None and attempt is not None and attempt.why == "waiting"):
         return "waiting"
+    if in_queue == "RUNNING":
+        # Its command is about to start.
+        return f"running{at}"
     # A failed attempt leaves no result: what is there, is older.
     if state == "missing" and attempt is not None and attempt.why in (*FAILED, *STOPPED):
         found[f"{command} {key}"] = attempt
         return "failed" if attempt.why in FAILED else f"stopped{at}"
     return f"stopped{at}" if state == "missing" and step else state
+
+
+def comment(command: str, key: str) -> str:
+    """Return what the executor writes on the Slurm job of a command: its rule and its wildcards."""
+    if command == "train":
+        model, pool, seed, rest = key.split("/", 3)
+        key = "/".join((model, pool, seed.removeprefix("seed"), rest))
+    return f"rule_{command.replace('-', '_')}_wildcards_{key.replace('/', '_')}"
 
 
 def _is_asked(study: Study, cell: str, suite: str, record: dict[str, Any]) -> bool:

@@ -150,6 +150,7 @@ def _take_over(job: Job) -> bool:
         return False
     (job.directory / checkpoints.METRICS).write_text(finished["metrics"], encoding="utf-8")
     write_json(job.directory / "run.json", run)
+    job.turn.is_reuse = True
     # The job that has made it may have died before it did this.
     checkpoints.clean(job.checkpoints)
     print(f"{job.run.cell}: finished before, from the same parent, examples and options; nothing to train", flush=True)
@@ -239,7 +240,7 @@ def _train(job: Job) -> None:
             # DeepSpeed's engine loads its own files.
             checkpoints.restore(model, checkpoint.path, spec)
         resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
-    job.turn.record.begin(resumed.step)
+    job.turn.record.begin(resumed.step, ranks.world().nodes)
     _announce(job, planned, len(out), resumed)
     if resumed.step < planned.steps:
         trainer = stage.build(job.stage, args, model, rows, resumed)
