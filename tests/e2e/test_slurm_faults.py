@@ -252,9 +252,9 @@ def test_too_little_memory(limits: Path, unbroken: dict[Run, str], slurm: Cluste
     assert set(failed) == {"out_of_memory"}
     assert last == "finished"
     jobs = [slurm.state(job["id"]) for job in slurm.jobs() if job["comment"].startswith("rule_train_wildcards_starved")]
-    assert len(jobs) == len(failed) + 1
-    memory = [int(job["MinMemoryNode"].removesuffix("M")) for job in jobs]
-    assert memory == [TOO_LITTLE_MB * 2**i for i in range(len(jobs))]
+    # A job that Slurm sent to the node whose daemon had just been killed never began, and says nothing of memory.
+    memory = dict.fromkeys(int(job["MinMemoryNode"].removesuffix("M")) for job in jobs)
+    assert list(memory) == [TOO_LITTLE_MB * 2**i for i in range(len(failed) + 1)]
 
 
 def test_a_job_that_slurm_has_lost_sight_of_is_not_joined_by_another(limits: Path, unbroken: dict[Run, str]) -> None:

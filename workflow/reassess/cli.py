@@ -140,7 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--state", action="append", help="only cells that are done, failed, ...; may be repeated")
     add("show", _show, "print the comparison table and where tables and figures lie", study="study")
     history = add("history", _history, "print every attempt at a cell: where, which steps, why it ended", study="")
-    history.add_argument("cell", help="such as toy-xs/toy/seed1/sft@200, the first column of `reassess status`; or a path")
+    history.add_argument(
+        "cell", help="such as toy-xs/toy/seed1/sft@200, the first column of `reassess status`; or a path"
+    )
     history.add_argument("--responses", action="store_true", help="print the directory of its kept responses instead")
     audit = add("audit", _audit, "print how far verdicts and rewards can be trusted, with cases to read", study="study")
     audit.add_argument("--cell", help="one cell, such as toy-xs/base (default: all that are scored)")
