@@ -306,6 +306,9 @@ def test_a_record_that_is_none_is_noted_and_the_others_are_checked(
         *lines, end = said(tiny_study)
         for command in ("status", "plan"):
             assert cli.main([command, str(root / "studies/tiny.yaml")]) in (0, 1)
+        generate = ["generate", "--study", str(root / "studies/tiny.yaml"), "--cell", SFT, "--suite", "main"]
+        for command in (["history", "--responses", SFT], *([generate] if file == RUN else [])):
+            assert cli.main(command) == (file == RUN)
     assert any(line.startswith(f"{file}: ") for line in lines)
     assert end.startswith("study tiny: 28 records checked, ")
 

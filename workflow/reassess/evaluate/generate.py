@@ -24,6 +24,7 @@ from reassess.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_processor, picture, render
 from reassess.prompts import THINK, prompt_sha256
 from reassess.provenance import costs, file_sha256, provenance
+from reassess.records import read
 from reassess.study import Decoding, Model, Study
 from reassess.turns import Interrupted
 
@@ -171,12 +172,13 @@ def checkpoints(study: Study, cell: str, suite: str) -> list[Checkpoint]:
 
     Raises:
         EvaluationError: there is none, or one is not the checkpoint that its record describes.
+        RecordError: the record is broken.
     """
     trajectory = study.suites[suite].checkpoints == "trajectory"
     record_path = Path(grid.checkpoint_record(cell))
-    if not record_path.is_file():
+    record = read(record_path, fingerprint=str)
+    if record is None:
         raise EvaluationError(f"{record_path}: not there; {cell} has to be made before it is evaluated")
-    record = json.loads(record_path.read_text(encoding="utf-8"))
     if trajectory:
         found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
         if not found:

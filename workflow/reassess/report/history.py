@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from pathlib import Path, PurePosixPath
 
 from reassess import attempts, grid, paths
 from reassess.attempts import Attempt
+from reassess.records import read
 from reassess.report.status import aligned
 
 HEADER = ["job", "attempt", "started", "host", "Slurm job", "GPUs", "steps", "time", "why it ended", "log"]
@@ -42,11 +42,12 @@ def responses(given: str) -> str:
 
     Raises:
         HistoryError: it has no finished checkpoint, or there is no such cell.
+        RecordError: the record of its checkpoint is broken.
     """
     cell = _cell(given)
     record = Path(grid.checkpoint_record(cell))
-    if record.exists():
-        return paths.store(json.loads(record.read_text(encoding="utf-8"))["fingerprint"])
+    if (found := read(record, fingerprint=str)) is not None:
+        return paths.store(found["fingerprint"])
     if any(attempts.file_of(command, key).exists() for _, command, key in _jobs(cell)):
         raise HistoryError(
             f"{given!r}: no {record}: the cell has no finished checkpoint now, and responses are kept by checkpoint"

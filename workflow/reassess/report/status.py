@@ -13,6 +13,7 @@ from reassess import grid, identity, paths, slurm
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
 from reassess.provenance import file_sha256
+from reassess.records import read
 from reassess.report.failures import FAILED, STOPPED, Last, last, last_step, unfinished
 from reassess.report.jobs import jobs
 from reassess.study import Decoding, Filter, Study
@@ -24,10 +25,6 @@ LEGEND = (
     "continues; waiting: for its turn or in the queue"
 )
 _EVERY = Filter()
-
-
-class RecordError(ValueError):
-    """A record of a job is broken: the message names it and says what to do."""
 
 
 def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) -> str:
@@ -71,7 +68,7 @@ def matrix(study: Study, chosen: Filter = _EVERY, states: Collection[str] = ()) 
 
 def base_state(study: Study, model: str) -> str:
     """Return whether a base model is `done`, `outdated` or `missing`."""
-    record = _json(Path(paths.model(model), "manifest.json"), spec=dict, fingerprint=str)
+    record = read(Path(paths.model(model), "manifest.json"), spec=dict, fingerprint=str)
     if record is None:
         return "missing"
     return "done" if record["spec"] == json.loads(identity.model_spec(study, model)) else "outdated"
@@ -79,12 +76,12 @@ def base_state(study: Study, model: str) -> str:
 
 def run_state(study: Study, run: grid.Run) -> str:
     """Return whether a run, and all that it was trained from, is what the study asks for now."""
-    record = _json(Path(paths.run(run.cell, "run.json")), spec=dict, parent=dict, fingerprint=str)
+    record = read(Path(paths.run(run.cell, "run.json")), spec=dict, parent=dict, fingerprint=str)
     if record is None:
         return "missing"
     if record["spec"] != json.loads(identity.stage_spec(study, run.model, run.stage)):
         return "outdated"
-    parent = _json(Path(run.parent_record), fingerprint=str)
+    parent = read(Path(run.parent_record), fingerprint=str)
     if parent is None or parent["fingerprint"] != record["parent"].get("fingerprint"):
         return "outdated"
     above = run_state(study, run.parent) if run.parent else base_state(study, run.model)
@@ -94,7 +91,7 @@ def run_state(study: Study, run: grid.Run) -> str:
 def responses_state(study: Study, cell: str, suite: str, trained: str) -> str:
     """Return whether the responses of a cell whose checkpoint is `trained` are what the study asks for now."""
     root = Path(paths.evaluation(cell, suite))
-    record = _json(root / "responses.json", decoding=dict, benchmarks=dict, checkpoints=list)
+    record = read(root / "responses.json", decoding=dict, benchmarks=dict, checkpoints=list)
     if record is None or not (root / "responses.parquet").exists():
         return "missing"
     wanted = json.loads(identity.suite_spec(study, grid.model_of(cell), suite))
@@ -105,10 +102,10 @@ def responses_state(study: Study, cell: str, suite: str, trained: str) -> str:
 def scores_state(study: Study, cell: str, suite: str, answered: str) -> str:
     """Return whether the scores of a cell whose responses are `answered` are there and by the present judge."""
     root = Path(paths.evaluation(cell, suite))
-    record = _json(root / "scores.json")
+    record = read(root / "scores.json")
     if record is None or not (root / "scores.parquet").exists():
         return "missing"
-    responses = _json(root / "responses.json") or {}
+    responses = read(root / "responses.json") or {}
     # Records of earlier versions have no hashes.
     judged, there = ((item.get("files") or {}).get("responses.parquet") for item in (record, responses))
     current = record.get("judge_version") == JUDGE_VERSION and judged == there
@@ -118,7 +115,7 @@ def scores_state(study: Study, cell: str, suite: str, answered: str) -> str:
 
 def examples_state(wanted: str, folder: str) -> str:
     """Return whether a pool or benchmark is there and of the sources `wanted`, as `identity.pool_spec` has them."""
-    record = _json(Path(folder, "manifest.json"))
+    record = read(Path(folder, "manifest.json"))
     if record is None or not Path(folder, "shards").exists():
         return "missing"
     # Records of earlier versions have no `spec`, here and below.
@@ -127,10 +124,10 @@ def examples_state(wanted: str, folder: str) -> str:
 
 def subset_state(pool: str, seed: int, size: int) -> str:
     """Return whether a subset is there and drawn from the pool as it is now."""
-    record = _json(Path(paths.subset(pool, seed, size)), pool_content_sha256=str)
+    record = read(Path(paths.subset(pool, seed, size)), pool_content_sha256=str)
     if record is None:
         return "missing"
-    made = _json(Path(paths.pool(pool, "manifest.json")), content_sha256=str)
+    made = read(Path(paths.pool(pool, "manifest.json")), content_sha256=str)
     return "done" if made is None or made["content_sha256"] == record["pool_content_sha256"] else "outdated"
 
 
@@ -145,7 +142,7 @@ def report_state(study: Study, kind: Literal["tables", "figures"]) -> str:
 def stale(study: Study, kind: Literal["tables", "figures"]) -> str | None:
     """Return why tables or figures, whose record is there, are not current; None where they are."""
     path = Path(paths.report(kind))
-    record = _json(path, spec=dict, made_from=dict, files=dict) or {}
+    record = read(path, spec=dict, made_from=dict, files=dict) or {}
     if record["spec"] != json.loads(identity.report_spec(study)):
         same = record.get("study") == study.name
         return "made with other options" if same else f"of another study than {study.name}"
@@ -231,7 +228,7 @@ def _is_asked(study: Study, cell: str, suite: str, record: dict[str, Any]) -> bo
     same = same and record.get("pixels") == {"min": model.min_pixels, "max": model.max_pixels}
     same = same and list(record["benchmarks"]) == list(spec.benchmarks)
     for name, described in record["benchmarks"].items():
-        manifest = _json(Path(paths.benchmark(name), "manifest.json"), content_sha256=str)
+        manifest = read(Path(paths.benchmark(name), "manifest.json"), content_sha256=str)
         same = same and (manifest is None or manifest["content_sha256"] == described["content_sha256"])
     return same and made_checkpoints(cell, spec.checkpoints == "trajectory") == {
         item["step"]: item["fingerprint"] for item in record["checkpoints"]
@@ -243,7 +240,7 @@ def made_checkpoints(cell: str, trajectory: bool) -> dict[int | None, str]:
 
     Empty where there is no record.
     """
-    record = _json(Path(grid.checkpoint_record(cell)), fingerprint=str)
+    record = read(Path(grid.checkpoint_record(cell)), fingerprint=str)
     if record is None:
         return {}
     if trajectory:
@@ -255,24 +252,3 @@ def aligned(rows: list[list[str]]) -> list[str]:
     """Return rows of text as lines, the columns under each other."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _json(path: Path, **kinds: type) -> dict[str, Any] | None:
-    """Return a record, None where there is none.
-
-    Raises:
-        RecordError: it cannot be read, or a field of `kinds` is not there or not of that type.
-    """
-    if not path.exists():
-        return None
-    todo = "delete it and run the study again"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RecordError(f"{path}: cannot be read ({error}); {todo}") from None
-    if not isinstance(found, dict):
-        raise RecordError(f"{path}: is no record; {todo}")
-    for name, kind in kinds.items():
-        if not isinstance(found.get(name), kind):
-            raise RecordError(f"{path}: has no `{name}`; {todo}")
-    return found

@@ -23,6 +23,7 @@ from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import THINK, prompt_sha256
 from reassess.provenance import file_sha256
+from reassess.records import RecordError
 from reassess.report import status
 from reassess.report.jobs import jobs, outputs
 from reassess.study import Decoding, Study
@@ -196,7 +197,7 @@ class _Verification:
                 self._equal(file, what, described["content_sha256"], made["content_sha256"], "evaluate it again")
         checkpoints = {item["step"]: item["fingerprint"] for item in record["checkpoints"]}
         # A maker's record that is broken or missing is noted where it is checked.
-        with contextlib.suppress(status.RecordError):
+        with contextlib.suppress(RecordError):
             there = status.made_checkpoints(cell, spec.checkpoints == "trajectory")
             if there:
                 self._same(file, "checkpoints", _by_step(checkpoints), _by_step(there), "evaluate it again")

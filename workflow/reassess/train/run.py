@@ -18,6 +18,7 @@ from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
 from reassess.provenance import costs, file_sha256, provenance
+from reassess.records import read
 from reassess.resources import TRAINING_BYTES
 from reassess.study import Stage, Study
 from reassess.train import checkpoints, launch, ranks
@@ -181,12 +182,12 @@ def _job(study: Study, run: Run, directory: Path, turn: Turn) -> Job:
     for path, what in ((record, "parent checkpoint"), (subset_file, "subset"), (pool, "pool")):
         if not path.exists():
             raise TrainError(f"the {what} is not there or not finished: no {path}")
-    recorded = json.loads(record.read_text(encoding="utf-8"))["fingerprint"]
+    recorded = str((read(record, fingerprint=str) or {})["fingerprint"])
     # Read by the process that has started the training processes, if there are several.
     if launch.launched() is None and fingerprint(root / "model") != recorded:
         raise TrainError(f"{root / 'model'} is not the checkpoint that {record} describes; make it again")
-    subset = json.loads(subset_file.read_text(encoding="utf-8"))
-    if subset["pool_content_sha256"] != json.loads(pool.read_text(encoding="utf-8"))["content_sha256"]:
+    subset = read(subset_file, ids=list, pool_content_sha256=str) or {}
+    if subset["pool_content_sha256"] != (read(pool, content_sha256=str) or {})["content_sha256"]:
         raise TrainError(f"{subset_file} was drawn from another state of pool {run.pool!r}; make it again")
     return Job(study, run, turn, directory, root / "model", recorded, subset)
 
