@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,20 @@ from reassess.study import Study
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(head.atexit, "register", at_exit.append)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setattr(turns, "POLL", 0.05)
     # As long as it takes an owner to be held for dead, in a test's time.
     monkeypatch.setattr(lock, "SILENCE", 1.0)
     monkeypatch.setattr(head, "SILENCE", 1.0)
     monkeypatch.setattr(head, "BEAT", 0.5)
+    yield
+    # A lock that is held on would end the tests' process: its directory is gone soon.
+    for release in at_exit:
+        release()
 
 
 def held_by(job: str) -> Path:
