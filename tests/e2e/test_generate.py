@@ -307,6 +307,9 @@ def test_cell_that_cannot_be_evaluated_is_named(work: Study, cell: str, name: st
 
 # A killed evaluation
 
+# Of each of 64 prompts. Responses come to the disk once a second, and two such moments have to be far from the end.
+SAMPLES = 12
+TOTAL = 64 * SAMPLES
 RUN = """
 import os, sys
 from reassess import config
@@ -320,11 +323,11 @@ for directory in sys.argv[2:]:
 
 @pytest.fixture(scope="module")
 def slow(tiny_study: Study) -> Study:
-    """The tiny study with an engine that takes seconds: few sequences at a time, 256 samples."""
+    """The tiny study with an engine that takes seconds: few sequences at a time, many samples."""
     evaluation: dict[str, Any] = {"engine": "transformers", "batch_size": 8}
     if importlib.util.find_spec("vllm") is not None:
         evaluation = {"engine": "vllm", "engine_args": {"max_num_seqs": 2}}
-    return edited(tiny_study, evaluation=evaluation, suites=suite(n=4, temperature=1.0, max_tokens=24))
+    return edited(tiny_study, evaluation=evaluation, suites=suite(n=SAMPLES, temperature=1.0, max_tokens=24))
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +350,7 @@ def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: 
     process.wait()
     assert process.returncode == -9, "it ended before it could be killed"
     before = stored()
-    assert 0 < before < 256
+    assert 0 < before < TOTAL
     assert not Path(paths.evaluation("toy-xs/base", "main"), "responses.parquet").exists()
     # What a kill in the middle of a write leaves.
     (file,) = Path("results/responses").glob("*/*.jsonl")
@@ -356,8 +359,8 @@ def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: 
 
     subprocess.run([*command, str(tiny_results)], check=True)
     record, _ = records("toy-xs/base")
-    assert (record["reused"], record["generated"]) == (before, 256 - before)
-    assert len(Store(paths.store(record["checkpoints"][0]["fingerprint"]))) == 256
+    assert (record["reused"], record["generated"]) == (before, TOTAL - before)
+    assert len(Store(paths.store(record["checkpoints"][0]["fingerprint"]))) == TOTAL
     responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
     assert pq.read_table(responses).equals(pq.read_table(unbroken))
 
@@ -375,11 +378,11 @@ def test_an_evaluation_that_is_asked_to_stop_continues(slow: Study, tiny_results
     assert "stopped by SIGTERM; what was done is saved, and the same command continues" in said
     assert not Path(paths.evaluation("toy-xs/base", "main"), "responses.parquet").exists()
     before = stored()
-    assert 0 < before < 256
+    assert 0 < before < TOTAL
     subprocess.run(command, check=True)
     first, second = attempts.read("generate", "toy-xs/base/main")
     assert (first.why, first.start_step, first.end_step) == ("terminated", 0, before)
-    assert (second.why, second.start_step, second.end_step) == ("finished", before, 256)
+    assert (second.why, second.start_step, second.end_step) == ("finished", before, TOTAL)
     responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
     assert pq.read_table(responses).equals(pq.read_table(unbroken))
 
@@ -398,5 +401,5 @@ def test_a_preempted_evaluation_continues(slow: Study, tiny_results: Path, unbro
     assert head.wait(300) == 0, Path("head.log").read_text()
     first, second = attempts.read("generate", "toy-xs/base/main")
     assert (first.why, second.why, first.job) == ("preempted", "finished", second.job)
-    assert 0 < (first.end_step or 0) == second.start_step < second.end_step == 256
+    assert 0 < (first.end_step or 0) == second.start_step < second.end_step == TOTAL
     assert pq.read_table(target).equals(pq.read_table(unbroken))

@@ -98,6 +98,7 @@ def test_several_nodes_need_a_slurm_job_with_as_many(tiny_study: Study, monkeypa
         with turns.take("train", SFT.cell) as turn:
             launch.start(tiny_study, SFT, turn, world)
 
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(TrainError, match=r"resources.nodes is 2: .* needs a Slurm job"):
         start()
@@ -105,7 +106,7 @@ def test_several_nodes_need_a_slurm_job_with_as_many(tiny_study: Study, monkeypa
     monkeypatch.setattr(slurm, "hosts", lambda job: ["n1"])
     with pytest.raises(TrainError, match=r"resources.nodes is 2, Slurm job 7 has 1: n1"):
         start()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.signal(signal.SIGTERM, before) == signal.SIG_DFL
 
 
 def test_nodes_and_their_addresses_come_from_slurm(monkeypatch: pytest.MonkeyPatch) -> None:

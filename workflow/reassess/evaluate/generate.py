@@ -176,7 +176,7 @@ def checkpoints(study: Study, cell: str, suite: str) -> list[Checkpoint]:
     """
     trajectory = study.suites[suite].checkpoints == "trajectory"
     record_path = Path(grid.checkpoint_record(cell))
-    record = read(record_path, fingerprint=str)
+    record = read(record_path, **({} if trajectory else {"fingerprint": str}))
     if record is None:
         raise EvaluationError(f"{record_path}: not there; {cell} has to be made before it is evaluated")
     if trajectory:
