@@ -21,11 +21,11 @@ include: "rules/analyse.smk"
 
 localrules:
     all,
-    tables,
     tables_partial,
 
 
 rule all:
     default_target: True
     input:
-        RESULTS,
+        GRAPH["tables", "all"].outputs,
+        GRAPH["figures", "all"].outputs,

@@ -1,59 +1,51 @@
-"""Tables and figures, from scores and run records alone."""
+"""Tables and figures, from scores and run records alone.
 
-
-rule tabulate:
-    input:
-        SCORES,
-        RUNS,
-    output:
-        TABLE_FILES,
-    log:
-        "results/logs/tables.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=120,
-    params:
-        study=lambda wildcards, input: STUDY_FILE,
-        spec=identity.report_spec(STUDY),
-    shell:
-        "reassess tables --study {params.study} >> {log} 2>&1"
-
-
-rule plot:
-    input:
-        SCORES,
-        RUNS,
-    output:
-        FIGURE_FILES,
-    log:
-        "results/logs/figures.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=120,
-    params:
-        study=lambda wildcards, input: STUDY_FILE,
-        spec=identity.report_spec(STUDY),
-    shell:
-        "reassess figures --study {params.study} >> {log} 2>&1"
+They ask for all results, and not only the last: Snakemake does not miss a deleted or interrupted one behind what was
+once made from it.
+"""
 
 
 rule tables:
     input:
-        TABLE_FILES,
-        [file for file in RESULTS if file not in FIGURE_FILES],
+        GRAPH["tables", "all"].inputs,
+    output:
+        GRAPH["tables", "all"].outputs,
+    log:
+        paths.log("tables", "all"),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=doubling(4000),
+        runtime=120,
+    params:
+        spec=GRAPH["tables", "all"].spec,
+    shell:
+        "reassess tables --study {STUDY_FILE} >> {log} 2>&1"
+
+
+rule figures:
+    input:
+        GRAPH["figures", "all"].inputs,
+    output:
+        GRAPH["figures", "all"].outputs,
+    log:
+        paths.log("figures", "all"),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=doubling(4000),
+        runtime=120,
+    params:
+        spec=GRAPH["figures", "all"].spec,
+    shell:
+        "reassess figures --study {STUDY_FILE} >> {log} 2>&1"
 
 
 rule tables_partial:
     log:
-        "results/logs/tables_partial.log",
+        paths.log("tables", "partial"),
     conda:
         ENVIRONMENT
-    params:
-        study=STUDY_FILE,
     shell:
-        "(reassess tables --partial --study {params.study} && reassess figures --partial --study {params.study})"
+        "(reassess tables --partial --study {STUDY_FILE} && reassess figures --partial --study {STUDY_FILE})"
         " 2>&1 | tee {log}"

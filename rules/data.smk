@@ -3,55 +3,55 @@
 
 rule pool:
     input:
-        lambda wildcards: STUDY.pools[wildcards.pool].files,
+        inputs("pool"),
     output:
-        manifest=paths.pool("{pool}", "manifest.json"),
-        shards=directory(paths.pool("{pool}", "shards")),
+        manifest=paths.pool("{key}", "manifest.json"),
+        shards=directory(paths.pool("{key}", "shards")),
     log:
-        "results/logs/pool/{pool}.log",
+        paths.log("pool", "{key}"),
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=doubling(4000),
         runtime=240,
     params:
-        study=lambda wildcards, output: STUDY_FILE,
-        spec=lambda wildcards: identity.pool_spec(STUDY, wildcards.pool),
+        spec=spec("pool"),
     shell:
-        "reassess pool --study {params.study} --pool {wildcards.pool} >> {log} 2>&1"
+        "reassess pool {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
 
 
 rule benchmark:
     input:
-        lambda wildcards: STUDY.benchmarks[wildcards.benchmark].files,
+        inputs("benchmark"),
     output:
-        manifest=paths.benchmark("{benchmark}", "manifest.json"),
-        shards=directory(paths.benchmark("{benchmark}", "shards")),
+        manifest=paths.benchmark("{key}", "manifest.json"),
+        shards=directory(paths.benchmark("{key}", "shards")),
     log:
-        "results/logs/benchmark/{benchmark}.log",
+        paths.log("benchmark", "{key}"),
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=doubling(4000),
         runtime=240,
     params:
-        study=lambda wildcards, output: STUDY_FILE,
-        spec=lambda wildcards: identity.benchmark_spec(STUDY, wildcards.benchmark),
+        spec=spec("benchmark"),
     shell:
-        "reassess benchmark --study {params.study} --benchmark {wildcards.benchmark} >> {log} 2>&1"
+        "reassess benchmark {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
 
 
 rule subset:
     input:
-        manifest=rules.pool.output.manifest,
+        inputs("subset"),
     output:
-        paths.subset("{pool}", "{seed}", "{n}"),
+        paths.subset("{key}"),
     log:
-        "results/logs/subset/{pool}/seed{seed}/{n}.log",
+        paths.log("subset", "{key}"),
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=doubling(2000),
         runtime=30,
+    params:
+        spec=spec("subset"),
     shell:
-        "reassess subset --pool {wildcards.pool} --seed {wildcards.seed} --n {wildcards.n} >> {log} 2>&1"
+        "reassess subset {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"

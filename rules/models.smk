@@ -1,24 +1,23 @@
 """Base models: toys built here, local checkpoints, or pinned hub snapshots."""
 
 
-rule base_model:
+rule model:
     input:
-        lambda wildcards: STUDY.models[wildcards.model].files,
+        inputs("model"),
     output:
-        manifest=paths.model("{model}", "manifest.json"),
+        manifest=paths.model("{key}", "manifest.json"),
     log:
-        "results/logs/base_model/{model}.log",
+        paths.log("model", "{key}"),
     # The longest chain of a small study starts here.
     priority: 20
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: making(wildcards).threads
+    threads: asked("model", "threads")
     resources:
-        gpu=lambda wildcards: making(wildcards).gpu,
-        mem_mb=lambda wildcards, attempt: making(wildcards, attempt).mem_mb,
-        runtime=lambda wildcards, attempt: making(wildcards, attempt).runtime,
+        gpu=asked("model", "gpu"),
+        mem_mb=asked_again("model", "mem_mb"),
+        runtime=asked_again("model", "runtime"),
     params:
-        study=lambda wildcards, output: STUDY_FILE,
-        spec=lambda wildcards: identity.model_spec(STUDY, wildcards.model),
+        spec=spec("model"),
     shell:
-        "reassess base-model --study {params.study} --model {wildcards.model} --threads {threads} >> {log} 2>&1"
+        "reassess model {wildcards.key} --study {STUDY_FILE} --threads {threads} >> {log} 2>&1"

@@ -17,9 +17,10 @@ import pytest
 
 import slurm_cluster
 from once import once
-from reassess import config, grid
-from reassess.data.example import Example
-from reassess.study import Study
+from reassess.example import Example
+from reassess.graph import grid
+from reassess.study import read as config
+from reassess.study.study import Study
 from snake import snake
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +103,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cl
 @pytest.fixture(scope="session")
 def toy_examples() -> list[Example]:
     """Thirty-two visual toy examples of the test split."""
-    from reassess.data import toy
-    from reassess.study import ToySource
+    from reassess.sources import scenes as toy
+    from reassess.sources.toy import ToySource
 
     return toy.draw(ToySource(kind="toy", n=32, split="test"))

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from reassess.evaluate import engines
+from reassess import engines
 
 
 def main(job_file: str, out_file: str) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from reassess.graph.grid import Run
 from safetensors.torch import load_file
 
-from reassess import config, paths
+from reassess import paths
 from reassess.data.build import build_subset
-from reassess.grid import Run
-from reassess.study import Study
+from reassess.study import read as config
+from reassess.study.study import Study
 from reassess.train.plan import TrainError
 from reassess.train.run import train
 from slurm_cluster import Cluster, wait_for

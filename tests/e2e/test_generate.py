@@ -18,16 +18,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import snake
-from reassess import attempts, config, paths
-from reassess.data import toy
-from reassess.data.example import Example
-from reassess.evaluate import engines, transformers_engine
-from reassess.evaluate.engines import EngineError, Request, Setting
+from reassess import engines, paths
+from reassess import transformers as transformers_engine
+from reassess.engines.base import EngineError, Request, Response, Setting
 from reassess.evaluate.generate import TOO_LONG, EvaluationError, generate
-from reassess.evaluate.store import Response, Store
+from reassess.evaluate.store import Store
+from reassess.example import Example
 from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
-from reassess.study import Decoding, Study, ToySource
-from reassess.turns import TRY_AGAIN
+from reassess.sources import scenes as toy
+from reassess.sources.toy import ToySource
+from reassess.study import read as config
+from reassess.study.study import Study
+from reassess.study.suites import Decoding
+from reassess.work import attempts
+from reassess.work.turns import TRY_AGAIN
 from slurm_cluster import Cluster, wait_for
 from snake import ROOT
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from reassess.graph.jobs import jobs
 
-from reassess import config, paths
-from reassess.lock import Lock
-from reassess.report.jobs import jobs
-from reassess.report.status import comment
+from reassess import paths
+from reassess.console.status import comment
+from reassess.study import read as config
+from reassess.work.lock import Lock
 from slurm_cluster import Cluster, wait_for
 from snake import ROOT, command, tables
 

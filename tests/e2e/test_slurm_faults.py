@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
+from reassess.graph.grid import Run
 
-from reassess import attempts, config, paths
-from reassess.grid import Run
-from reassess.study import Study
+from reassess import paths
+from reassess.study import read as config
+from reassess.study.study import Study
 from reassess.train.run import train
+from reassess.work import attempts
 from slurm_cluster import Cluster
 from snake import ROOT, command
 

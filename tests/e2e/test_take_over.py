@@ -7,13 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
+from reassess.graph.grid import Run
 
-from reassess import attempts, config, paths, turns
-from reassess.grid import Run
+from reassess import paths
 from reassess.models.load import fingerprint
-from reassess.study import Study
+from reassess.study import read as config
+from reassess.study.study import Study
 from reassess.train import checkpoints
 from reassess.train.run import train
+from reassess.work import attempts, turns
 
 RUN = Run("toy-xs", "toy", 1, "grpo@32")
 

@@ -11,13 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from reassess.graph.grid import Run
 
-from reassess import attempts, config, identity
-from reassess.grid import Run
+from reassess.graph import identity
 from reassess.judge import Case, judge_many
 from reassess.models.load import fingerprint
-from reassess.study import Study
+from reassess.study import read as config
+from reassess.study.study import Study
 from reassess.train.run import TrainError, train
+from reassess.work import attempts
 
 SFT = Run("toy-xs", "toy", 1, "sft@32")
 CHAIN = Run("toy-xs", "toy", 1, "sft@32/grpo@32")
@@ -206,9 +208,9 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
     import torch
     from safetensors.torch import load_file, save_file
 
-    from reassess.data import toy
     from reassess.models import load
-    from reassess.study import ToySource
+    from reassess.sources import scenes as toy
+    from reassess.sources.toy import ToySource
     from reassess.train import data, export
 
     spec = tiny_study.models["toy-xs"]

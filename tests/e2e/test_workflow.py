@@ -22,7 +22,7 @@ import yaml
 
 from attempted import attempted
 from reassess import paths
-from reassess.lock import Lock, is_held
+from reassess.work.lock import Lock, is_held
 from snake import ENVIRONMENT, ROOT, planned, snake, tables
 from snake import command as command_line
 

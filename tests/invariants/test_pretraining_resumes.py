@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from reassess import attempts, config, identity, turns
+from reassess.graph import identity
 from reassess.models.base import build_base
 from reassess.models.pretraining import Pretraining
-from reassess.study import Study
-from reassess.turns import Interrupted
+from reassess.study import read as config
+from reassess.study.study import Study
+from reassess.work import attempts, turns
+from reassess.work.turns import Interrupted
 
 STEPS = 40
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reassess.graph.grid import Run
 
-from reassess import attempts, config
-from reassess.grid import Run
-from reassess.study import Study
+from reassess.study import read as config
+from reassess.study.study import Study
 from reassess.train.run import TrainError, train
-from reassess.turns import Interrupted
+from reassess.work import attempts
+from reassess.work.turns import Interrupted
 
 # Fields of a metrics line that say how fast it went.
 TIMING = {"tokens_per_second", "samples_per_second", "step_time"}

@@ -10,14 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reassess import config, paths
+from reassess import paths
 from reassess.cli import main
-from reassess.config import StudyError
-from reassess.data.build import write_json
-from reassess.data.example import SCHEMA, DataError
+from reassess.console.audit import audit
+from reassess.data.shards import SCHEMA
 from reassess.evaluate.score import score
-from reassess.report.audit import audit
-from reassess.study import Study
+from reassess.example import DataError
+from reassess.study import read as config
+from reassess.study.read import StudyError
+from reassess.study.study import Study
+from reassess.work import records
 
 CELL = "toy-xs/base"
 STUDY: dict[str, Any] = {
@@ -86,7 +88,7 @@ def build(study: Study) -> None:
         for name, text in RESPONSES.items()
     ]
     pq.write_table(pa.Table.from_pylist(answered), root / "responses.parquet")
-    write_json(root / "responses.json", {"cell": CELL, "benchmarks": {"charts": {"n": 3}}})
+    records.write(root / "responses.json", {"cell": CELL, "benchmarks": {"charts": {"n": 3}}})
 
 
 @pytest.fixture(autouse=True)

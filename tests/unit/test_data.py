@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from reassess import config, paths
+from reassess import paths
 from reassess.data.build import DataError, build_benchmark, build_pool, build_subset
-from reassess.data.example import SCHEMA, read_shards
-from reassess.study import Study
+from reassess.data.shards import SCHEMA, read_shards
+from reassess.study import read as config
+from reassess.study.study import Study
 
 
 def image(colour: str = "red", mode: str = "RGB", form: str = "PNG") -> bytes:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reassess import gpus
-from reassess.gpus import GpuError, lease
+from reassess.work import gpus
+from reassess.work.gpus import GpuError, lease
 
 # Says which GPUs it got, and holds them until it is killed or its input ends.
 HOLDER = """

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from reassess import head, lock, paths, slurm, turns
-from reassess.lock import Lock, Owner
-from reassess.slurm import QueuedJob
-from reassess.study import Study
+from reassess import paths
+from reassess.cluster import head
+from reassess.study.study import Study
+from reassess.work import lock, slurm, turns
+from reassess.work.lock import Lock, Owner
+from reassess.work.slurm import QueuedJob
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reassess.cli import main
-from reassess.turns import Interrupted, take
+from reassess.work.turns import Interrupted, take
 
 CELL = "m/p/seed1/sft@8"
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reassess import config, paths
+from reassess import paths
 from reassess.models.load import fingerprint
+from reassess.study import read as config
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # The client writes what it receives in pieces of 10 MiB.

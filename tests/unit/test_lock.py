@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reassess import lock as module
-from reassess.lock import Lock, LockLostError, Owner, is_held
+from reassess.work import lock as module
+from reassess.work.lock import Lock, LockLostError, Owner, is_held
 
 # Takes the lock as soon as it can, notes that it is inside, works on a counter that two at once would spoil, leaves.
 WORKER = """

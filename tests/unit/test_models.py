@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from reassess import config, paths
-from reassess.data.example import Example
+from reassess import paths
+from reassess.example import Example
 from reassess.models.base import ModelError, build_base
 from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
-from reassess.study import Model, Study, ToyModel
+from reassess.study import read as config
+from reassess.study.models import Model, ToyModel
+from reassess.study.study import Study
 
 
 def with_model(study: Study, model: dict[str, Any]) -> Study:

@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 import yaml
+from reassess.graph.jobs import Job, jobs
 
-from reassess import cli, config, grid, paths
-from reassess.report.durations import SHARE_OF_LIMIT, Durations
-from reassess.report.jobs import Job, jobs
-from reassess.report.plan import clock, left, overview
-from reassess.report.schedule import critical_path, wall
-from reassess.study import Study
+from reassess import cli, paths
+from reassess.console.durations import SHARE_OF_LIMIT, Durations
+from reassess.console.plan import clock, left, overview
+from reassess.console.schedule import critical_path, wall
+from reassess.graph import grid
+from reassess.study import read as config
+from reassess.study.study import Study
 from snake import ROOT, planned
 
 RULES = {"base-model": "base_model", "tables": "tabulate", "figures": "plot"}

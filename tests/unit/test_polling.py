@@ -12,10 +12,12 @@ import pytest
 import snakemake_executor_plugin_slurm as plugin
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from reassess import attempts, paths, polling
-from reassess.report import failures
-from reassess.study import Study
-from reassess.turns import take
+from reassess import paths
+from reassess.cluster import executor as polling
+from reassess.console import failures
+from reassess.study.study import Study
+from reassess.work import attempts
+from reassess.work.turns import take
 
 SFT = "toy-xs/toy/seed1/sft@16"
 

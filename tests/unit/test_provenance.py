@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from attempted import attempted
-from reassess import provenance as module
-from reassess.provenance import costs, file_sha256, provenance
+from reassess.work import provenance as module
+from reassess.work.provenance import costs, provenance
+from reassess.work.records import file_sha256
 
 CELL = "toy-xs/toy/seed1/sft@16"
 

@@ -10,10 +10,14 @@ from typing import Any, get_args
 
 import pytest
 
-from reassess import attempts, config, paths, resources
-from reassess.attempts import Attempt
-from reassess.resources import Kind, defaults, for_attempt, size_in_name, size_of_directory
-from reassess.study import Model, Resolved, Study
+from reassess import paths
+from reassess.graph import resources
+from reassess.graph.resources import Kind, defaults, for_attempt, size_in_name, size_of_directory
+from reassess.study import read as config
+from reassess.study.models import Model, Resolved
+from reassess.study.study import Study
+from reassess.work import attempts
+from reassess.work.attempts import Attempt
 
 CPU = (0, 1, 4000, 240)
 

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from reassess import paths
-from reassess.data.build import write_json
-from reassess.data.example import Example, write_shards
+from reassess.data.shards import write_shards
 from reassess.evaluate.score import ScoreError, score, summaries
+from reassess.example import Example
 from reassess.judge import JUDGE_VERSION, batch
-from reassess.study import Study
+from reassess.study.study import Study
+from reassess.work import records
 
 RIGHT = "<think>1 + 2 = 3</think><answer>{}</answer>"
 CELL = "toy-xs/base"
@@ -52,7 +53,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Study)
         root = Path(paths.evaluation(CELL, "main"))
         root.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), root / "responses.parquet")
-        write_json(
+        records.write(
             root / "responses.json",
             {
                 "cell": CELL,

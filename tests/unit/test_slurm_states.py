@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reassess import slurm
+from reassess.work import slurm
 
 # What `scontrol -o show job` says of a job that has just been sent a signal (Slurm 22.05).
 CANCELLED = (

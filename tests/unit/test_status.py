@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from attempted import attempted
-from reassess import cli, paths, slurm
-from reassess.lock import Lock
-from reassess.report.failures import failures
-from reassess.report.status import matrix
-from reassess.study import Filter, Study
+from reassess import cli, paths
+from reassess.console.failures import failures
+from reassess.console.status import matrix
+from reassess.study.study import Filter, Study
+from reassess.work import slurm
+from reassess.work.lock import Lock
 
 SFT, GRPO = "toy-xs/toy/seed1/sft@16", "toy-xs/toy/seed1/sft@32/grpo@32"
 

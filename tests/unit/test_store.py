@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reassess.evaluate.store import Response, Store, StoreError, key
+from reassess.engines.base import Response
+from reassess.evaluate.store import Store, StoreError, key
 
 
 def said(text: str) -> Response:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from reassess import config, grid
-from reassess.config import StudyError
+from reassess.graph import grid
+from reassess.study import read as config
+from reassess.study.read import StudyError
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_filters(data: dict[str, Any]) -> None:
 
 
 def test_the_schema_has_not_drifted(root: Path) -> None:
-    from reassess.report.reference import schema
+    from reassess.study.reference import schema
 
     stored = (root / "workflow/schemas/study.schema.json").read_text(encoding="utf-8")
     assert stored == schema(), "run: reassess schema > workflow/schemas/study.schema.json"
@@ -208,7 +209,7 @@ def test_the_schema_has_not_drifted(root: Path) -> None:
 
 
 def test_the_reference_has_not_drifted(root: Path) -> None:
-    from reassess.report.reference import reference
+    from reassess.study.reference import reference
 
     stored = (root / "docs/config.md").read_text(encoding="utf-8")
     assert stored == reference(), "run: reassess reference > docs/config.md"

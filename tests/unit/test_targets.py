@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reassess import targets
-from reassess.config import StudyError
-from reassess.study import Study
+from reassess.graph import targets
+from reassess.study.read import StudyError
+from reassess.study.study import Study
 
 SFT = "toy-xs/toy/seed1/sft@16"
 

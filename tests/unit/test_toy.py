@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from reassess.data import toy
-from reassess.data.example import Example
+from reassess.example import Example
 from reassess.judge import judge
 from reassess.models.toy import _lessons
-from reassess.prompts import target
-from reassess.study import FAMILIES, Prompt, ToySource
+from reassess.prompts import Prompt, target
+from reassess.sources import scenes as toy
+from reassess.sources.toy import FAMILIES, ToySource
 
 PROMPT = Prompt(instruction="Think, then answer.")
 SPLITS = {

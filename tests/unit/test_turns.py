@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reassess import attempts, turns
-from reassess.turns import Interrupted, Stop
+from reassess.work import attempts, turns
+from reassess.work.turns import Interrupted, Stop
 
 HOLD = """
 import sys, time

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reassess import cli, config, paths
+from reassess import cli, paths
 from reassess.analyse.collect import collect
 from reassess.analyse.parity import check_parity
+from reassess.console.verify import VerifyError, verify
 from reassess.data.build import ids_sha256
-from reassess.report.verify import VerifyError, verify
-from reassess.study import Study
+from reassess.study import read as config
+from reassess.study.study import Study
 
 SFT, CHILD = "toy-xs/toy/seed1/sft@32", "toy-xs/toy/seed1/sft@32/grpo@32"
 MODEL, RUN, CHILD_RUN = paths.model("toy-xs", "manifest.json"), paths.run(SFT, "run.json"), paths.run(CHILD, "run.json")

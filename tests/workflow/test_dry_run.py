@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reassess import config, grid
+from reassess.graph import grid
+from reassess.study import read as config
 from snake import ROOT, planned, snake
 
 STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from reassess import config, identity
+from reassess.graph import identity
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
-from reassess.study import Study
+from reassess.study import read as config
+from reassess.study.study import Study
 from snake import ROOT
 
 

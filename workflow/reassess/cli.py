@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from reassess import config, gpus, grid, paths, turns
-from reassess.lock import LockLostError
-from reassess.study import Filter, Study
+from reassess import paths
+from reassess.graph import BASE_THINK, Job, load, resources
+from reassess.study.read import StudyError
+from reassess.study.study import Filter
 from reassess.train import launch
+from reassess.work import gpus, turns
+from reassess.work.lock import LockLostError
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -30,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     status = 1
     interrupted: turns.Interrupted | None = None
     try:
+        if hasattr(args, "study"):
+            args.graph = load(args.study)
         if getattr(args, "job", False) and not launch.launched():
             _take_turn(args)
         else:
@@ -59,32 +64,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def _take_turn(args: argparse.Namespace) -> None:
     """Run the command of a rule: alone, recorded, and where signals can reach it."""
-    if args.name in ("base-model", "train", "generate"):
+    if args.name in ("model", "train", "generate"):
         turns.enter_step()
-    key = _key(args)
-    if key.startswith("/") or ".." in key.split("/"):
-        raise config.StudyError(f"{key!r} is no name of a study: it leads out of {paths.RESULTS}/")
-    with turns.take(args.name, key) as turn:
+    if getattr(args, "partial", False):
+        args.work = Job(args.name, "partial", (), (), (), "")
+    else:
+        args.work = args.graph[args.name, args.key]
+    with turns.take(args.work.rule, args.work.key) as turn:
         args.turn = turn
         args.command(args)
-
-
-def _key(args: argparse.Namespace) -> str:
-    """Return what a rule's command works on: the name of its lock and of its attempts."""
-    match args.name:
-        case "pool":
-            return str(args.pool)
-        case "benchmark":
-            return str(args.benchmark)
-        case "subset":
-            return f"{args.pool}/seed{args.seed}/{args.n}"
-        case "base-model":
-            return str(args.model)
-        case "train":
-            return paths.cell(args.model, args.pool, args.seed, args.lineage)
-        case "generate" | "score":
-            return f"{args.cell}/{args.suite}"
-    return "partial" if args.partial else "all"
 
 
 def run() -> None:
@@ -118,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         if study == "--study":
             sub.add_argument("--study", required=True, help="study file (YAML, or results/studies/NAME.json)")
+        elif study == "option":
+            sub.add_argument("--study", default="config.yaml", help="study file (default: config.yaml)")
         elif study:
             sub.add_argument("study", nargs="?", default="config.yaml", help="study file (default: config.yaml)")
         sub.set_defaults(command=command)
@@ -139,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     status.add_argument("--state", action="append", help="only cells that are done, failed, ...; may be repeated")
     add("show", _show, "print the comparison table and where tables and figures lie", study="study")
-    history = add("history", _history, "print every attempt at a cell: where, which steps, why it ended", study="")
+    history = add("history", _history, "print every attempt at a cell: where, which steps, its end", study="option")
     history.add_argument(
         "cell", help="such as toy-xs/toy/seed1/sft@200, the first column of `reassess status`; or a path"
     )
@@ -154,40 +144,23 @@ def _parser() -> argparse.ArgumentParser:
     add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
     add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
 
-    job("pool", _pool, "build a pool of training examples").add_argument(
-        "--pool", required=True, help="a pool of the study"
-    )
-    job("benchmark", _benchmark, "build a benchmark").add_argument(
-        "--benchmark", required=True, help="a benchmark of the study"
-    )
-    subset = job("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", study="")
-    subset.add_argument("--pool", required=True, help="a pool that has been built")
-    subset.add_argument("--seed", type=int, required=True, help="seed of the shuffle")
-    subset.add_argument("--n", type=int, required=True, help="examples")
-    job("base-model", _base_model, "make a base model: build a toy, or fetch a pinned checkpoint").add_argument(
-        "--model", required=True, help="a model of the study"
-    )
-    train = job("train", _train, "train one stage of one cell; continues where a stopped run left off")
-    train.add_argument("--model", required=True, help="a model of the study")
-    train.add_argument("--pool", required=True, help="a pool of the study")
-    train.add_argument("--seed", type=int, required=True, help="a seed of the study")
-    train.add_argument("--lineage", required=True, help="such as sft@2000/grpo@2000")
-    for name, command, text in (
-        ("generate", _generate, "answer a suite of benchmarks with one engine start; generates only what is missing"),
-        ("score", _score, "judge the responses of a cell to a suite; needs no GPU and generates nothing"),
+    for name, command, text, key in (
+        ("pool", _examples, "build a pool of training examples", "a pool of the study"),
+        ("benchmark", _examples, "build a benchmark", "a benchmark of the study"),
+        ("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", "such as toy/seed1/200"),
+        ("model", _model, "make a base model: build a toy, or fetch a pinned checkpoint", "a model of the study"),
+        ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
+        ("generate", _generate, "answer a suite with a cell's checkpoint(s)", "cell and suite: toy-xs/base/main"),
+        ("score", _score, "judge the responses of a cell to a suite; needs no GPU", "cell and suite: toy-xs/base/main"),
     ):
-        sub = job(name, command, text)
-        sub.add_argument("--cell", required=True, help="such as toy-xs/base or toy-xs/toy/seed1/sft@200")
-        sub.add_argument("--suite", required=True, help="a suite of the study")
-        if name == "generate":
-            sub.add_argument("--gpus", type=int, default=0, help="GPUs for the engine (default: 0)")
+        job(name, command, text).add_argument("key", help=key)
     for name, command, text in (
         ("tables", _tables, "write the tables (CSV, Markdown, LaTeX)"),
         ("figures", _figures, "write the figures (SVG, PDF)"),
     ):
-        job(name, command, text).add_argument(
-            "--partial", action="store_true", help="build from whatever cells exist, and say what is missing"
-        )
+        sub = job(name, command, text)
+        sub.set_defaults(key="all")
+        sub.add_argument("--partial", action="store_true", help="build from whatever cells exist, say what is missing")
     return parser
 
 
@@ -212,9 +185,10 @@ def _without_scikit_learn() -> None:
 def _record_time(args: argparse.Namespace, started: float, ok: bool) -> None:
     """Append what a job cost to `results/times/{host}.jsonl`: one line, so that jobs side by side do not mix."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    skipped = ("command", "job", "study", "threads", "turn")
     record = {
-        **{key: value for key, value in vars(args).items() if key not in skipped},
+        "rule": args.work.rule,
+        "key": args.work.key,
+        "at": args.work.at._asdict(),
         "started": round(started, 1),
         "seconds": round(time.time() - started, 2),
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
@@ -227,44 +201,40 @@ def _record_time(args: argparse.Namespace, started: float, ok: bool) -> None:
         handle.write(json.dumps(record) + "\n")
 
 
-def _load(args: argparse.Namespace) -> Study:
-    return config.load(args.study)
-
-
 def _known(what: str, name: str, names: Iterable[str]) -> str:
     """Return `name`. Raises StudyError where the study has none such."""
     known = list(names)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:20])}"
-        raise config.StudyError(f"the study has no {what} {name!r}; {hint}")
+        raise StudyError(f"the study has no {what} {name!r}; {hint}")
     return name
 
 
 def _check(args: argparse.Namespace) -> None:
-    from reassess.report.check import overview
+    from reassess.console.check import overview
 
-    print(overview(_load(args)))
+    print(overview(args.graph))
 
 
 def _plan(args: argparse.Namespace) -> None:
-    from reassess.report.plan import overview
+    from reassess.console.plan import overview
 
     if args.slots is not None and args.slots < 1:
-        raise config.StudyError(f"--slots {args.slots}: at least one job at a time")
-    print(overview(_load(args), args.slots))
+        raise StudyError(f"--slots {args.slots}: at least one job at a time")
+    print(overview(args.graph, args.slots))
 
 
 def _status(args: argparse.Namespace) -> None:
-    from reassess.report.status import STATES, matrix
+    from reassess.console.status import STATES, matrix
 
-    study = _load(args)
+    study = args.graph.study
     axes: dict[str, Iterable[object]] = {
         "model": study.models,
         "pool": study.pools,
         "size": study.sizes,
         "seed": study.seeds,
-        "recipe": [*study.recipes, grid.BASE_THINK],
+        "recipe": [*study.recipes, BASE_THINK],
     }
     chosen = {axis: getattr(args, axis) for axis in axes}
     for axis, values in chosen.items():
@@ -274,36 +244,35 @@ def _status(args: argparse.Namespace) -> None:
         if state not in STATES:
             near = difflib.get_close_matches(state, STATES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise config.StudyError(f"--state {state!r}: {hint}known: {', '.join(STATES)}")
-    print(matrix(study, Filter(**chosen), args.state or ()))
+            raise StudyError(f"--state {state!r}: {hint}known: {', '.join(STATES)}")
+    print(matrix(args.graph, Filter(**chosen), args.state or ()))
 
 
 def _verify(args: argparse.Namespace) -> None:
-    from reassess.report.verify import verify
+    from reassess.console.verify import verify
 
-    verify(_load(args))
+    verify(args.graph)
 
 
 def _show(args: argparse.Namespace) -> None:
-    from reassess.analyse.show import summary
+    from reassess.console.show import summary
 
-    print(summary(_load(args)))
+    print(summary(args.graph.study))
 
 
 def _history(args: argparse.Namespace) -> None:
-    from reassess.report.history import history, responses
+    from reassess.console.history import history, responses
 
-    print(responses(args.cell) if args.responses else history(args.cell))
+    print(responses(args.graph, args.cell) if args.responses else history(args.graph, args.cell))
 
 
 def _audit(args: argparse.Namespace) -> None:
-    from reassess.report import audit
+    from reassess.console import audit
 
-    study = _load(args)
     if not args.requests:
-        print(audit.audit(study, args.cell, args.sample))
+        print(audit.audit(args.graph, args.cell, args.sample))
         return
-    found = audit.requests(study)
+    found = audit.requests(args.graph)
     lines = "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in found)
     Path(args.requests).write_text(lines, encoding="utf-8")
     print(f"{args.requests}: {len(found)} requests; put the answers into JSON lines with `key` and `answer`, and name")
@@ -311,95 +280,78 @@ def _audit(args: argparse.Namespace) -> None:
 
 
 def _schema(args: argparse.Namespace) -> None:
-    from reassess.report.reference import schema
+    from reassess.study.reference import schema
 
     print(schema(), end="")
 
 
 def _reference(args: argparse.Namespace) -> None:
-    from reassess.report.reference import reference
+    from reassess.study.reference import reference
 
     print(reference(), end="")
 
 
-def _pool(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_pool
+def _examples(args: argparse.Namespace) -> None:
+    from reassess.data.build import build_examples
 
-    study = _load(args)
-    build_pool(study, _known("pool", args.pool, study.pools))
-
-
-def _benchmark(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_benchmark
-
-    study = _load(args)
-    build_benchmark(study, _known("benchmark", args.benchmark, study.benchmarks))
+    build_examples(args.graph, args.work)
 
 
 def _subset(args: argparse.Namespace) -> None:
     from reassess.data.build import build_subset
 
-    build_subset(args.pool, args.seed, args.n)
+    build_subset(args.work)
 
 
-def _base_model(args: argparse.Namespace) -> None:
+def _model(args: argparse.Namespace) -> None:
     from reassess.models.base import build_base
 
-    study = _load(args)
-    build_base(study, _known("model", args.model, study.models), args.turn)
+    build_base(args.graph, args.work, args.turn)
 
 
 def _train(args: argparse.Namespace) -> None:
     _without_scikit_learn()
-    study = _load(args)
-    _known("model", args.model, study.models)
-    _known("pool", args.pool, study.pools)
-    for part in args.lineage.split("/"):
-        stage, _, size = part.partition("@")
-        _known("stage", stage, study.stages)
-        if not size.isdecimal():
-            raise config.StudyError(f"--lineage {args.lineage!r}: {part!r} is not of the form stage@size")
-    run = grid.Run(args.model, args.pool, args.seed, args.lineage)
     if launch.launched():
         from reassess.train.run import train
 
         # The process that has started this one holds the turn and the GPUs.
-        train(study, run)
+        train(args.graph, args.graph["train", args.key])
         return
-    resources = study.models[args.model].resources_for(study.stages[run.stage].trainer)
-    with gpus.lease(resources.gpu // resources.nodes):
+    asked = resources.of(args.graph.study, args.work)
+    with gpus.lease(asked.gpu // asked.nodes):
         # The imports below take seconds, in which a notice would kill.
         args.turn.stop.listen()
         from reassess.train.run import train
 
-        train(study, run, args.turn)
+        train(args.graph, args.work, args.turn)
 
 
 def _generate(args: argparse.Namespace) -> None:
     _without_scikit_learn()
-    with gpus.lease(args.gpus):
+    asked = resources.of(args.graph.study, args.work)
+    with gpus.lease(asked.gpu):
         args.turn.stop.listen()
         from reassess.evaluate.generate import generate
 
-        generate(_load(args), args.cell, args.suite, args.gpus, args.turn)
+        generate(args.graph, args.work, asked.gpu, args.turn)
 
 
 def _score(args: argparse.Namespace) -> None:
     from reassess.evaluate.score import score
 
-    score(_load(args), args.cell, args.suite, args.threads)
+    score(args.graph, args.work, args.threads)
 
 
 def _tables(args: argparse.Namespace) -> None:
     from reassess.analyse.tables import tables
 
-    tables(_load(args), args.partial)
+    tables(args.graph, args.partial)
 
 
 def _figures(args: argparse.Namespace) -> None:
     from reassess.analyse.figures import figures
 
-    figures(_load(args), args.partial)
+    figures(args.graph, args.partial)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,14 @@ def benchmark(name: str, file: str = "") -> str:
     return _join(f"{RESULTS}/benchmarks/{name}", file)
 
 
-def subset(pool_name: str, seed: str | int, n: str | int) -> str:
+def subset_key(pool_name: str, seed: str | int, n: str | int) -> str:
+    """The key of a training subset."""
+    return f"{pool_name}/seed{seed}/{n}"
+
+
+def subset(key: str) -> str:
     """The ids of a training subset and their hash."""
-    return f"{RESULTS}/subsets/{pool_name}/seed{seed}/{n}.json"
+    return f"{RESULTS}/subsets/{key}.json"
 
 
 def model(name: str, file: str = "") -> str:
@@ -36,9 +41,9 @@ def model(name: str, file: str = "") -> str:
     return _join(f"{RESULTS}/models/{name}", file)
 
 
-def cell(model_name: str, pool_name: str, seed: str | int, lineage: str) -> str:
+def cell(model_name: str, pool_name: str, seed: str | int, name: str) -> str:
     """The key of a trained checkpoint, shared by its run and its evaluations."""
-    return f"{model_name}/{pool_name}/seed{seed}/{lineage}"
+    return f"{model_name}/{pool_name}/seed{seed}/{name}"
 
 
 def run(cell_name: str, file: str = "") -> str:
@@ -46,19 +51,24 @@ def run(cell_name: str, file: str = "") -> str:
     return _join(f"{RESULTS}/runs/{cell_name}", file)
 
 
-def evaluation(cell_name: str, suite: str, file: str = "") -> str:
-    """An evaluation's directory: `responses.parquet`, `scores.parquet` and `scores.json`."""
-    return _join(f"{RESULTS}/evals/{cell_name}/{suite}", file)
+def evaluation(key: str, file: str = "") -> str:
+    """The directory of an evaluation (`{cell}/{suite}`): `responses.parquet`, `scores.parquet` and `scores.json`."""
+    return _join(f"{RESULTS}/evals/{key}", file)
 
 
-def attempts(command: str, key: str) -> str:
+def log(rule: str, key: str) -> str:
+    """What a job prints, under Snakemake."""
+    return f"{RESULTS}/logs/{rule}/{key}.log"
+
+
+def attempts(rule: str, key: str) -> str:
     """The attempts at one job: `{key}.jsonl`, and each attempt's log in the directory `{key}/`."""
-    return f"{RESULTS}/attempts/{command}/{key}"
+    return f"{RESULTS}/attempts/{rule}/{key}"
 
 
-def lock(command: str, key: str) -> str:
-    """The lock of one job (see `reassess.lock`)."""
-    return f"{RESULTS}/locks/{command}/{key}"
+def lock(rule: str, key: str) -> str:
+    """The lock of one job (see `reassess.work.lock`)."""
+    return f"{RESULTS}/locks/{rule}/{key}"
 
 
 def store(fingerprint: str) -> str:
@@ -82,13 +92,13 @@ def report(kind: str, partial: bool = False) -> str:
 
 
 def tables() -> list[str]:
-    """Every table in every format, and their record."""
-    return [*(table(name, suffix) for name in TABLES for suffix in ("csv", "md", "tex")), report("tables")]
+    """The record of the tables, and every table in every format."""
+    return [report("tables"), *(table(name, suffix) for name in TABLES for suffix in ("csv", "md", "tex"))]
 
 
 def figures() -> list[str]:
-    """Every figure in every format, and their record."""
-    return [*(figure(name, suffix) for name in FIGURES for suffix in ("svg", "pdf")), report("figures")]
+    """The record of the figures, and every figure in every format."""
+    return [report("figures"), *(figure(name, suffix) for name in FIGURES for suffix in ("svg", "pdf"))]
 
 
 def _join(directory: str, file: str) -> str:

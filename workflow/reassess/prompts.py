@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-from reassess.study import Prompt
+from reassess.spec import Strict
 
 Message = dict[str, Any]
 
@@ -15,6 +15,19 @@ Message = dict[str, Any]
 THINK = "<think>"
 # One letter each.
 MAX_OPTIONS = 26
+
+
+class Prompt(Strict):
+    """The one prompt that SFT, RL and evaluation share."""
+
+    system: str | None = None
+    """System message; none by default."""
+    instruction: str = (
+        "Think about the question first, inside <think> </think>. Then give the final answer inside <answer> </answer>."
+    )
+    """Put after the question and its options."""
+    format: Literal["think_answer", "think_boxed"] = "think_answer"
+    """The shape of a response: what SFT targets have and what the format reward asks."""
 
 
 def question_text(question: str, options: Sequence[str], prompt: Prompt) -> str:

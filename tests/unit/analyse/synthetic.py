@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import grid, paths
+from reassess import paths
 from reassess.evaluate.score import SCORES
-from reassess.study import Study
+from reassess.graph import grid
+from reassess.study.study import Study
 
 Correct = Callable[[str, int | None, str, int], list[bool | None]]
 """(cell key, step, benchmark, items) -> whether each item is correct."""
@@ -81,7 +82,7 @@ def write_results(study: Study, correct: Correct = random_scores, n: int = 40) -
     i % 8 == 2, else the item's number.
     """
     for name in study.models:
-        write_json(Path(paths.model(name)) / "manifest.json", {"fingerprint": f"base-{name}"})
+        write(Path(paths.model(name)) / "manifest.json", {"fingerprint": f"base-{name}"})
     for run in grid.runs(study):
         kept = study.stages[run.stage].trajectory
         steps = [10 * (i + 1) for i in range(kept)]
@@ -92,7 +93,7 @@ def write_results(study: Study, correct: Correct = random_scores, n: int = 40) -
         ]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        write_json(
+        write(
             folder / "run.json",
             {
                 "fingerprint": f"fp {run.cell}",
@@ -141,7 +142,7 @@ def write_evaluation(study: Study, key: str, suite: str, correct: Correct, n: in
     folder = Path(paths.evaluation(key, suite))
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), folder / "scores.parquet")
-    write_json(
+    write(
         folder / "scores.json",
         {
             "cell": key,
@@ -159,7 +160,7 @@ def write_evaluation(study: Study, key: str, suite: str, correct: Correct, n: in
     )
 
 
-def write_json(path: Path, record: dict[str, Any]) -> None:
+def write(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record))
 

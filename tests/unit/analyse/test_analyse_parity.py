@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from synthetic import edit_json, make_study, write_results
 
-from reassess import grid, paths
+from reassess import paths
 from reassess.analyse.collect import collect
 from reassess.analyse.parity import ParityError, check_parity
+from reassess.graph import grid
 
 SFT = "m1/pool/seed1/sft@10"
 GRPO = "m1/pool/seed1/sft@10/grpo@10"

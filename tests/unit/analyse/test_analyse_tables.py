@@ -16,8 +16,8 @@ from reassess import paths
 from reassess.analyse.collect import MissingError, ResultsError, collect
 from reassess.analyse.latex import escape, latex
 from reassess.analyse.layout import Block, Entry, Table, markdown
-from reassess.analyse.show import summary
 from reassess.analyse.tables import tables
+from reassess.console.show import summary
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official import ai2d
-from reassess.official.item import Item
+from reassess.benchmarks import ai2d
+from reassess.benchmarks.item import Item
 
 PARTS = ("root", "stem", "leaf", "A")
 

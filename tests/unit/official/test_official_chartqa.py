@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official import chartqa
-from reassess.official.item import Item, Row
+from reassess.benchmarks import chartqa
+from reassess.benchmarks.item import Item, Row
 
 CASES = [
     # reply, gold, correct, why

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from reassess.official import dynamath
-from reassess.official.item import Item, Row
+from reassess.benchmarks import dynamath
+from reassess.benchmarks.item import Item, Row
 
 
 def stating(short_answer: object, solution: str = "...") -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official.gpqa import METADATA, judge
-from reassess.official.item import Item
+from reassess.benchmarks.gpqa import METADATA, judge
+from reassess.benchmarks.item import Item
 
 OPTIONS = ("10 eV", "20 eV", "30 eV", "20 eV")
 

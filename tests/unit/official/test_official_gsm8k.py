@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official.gsm8k import METADATA, flexible, judge
-from reassess.official.item import Item
+from reassess.benchmarks.gsm8k import METADATA, flexible, judge
+from reassess.benchmarks.item import Item
 
 STRICT = [
     # reply, gold, answer read, correct, why

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official.hallusionbench import METADATA, judge, summary
-from reassess.official.item import Item, Outcome, Row
+from reassess.benchmarks.hallusionbench import METADATA, judge, summary
+from reassess.benchmarks.item import Item, Outcome, Row
 
 CASES = [
     # reply, answer read, why

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official.item import Item, Row
-from reassess.official.logicvista import judge, summary
+from reassess.benchmarks.item import Item, Row
+from reassess.benchmarks.logicvista import judge, summary
 
 WITHOUT_MODEL = [
     # reply, gold, correct, why

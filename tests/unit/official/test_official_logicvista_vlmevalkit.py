@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official.item import Item, Outcome, Row
-from reassess.official.logicvista_vlmevalkit import judge, summary
+from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.benchmarks.logicvista_vlmevalkit import judge, summary
 
 CASES = [
     # the model's answer, gold, correct, why

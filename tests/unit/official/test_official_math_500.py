@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official.item import Item
-from reassess.official.math_500 import METADATA, judge
+from reassess.benchmarks.item import Item
+from reassess.benchmarks.math_500 import METADATA, judge
 
 EQUAL = [
     # content of the box, gold, correct, why

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official import mathverse
-from reassess.official.item import Item, Row
+from reassess.benchmarks import mathverse
+from reassess.benchmarks.item import Item, Row
 
 CASES = [
     # reply, gold, what the judge model answered, correct, why

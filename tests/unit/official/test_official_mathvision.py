@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official import mathvision
-from reassess.official.item import Item
+from reassess.benchmarks import mathvision
+from reassess.benchmarks.item import Item
 
 LETTERS = ("A", "B", "C", "D", "E")
 ANGLES = ("$10^{\\circ}$", "$20^{\\circ}$", "$30^{\\circ}$", "$40^{\\circ}$", "$50^{\\circ}$")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from reassess.official import mathvista
-from reassess.official.item import Item
+from reassess.benchmarks import mathvista
+from reassess.benchmarks.item import Item
 
 SHAPES = ("triangle", "square", "circle", "pentagon")
 NUMBERS = ("3/11", "8/11", "6/11", "3/5")

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official.item import Item, Row
-from reassess.official.mmlu import METADATA, judge, summary
+from reassess.benchmarks.item import Item, Row
+from reassess.benchmarks.mmlu import METADATA, judge, summary
 
 CASES = [
     # reply, gold, options, answer read, correct, why

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official.item import Item, Row
-from reassess.official.mmlu_pro import METADATA, judge, summary
+from reassess.benchmarks.item import Item, Row
+from reassess.benchmarks.mmlu_pro import METADATA, judge, summary
 
 CASES = [
     # reply, gold, answer read, correct, why

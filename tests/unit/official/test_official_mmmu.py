@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official import mmmu
-from reassess.official.item import Item, Row
+from reassess.benchmarks import mmmu
+from reassess.benchmarks.item import Item, Row
 
 PETS = ("dog", "cat", "fish", "bird")
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from reassess.official import mmmu_pro
-from reassess.official.item import Item
+from reassess.benchmarks import mmmu_pro
+from reassess.benchmarks.item import Item
 
 PETS = ("dog", "cat", "fish", "bird")
 TEN = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official import mmstar
-from reassess.official.item import Item, Row
+from reassess.benchmarks import mmstar
+from reassess.benchmarks.item import Item, Row
 
 CASES = [
     # reply, gold, correct, why

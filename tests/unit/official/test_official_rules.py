@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-
 import reassess.official
-from reassess.official.item import Item, Outcome, Row
-from reassess.official.rules import RuleError, apply, missing_metadata, read_answers, request_key, rule
-from reassess.study import Rule
+
+from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.benchmarks.rules import RuleError, apply, missing_metadata, read_answers, request_key, rule
+from reassess.study.data import Rule
 
 RULES = get_args(Rule)
 REPLIES = [

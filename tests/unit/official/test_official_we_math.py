@@ -2,8 +2,8 @@
 
 import pytest
 
-from reassess.official.item import Item, Row
-from reassess.official.we_math import _DOMAINS, METADATA, judge, summary
+from reassess.benchmarks.item import Item, Row
+from reassess.benchmarks.we_math import _DOMAINS, METADATA, judge, summary
 
 CASES = [
     # reply, letter read, why

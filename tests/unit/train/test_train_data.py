@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from reassess.data import toy
-from reassess.data.example import Example
+from reassess.example import Example
 from reassess.judge import follows_format, judge
 from reassess.models import load
-from reassess.study import Model, Prompt, Study, ToySource
+from reassess.prompts import Prompt
+from reassess.sources import scenes as toy
+from reassess.sources.toy import ToySource
+from reassess.study.models import Model
+from reassess.study.study import Study
 from reassess.train import data
 from reassess.train.plan import TrainError
 

@@ -10,14 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from reassess.graph.grid import Run
 
-from reassess import config, slurm, turns
-from reassess.grid import Run
-from reassess.study import Model, Study
+from reassess.study import read as config
+from reassess.study.models import Model
+from reassess.study.study import Study
 from reassess.train import launch
 from reassess.train.launch import CONFIG_FILES, CONFIGS, Launched, World
 from reassess.train.plan import Resumed, TrainError
-from reassess.turns import Interrupted
+from reassess.work import slurm, turns
+from reassess.work.turns import Interrupted
 
 SFT = Run("toy-xs", "toy", 1, "sft@16")
 
@@ -165,8 +167,9 @@ def test_every_row_is_seen_once(rows: int, per_device: int, processes: int) -> N
 
 def test_zero3_does_not_mix_images_and_text(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without an image would never ask for the vision weights, and the others would wait for ever."""
-    from reassess.data import toy
-    from reassess.study import SftStage, ToySource
+    from reassess.sources import scenes as toy
+    from reassess.sources.toy import ToySource
+    from reassess.stages.sft import SftStage
     from reassess.train import data, ranks, sft
 
     examples = toy.draw(ToySource(kind="toy", n=2)) + toy.draw(ToySource(kind="toy", n=2, text_only=True))

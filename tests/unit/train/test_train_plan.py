@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reassess.study import GrpoStage, SftStage
+from reassess.stages.grpo import GrpoStage
+from reassess.stages.sft import SftStage
 from reassess.train.plan import TrainError, plan, trajectory
 
 

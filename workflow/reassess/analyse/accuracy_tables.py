@@ -8,22 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from reassess import grid
 from reassess.analyse.estimates import COUNTS, Estimates, Method, control, label, largest, methods, models
-from reassess.analyse.layout import (
-    DASH,
-    Block,
-    Entry,
-    Table,
-    accuracy,
-    bold_best,
-    difference,
-    number,
-    percent,
-    share,
-)
+from reassess.analyse.layout import DASH, Block, Entry, Table, accuracy, bold_best, difference, number, percent, share
 from reassess.analyse.statistics import Estimate
-from reassess.grid import BASE, BASE_THINK
+from reassess.graph import BASE, BASE_THINK
 
 FLOOR = "floor"
 Built = tuple[Table, pd.DataFrame]
@@ -43,7 +31,7 @@ _COUNTS = (
 def capacity(estimates: Estimates) -> Built:
     """Return accuracy by model, method at its largest size, and benchmark; rows of the CSV are long."""
     names, lead = estimates.benchmarks, estimates.of(estimates.lead)
-    top = max((cell.size or 0 for cell in grid.cells(estimates.study)), default=0)
+    top = max((cell.size or 0 for cell in estimates.graph.cells), default=0)
     mean_name = f"{estimates.lead} mean"
     table = Table(
         "capacity",
@@ -51,8 +39,8 @@ def capacity(estimates: Estimates) -> Built:
         ["Method", *names, mean_name.capitalize(), "Δ to base", "Unscored", "Unparsed", "Truncated"],
     )
     records: list[dict[str, Any]] = []
-    for model in models(estimates.study):
-        found = methods(estimates.study, model)
+    for model in models(estimates.graph):
+        found = methods(estimates.graph, model)
         base, rows = control(found, BASE), []
         floors = {name: estimates.floor([name]) for name in names} | {mean_name: estimates.floor(lead)}
         nothing = [Entry(DASH)] * 4
@@ -83,8 +71,8 @@ def scale(estimates: Estimates) -> Built:
         ["Method", "Size", name.capitalize(), "Δ to base", "Δ to base-think", "Unscored", "Unparsed", "Truncated"],
     )
     records: list[dict[str, Any]] = []
-    for model in models(estimates.study):
-        found = methods(estimates.study, model)
+    for model in models(estimates.graph):
+        found = methods(estimates.graph, model)
         rows = []
         for method in _by_recipe(found):
             row = [Entry(label(estimates.study, method)), number(method.size)]
@@ -107,8 +95,8 @@ def transfer(estimates: Estimates) -> Built:
         ["Method", "Size", "Visual", "Δ visual", "Text", "Δ text"],
     )
     records: list[dict[str, Any]] = []
-    for model in models(estimates.study):
-        found = methods(estimates.study, model)
+    for model in models(estimates.graph):
+        found = methods(estimates.graph, model)
         base, rows = control(found, BASE), []
         for method in _by_recipe(found):
             row = [Entry(label(estimates.study, method)), number(method.size)]
@@ -130,7 +118,7 @@ def transfer(estimates: Estimates) -> Built:
 def families(estimates: Estimates) -> Built:
     """Return accuracy by task family and by difficulty, each recipe at its largest size."""
     study = estimates.study
-    by_model = {model: largest(methods(study, model)) for model in models(study)}
+    by_model = {model: largest(methods(estimates.graph, model)) for model in models(estimates.graph)}
     labels = list(dict.fromkeys(label(study, method) for found in by_model.values() for method in found))
     table = Table(
         "families",
@@ -175,8 +163,8 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
     )
     aside = sorted(
         {
-            f"{key.split('/')[0]} {name} {count} ({reason})"
-            for (key, _), record in collected.scores.items()
+            f"{record['model']} {name} {count} ({reason})"
+            for record in collected.scores.values()
             for name, counts in (record.get("put_aside") or {}).items()
             for reason, count in counts.items()
             if count and name in benchmarks

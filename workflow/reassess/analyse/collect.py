@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import grid, paths
-from reassess.evaluate.progress import Progress
-from reassess.grid import Cell, Run
-from reassess.study import Study
+from reassess import paths
+from reassess.graph import Cell, Graph
+from reassess.study.study import Study
+from reassess.work.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Collected:
     """Everything that tables and figures are made of.
 
     Attributes:
-        study: the study.
+        graph: the study.
         items: one row per judged response of a finished model. Columns: `cell` (its key), `model`, `recipe` (`base`
             and `base-think` are the controls), `pool`, `size`, `seed` (null for controls), `suite`, `benchmark`,
             `modality`, `id`, `sample`, `family`, `difficulty`, `gold`, `correct` (null: not scored), `format_ok`,
@@ -83,7 +83,7 @@ class Collected:
         missing: what is not there.
     """
 
-    study: Study
+    graph: Graph
     items: pd.DataFrame
     trajectory: pd.DataFrame
     scores: dict[tuple[str, str], dict[str, Any]]
@@ -91,6 +91,10 @@ class Collected:
     models: dict[str, dict[str, Any]]
     metrics: dict[str, list[dict[str, Any]]]
     missing: tuple[Missing, ...]
+
+    @property
+    def study(self) -> Study:
+        return self.graph.study
 
     @cached_property
     def questions(self) -> pd.DataFrame:
@@ -104,24 +108,23 @@ class Collected:
 _TEXTS = ("benchmark", "id", "family", "gold")
 
 
-def collect(study: Study) -> Collected:
+def collect(graph: Graph) -> Collected:
     """Read all results of a study under the current directory.
 
     Raises:
         ResultsError: a file that is there cannot be read, or lacks a column or key.
     """
     missing: list[Missing] = []
-    runs, metrics = _runs(study, missing)
-    wanted = grid.evaluations(study)
-    cells = {cell.key: cell for cell in grid.cells(study)}
-    by_key = {run.cell: run for run in grid.runs(study)}
+    study = graph.study
+    runs, metrics = _runs(graph, missing)
+    wanted = [(job.at.cell, job.at.suite) for job in graph.of("generate")]
     progress = Progress("reading scores", len(wanted), "evaluations")
     scores: dict[tuple[str, str], dict[str, Any]] = {}
     parts: dict[str, list[pa.Table]] = {"final": [], "trajectory": []}
     for key, suite in wanted:
         progress.update(1)
         spec = study.suites[suite]
-        folder = Path(paths.evaluation(key, suite))
+        folder = Path(paths.evaluation(f"{key}/{suite}"))
         if not (folder / "scores.json").is_file() or not (folder / "scores.parquet").is_file():
             missing.append(
                 Missing(key, f"no scores of suite {suite}", tuple((suite, name) for name in spec.benchmarks))
@@ -135,19 +138,18 @@ def collect(study: Study) -> Collected:
         for name in spec.benchmarks:
             if name not in there:
                 missing.append(Missing(key, f"no scores of benchmark {name} in suite {suite}", ((suite, name),)))
-        cell = cells.get(key) if spec.checkpoints == "final" else None
-        table = _labelled(table, cell or _trajectory_cell(study, by_key[key]))
+        table = _labelled(table, graph.cell(key))
         parts[spec.checkpoints].append(table)
     progress.close()
     items = _frame(study, parts["final"]).drop(columns="step")
     trajectory = _frame(study, parts["trajectory"])
     trajectory["point"] = _points(trajectory, scores)
     models = {}
-    for name in dict.fromkeys(cell.model for cell in cells.values()):
+    for name in dict.fromkeys(cell.model for cell in graph.cells):
         manifest = Path(paths.model(name)) / "manifest.json"
         if manifest.is_file():
             models[name] = _json(manifest, ("fingerprint",))
-    return Collected(study, items, trajectory, scores, runs, models, metrics, tuple(missing))
+    return Collected(graph, items, trajectory, scores, runs, models, metrics, tuple(missing))
 
 
 def require_complete(collected: Collected, partial: bool) -> None:
@@ -171,19 +173,19 @@ def require_complete(collected: Collected, partial: bool) -> None:
         print(f"  {line}", flush=True)
 
 
-def _runs(study: Study, missing: list[Missing]) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+def _runs(graph: Graph, missing: list[Missing]) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     runs, metrics = {}, {}
-    for run in grid.runs(study):
-        folder = Path(paths.run(run.cell))
+    for run in graph.runs.values():
+        folder = Path(paths.run(run.key))
         if not (folder / "run.json").is_file():
-            missing.append(Missing(run.cell, "no run.json"))
+            missing.append(Missing(run.key, "no run.json"))
             continue
-        runs[run.cell] = _json(folder / "run.json", ("subset", "fingerprint", "steps_done"))
-        if study.stages[run.stage].trajectory:
+        runs[run.key] = _json(folder / "run.json", ("subset", "fingerprint", "steps_done"))
+        if graph.study.stages[run.stage].trajectory:
             if not (folder / "metrics.jsonl").is_file():
-                missing.append(Missing(run.cell, "no metrics.jsonl"))
+                missing.append(Missing(run.key, "no metrics.jsonl"))
                 continue
-            metrics[run.cell] = list(_lines(folder / "metrics.jsonl"))
+            metrics[run.key] = list(_lines(folder / "metrics.jsonl"))
     return runs, metrics
 
 
@@ -246,23 +248,13 @@ def _constant(value: str | None, n: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(index, pa.array([value or ""], pa.string()))
 
 
-def _trajectory_cell(study: Study, run: Run) -> Cell:
-    return Cell(run.model, recipe_of(study, run.lineage), run.pool, run.size, run.seed, run.lineage)
-
-
-def recipe_of(study: Study, lineage: str) -> str:
-    """Return the recipe that ends at a lineage, or the lineage's stages where it only leads to one."""
-    stages = tuple(step.split("@")[0] for step in lineage.split("/"))
-    return next((name for name, found in study.recipes.items() if found == stages), "-".join(stages))
-
-
 def _frame(study: Study, parts: list[pa.Table]) -> pd.DataFrame:
     if parts:
         table = pa.concat_tables(parts).unify_dictionaries()
     else:
         empty = pa.table({name: pa.array([], kind) for name, kind in _COLUMNS.items()})
         table = empty.append_column("suite", _constant("", 0))
-        table = _labelled(table, Cell("", ""))
+        table = _labelled(table, Cell("", "", ""))
         for name in _TEXTS:
             table = table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
     frame: pd.DataFrame = table.to_pandas(types_mapper=_DTYPES.get)

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reassess import grid
 from reassess.analyse.collect import Collected, collect, require_complete
 from reassess.analyse.parity import check_parity
 from reassess.analyse.statistics import Estimate, delta_interval, floor_hits, item_scores, mean_interval
-from reassess.grid import Cell
-from reassess.study import Study
+from reassess.graph import Cell, Graph
+from reassess.study.study import Study
 
 COUNTS = ("n", "unscored", "failed", "unparsed", "truncated")
 
@@ -37,10 +36,10 @@ class Method(NamedTuple):
         return [cell.key for cell in self.cells]
 
 
-def methods(study: Study, model: str) -> list[Method]:
+def methods(graph: Graph, model: str) -> list[Method]:
     """Return a model's methods in grid order: the controls first."""
     found: dict[tuple[str, str | None, int | None], list[Cell]] = {}
-    for cell in grid.cells(study):
+    for cell in graph.cells:
         if cell.model == model:
             found.setdefault((cell.recipe, cell.pool, cell.size), []).append(cell)
     return [Method(model, recipe, pool, size, tuple(cells)) for (recipe, pool, size), cells in found.items()]
@@ -61,9 +60,9 @@ def label(study: Study, method: Method) -> str:
     return f"{method.recipe} ({method.pool})" if method.pool and len(study.pools) > 1 else method.recipe
 
 
-def models(study: Study) -> list[str]:
+def models(graph: Graph) -> list[str]:
     """Return the models that have cells."""
-    return list(dict.fromkeys(cell.model for cell in grid.cells(study)))
+    return list(dict.fromkeys(cell.model for cell in graph.cells))
 
 
 class Estimates:
@@ -74,6 +73,7 @@ class Estimates:
 
     def __init__(self, collected: Collected) -> None:
         self.collected = collected
+        self.graph = collected.graph
         self.study = collected.study
         # Tables ask for the same means and differences again.
         self._known: dict[tuple[Method, Method | None, tuple[str, ...]], Estimate | None] = {}
@@ -182,7 +182,7 @@ def control(found: Sequence[Method], name: str) -> Method:
     return next(method for method in found if method.recipe == name and method.size is None)
 
 
-def comparable(study: Study, partial: bool = False) -> Estimates:
+def comparable(graph: Graph, partial: bool = False) -> Estimates:
     """Return the estimates of a study whose results are all there (or `partial`) and can be compared.
 
     Raises:
@@ -190,7 +190,7 @@ def comparable(study: Study, partial: bool = False) -> Estimates:
         ParityError: results cannot be compared.
         ResultsError: a file is broken.
     """
-    collected = collect(study)
+    collected = collect(graph)
     require_complete(collected, partial)
     check_parity(collected)
     return Estimates(collected)

@@ -18,12 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from reassess import paths
-from reassess.analyse.collect import recipe_of
 from reassess.analyse.estimates import Estimates, Method, comparable, control, label, methods, models
 from reassess.analyse.made_from import record
 from reassess.analyse.run_tables import Group, Point, trajectories
-from reassess.grid import BASE, BASE_THINK
-from reassess.study import Study
+from reassess.graph import BASE, BASE_THINK, Graph
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; yellow is too pale for lines.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -47,11 +45,11 @@ _STYLE: Any = {
 }
 
 
-def figures(study: Study, partial: bool = False) -> list[str]:
+def figures(graph: Graph, partial: bool = False) -> list[str]:
     """Draw all figures of a study and return the paths that were written.
 
     Args:
-        study: the study.
+        graph: the study.
         partial: draw whatever is there, into the partial directory, and print what is missing.
 
     Raises:
@@ -59,7 +57,7 @@ def figures(study: Study, partial: bool = False) -> list[str]:
         ParityError: results cannot be compared.
         ResultsError: a file is broken.
     """
-    estimates = comparable(study, partial)
+    estimates = comparable(graph, partial)
     drawers: dict[str, Callable[[Estimates], Figure]] = {"scale": scale_figure, "reward": reward_figure}
     written = []
     for name in paths.FIGURES:
@@ -74,12 +72,12 @@ def figures(study: Study, partial: bool = False) -> list[str]:
                 aside.replace(target)
                 written.append(str(target))
         plt.close(figure)
-    return [*written, record(study, "figures", written, partial)]
+    return [*written, record(graph, "figures", written, partial)]
 
 
 def scale_figure(estimates: Estimates) -> Figure:
     """Return mean accuracy against training size, one panel per model."""
-    names = models(estimates.study)
+    names = models(estimates.graph)
     figure, panels = _panels(len(names), sharey=True)
     for panel, model in zip(panels, names, strict=True):
         _scale_panel(panel, estimates, model)
@@ -95,7 +93,7 @@ def reward_figure(estimates: Estimates) -> Figure:
     """Return training reward and held-out accuracy by step, one panel per model and recipe at the largest size."""
     largest: dict[tuple[str, str, str], tuple[Group, list[Point]]] = {}
     for group, points in trajectories(estimates):
-        key = (group.model, group.pool, recipe_of(estimates.study, group.lineage))
+        key = (group.model, group.pool, group.runs[0].recipe)
         if points and (key not in largest or group.runs[0].size > largest[key][0].runs[0].size):
             largest[key] = (group, points)
     figure, panels = _panels(max(1, len(largest)))
@@ -111,7 +109,7 @@ def reward_figure(estimates: Estimates) -> Figure:
 
 
 def _scale_panel(panel: Axes, estimates: Estimates, model: str) -> None:
-    found = methods(estimates.study, model)
+    found = methods(estimates.graph, model)
     lead = estimates.of(estimates.lead)
     lines: dict[str, list[Method]] = {}
     for method in found:
@@ -120,8 +118,8 @@ def _scale_panel(panel: Axes, estimates: Estimates, model: str) -> None:
     labels = list(
         dict.fromkeys(
             label(estimates.study, m)
-            for name in models(estimates.study)
-            for m in methods(estimates.study, name)
+            for name in models(estimates.graph)
+            for m in methods(estimates.graph, name)
             if m.size
         )
     )

@@ -6,30 +6,31 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from reassess import grid, identity, paths
-from reassess.data.build import write_json
-from reassess.provenance import file_sha256, provenance
-from reassess.study import Study
+from reassess import paths
+from reassess.graph import Graph
+from reassess.work import records
+from reassess.work.provenance import provenance
+from reassess.work.records import file_sha256
 
 
-def record(study: Study, kind: Literal["tables", "figures"], written: list[str], partial: bool) -> str:
+def record(graph: Graph, kind: Literal["tables", "figures"], written: list[str], partial: bool) -> str:
     """Write the record of tables or figures, and return its path.
 
     It has the hashes of what was written and of the runs and scores that are there.
 
     Args:
-        study: the study.
+        graph: the study.
         kind: which of the two.
         written: their files.
         partial: they were made from whatever was there.
     """
     path = paths.report(kind, partial)
     found = {
-        "study": study.name,
-        "spec": json.loads(identity.report_spec(study)),
-        "made_from": {file: file_sha256(file) for file in grid.results(study) if Path(file).exists()},
+        "study": graph.study.name,
+        "spec": json.loads(graph[kind, "all"].spec),
+        "made_from": {file: file_sha256(file) for file in graph.results() if Path(file).exists()},
         "files": {file: file_sha256(file) for file in written},
         "provenance": provenance(),
     }
-    write_json(Path(path), found)
+    records.write(Path(path), found)
     return path

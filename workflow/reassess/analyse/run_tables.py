@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reassess import grid
 from reassess.analyse.accuracy_tables import Built, provenance
-from reassess.analyse.collect import Collected, recipe_of
+from reassess.analyse.collect import Collected
 from reassess.analyse.estimates import COUNTS, Estimates, add_counts
 from reassess.analyse.layout import DASH, Block, Entry, Table, accuracy, difference, number
 from reassess.analyse.statistics import Estimate, delta_interval, item_scores, mean_interval
-from reassess.grid import Run
+from reassess.graph import Run
 
 _COSTS = {
     "samples_seen": "Samples",
@@ -39,8 +38,8 @@ class Group(NamedTuple):
 def run_groups(collected: Collected) -> list[Group]:
     """Return the runs of a study by model, pool and lineage, in grid order."""
     found: dict[tuple[str, str, str], list[Run]] = {}
-    for run in grid.runs(collected.study):
-        found.setdefault((run.model, run.pool, run.lineage), []).append(run)
+    for run in collected.graph.runs.values():
+        found.setdefault((run.model, run.pool, run.name), []).append(run)
     return [Group(*key, tuple(runs)) for key, runs in found.items()]
 
 
@@ -55,13 +54,13 @@ def cost(estimates: Estimates) -> Built:
     records = []
     blocks: dict[str, list[list[Entry]]] = {}
     for group in run_groups(collected):
-        there = [run for run in group.runs if run.cell in collected.runs]
-        own = {name: _mean([collected.runs[run.cell].get(name) for run in there]) for name in _COSTS}
+        there = [run for run in group.runs if run.key in collected.runs]
+        own = {name: _mean([collected.runs[run.key].get(name) for run in there]) for name in _COSTS}
         total = {name: _mean([_total(collected, run, name) for run in there]) for name in _COSTS}
-        devices = ", ".join(dict.fromkeys(str(collected.runs[run.cell].get("device")) for run in there))
-        aside = _mean([sum((collected.runs[run.cell].get("put_aside") or {}).values()) for run in there])
+        devices = ", ".join(dict.fromkeys(str(collected.runs[run.key].get("device")) for run in there))
+        aside = _mean([sum((collected.runs[run.key].get("put_aside") or {}).values()) for run in there])
         lacking = [str(item) for item in collected.missing if item.what == "no run.json"]
-        lineage_cells = {link.cell for run in group.runs for link in _chain(run)}
+        lineage_cells = {link.key for run in group.runs for link in _chain(collected, run)}
         lacking = [text for text in lacking if text.rsplit(": ", 1)[0] in lineage_cells]
         mark = table.mark("without " + "; ".join(lacking)) if lacking else 0
         text = f"{group.pool}/{group.lineage}" if len(collected.study.pools) > 1 else group.lineage
@@ -123,11 +122,11 @@ def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
         part = collected.trajectory[collected.trajectory["suite"] == suite]
         scores.update({f"{suite}/{name}": frame for name, frame in item_scores(part, ["cell", "point"]).items()})
     wanted = [f"{suite}/{name}" for suite in suites for name in study.suites[suite].benchmarks]
-    evaluated = {cell for cell, suite in grid.evaluations(study) if suite in suites}
+    evaluated = {job.at.cell for job in collected.graph.of("generate") if job.at.suite in suites}
     found = []
     for group in run_groups(collected):
         run = group.runs[0]
-        if study.stages[run.stage].trainer == "grpo" and run.cell in evaluated:
+        if study.stages[run.stage].kind == "grpo" and run.key in evaluated:
             steps = [_steps(collected, run) for run in group.runs]
             count = max((len(item) for item in steps), default=0)
             points = [
@@ -161,7 +160,7 @@ def reward(estimates: Estimates) -> Built:
     blocks: dict[str, list[list[Entry]]] = {}
     trajectory_suites = {name for name, spec in study.suites.items() if spec.checkpoints == "trajectory"}
     for group, points in found:
-        cells = {run.cell for run in group.runs}
+        cells = {run.key for run in group.runs}
         lacking = [
             str(item)
             for item in collected.missing
@@ -183,7 +182,7 @@ def reward(estimates: Estimates) -> Built:
             record = {
                 "model": group.model,
                 "pool": group.pool,
-                "recipe": recipe_of(study, group.lineage),
+                "recipe": group.runs[0].recipe,
                 "lineage": group.lineage,
                 "size": group.runs[0].size,
                 "point": point.point,
@@ -229,7 +228,7 @@ def _point(
     scores: dict[str, pd.DataFrame | None],
 ) -> Point:
     def values(point: int) -> dict[str, NDArray[np.float64]]:
-        columns = [(run.cell, point) for run in group.runs]
+        columns = [(run.key, point) for run in group.runs]
         return {
             name: np.full((len(columns), 1), np.nan)
             if frame is None
@@ -247,7 +246,7 @@ def _point(
         for name, value in _rewards(estimates.collected, run, low, kept[at - 1]).items():
             rewards.setdefault(name, []).append(value)
         for suite, spec in estimates.study.suites.items():
-            record = estimates.collected.scores.get((run.cell, suite)) if spec.checkpoints == "trajectory" else None
+            record = estimates.collected.scores.get((run.key, suite)) if spec.checkpoints == "trajectory" else None
             for benchmark in spec.benchmarks if record else ():
                 add_counts(counts, record["scores"].get(f"{benchmark}@{kept[at - 1]}"))  # type: ignore[index]
     return Point(
@@ -268,9 +267,9 @@ def _column(frame: pd.DataFrame, column: tuple[str, int]) -> NDArray[np.float64]
 
 def _steps(collected: Collected, run: Run) -> list[int]:
     """Return the steps of a run's kept checkpoints."""
-    kept = [item["step"] for item in (collected.runs.get(run.cell) or {}).get("trajectory") or ()]
+    kept = [item["step"] for item in (collected.runs.get(run.key) or {}).get("trajectory") or ()]
     for (key, _), record in collected.scores.items():
-        if key == run.cell:
+        if key == run.key:
             kept += [item["step"] for item in record["checkpoints"] if item["step"] is not None]
     return sorted(set(kept))
 
@@ -278,7 +277,7 @@ def _steps(collected: Collected, run: Run) -> list[int]:
 def _rewards(collected: Collected, run: Run, low: int, high: int) -> dict[str, float]:
     """Return mean rewards over the logged steps in (low, high]."""
     # A resumed run logs some steps twice; the last line is what happened to the weights that were kept.
-    logged = {line["step"]: line for line in collected.metrics.get(run.cell, ()) if "reward" in line}
+    logged = {line["step"]: line for line in collected.metrics.get(run.key, ()) if "reward" in line}
     lines = [line for step, line in logged.items() if low < step <= high]
     names = ["reward", *(name for name in (lines[0] if lines else ()) if _is_reward(name))]
     found = {name: [line[name] for line in lines if line.get(name) is not None] for name in names}
@@ -297,19 +296,18 @@ def _step(point: Point) -> Entry:
 def _costs(group: Group, own: float | None, total: float | None) -> Entry:
     """Return the cost of the last stage and, where there are stages before it, of the whole lineage."""
     entry = number(own)
-    return replace(entry, rest=f"(Σ {number(total).text})") if group.runs[0].parent else entry
+    return replace(entry, rest=f"(Σ {number(total).text})") if group.runs[0].parents else entry
 
 
-def _chain(run: Run) -> list[Run]:
-    chain = [run]
-    while chain[-1].parent is not None:
-        chain.append(chain[-1].parent)
-    return chain
+def _chain(collected: Collected, run: Run) -> list[Run]:
+    """Return a run and all that it was made from."""
+    parents = [link for key in run.parents for link in _chain(collected, collected.graph.runs[key])]
+    return list(dict.fromkeys((run, *parents)))
 
 
 def _total(collected: Collected, run: Run, name: str) -> float | None:
     """Return a cost summed over a run and the runs before it, None where one is not known."""
-    values = [collected.runs.get(link.cell, {}).get(name) for link in _chain(run)]
+    values = [collected.runs.get(link.key, {}).get(name) for link in _chain(collected, run)]
     return None if None in values else float(sum(value for value in values if value is not None))
 
 

@@ -13,7 +13,7 @@ from reassess.analyse.latex import latex
 from reassess.analyse.layout import markdown
 from reassess.analyse.made_from import record
 from reassess.analyse.run_tables import cost, reward
-from reassess.study import Study
+from reassess.graph import Graph
 
 _BUILDERS = {
     "capacity": capacity,
@@ -41,11 +41,11 @@ _CSV_COLUMNS = [
 ]
 
 
-def tables(study: Study, partial: bool = False) -> list[str]:
+def tables(graph: Graph, partial: bool = False) -> list[str]:
     """Build all tables of a study and return the paths that were written.
 
     Args:
-        study: the study.
+        graph: the study.
         partial: build from whatever is there, into the partial directory, and print what is missing.
 
     Raises:
@@ -53,7 +53,7 @@ def tables(study: Study, partial: bool = False) -> list[str]:
         ParityError: results cannot be compared.
         ResultsError: a file is broken.
     """
-    estimates = comparable(study, partial)
+    estimates = comparable(graph, partial)
     texts: dict[str, str] = {}
     for name in paths.TABLES:
         print(f"table {name}", flush=True)
@@ -70,7 +70,7 @@ def tables(study: Study, partial: bool = False) -> list[str]:
         aside = target.with_name(f".{target.name}.tmp")
         aside.write_text(text, encoding="utf-8")
         aside.replace(target)
-    return [*texts, record(study, "tables", list(texts), partial)]
+    return [*texts, record(graph, "tables", list(texts), partial)]
 
 
 def _csv(records: pd.DataFrame) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shutil
 import time
@@ -16,12 +15,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import identity, paths
-from reassess.data.example import KINDS, OPTIONAL, SCHEMA, DataError, Example, example, record_sha256, write_shards
-from reassess.official.rules import RuleError, missing_metadata
+from reassess.benchmarks.rules import RuleError, missing_metadata
+from reassess.data.shards import OPTIONAL, SCHEMA, example, write_shards
+from reassess.example import KINDS, DataError, Example, record_sha256
+from reassess.graph import Graph, Job
 from reassess.prompts import MAX_OPTIONS
-from reassess.provenance import provenance
-from reassess.study import Benchmark, ParquetSource, Pool, Source, Study
+from reassess.sources import Source
+from reassess.sources.parquet import ParquetSource
+from reassess.study.data import Benchmark, Pool
+from reassess.work import records
+from reassess.work.provenance import provenance
 
 
 class PutAside(NamedTuple):
@@ -32,25 +35,24 @@ class PutAside(NamedTuple):
     reason: str
 
 
-def build_pool(study: Study, name: str) -> None:
-    """Build the pool `name` under `results/pools/`. Raises DataError."""
-    _build(name, study.pools[name], Path(paths.pool(name)), identity.pool_spec(study, name))
+def build_examples(graph: Graph, job: Job) -> None:
+    """Build a pool or a benchmark. Raises DataError."""
+    study = graph.study
+    spec = study.pools[job.key] if job.rule == "pool" else study.benchmarks[job.key]
+    _build(job.key, spec, Path(job.record).parent, job.spec)
 
 
-def build_benchmark(study: Study, name: str) -> None:
-    """Build the benchmark `name` under `results/benchmarks/`. Raises DataError."""
-    _build(name, study.benchmarks[name], Path(paths.benchmark(name)), identity.benchmark_spec(study, name))
-
-
-def build_subset(pool: str, seed: int, n: int) -> None:
-    """Write the first `n` ids of the pool's shuffle under `seed`: a smaller subset is a prefix of a larger one.
+def build_subset(job: Job) -> None:
+    """Write the first ids of the pool's shuffle under the seed: a smaller subset is a prefix of a larger one.
 
     Raises:
-        DataError: the pool has fewer than `n` usable examples, or `n` is less than one.
+        DataError: the pool has fewer usable examples.
     """
-    if n < 1:
-        raise DataError(f"sizes: {n} is no number of examples; give 1 or more")
-    root = Path(paths.pool(pool))
+    pool, seed, n = job.at.pool, job.at.seed, job.at.size
+    assert pool is not None
+    assert seed is not None
+    assert n is not None
+    root = Path(job.inputs[0]).parent
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     columns = ["id", "source", "family", "difficulty", "kind"]
     rows = pq.read_table(root / "shards", columns=columns).to_pylist()
@@ -64,12 +66,13 @@ def build_subset(pool: str, seed: int, n: int) -> None:
         "pool": pool,
         "seed": seed,
         "n": n,
+        "spec": json.loads(job.spec),
         "ids": ids,
         "ids_sha256": ids_sha256(ids),
         "pool_content_sha256": manifest["content_sha256"],
         "counts": _counts(rows[:n]),
     }
-    write_json(Path(paths.subset(pool, seed, n)), record)
+    records.write(job.record, record)
 
 
 def shuffled(pool: str, seed: int, ids: Iterable[str]) -> list[str]:
@@ -87,17 +90,6 @@ def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:
 def ids_sha256(ids: Iterable[str]) -> str:
     """Return the hash of ids in their order."""
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write a record aside, bring it to the disk and rename it, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    with aside.open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    aside.replace(path)
 
 
 def problem(item: Example) -> str | None:
@@ -177,7 +169,7 @@ def _build(name: str, spec: Pool, root: Path, identity_: str) -> None:
         manifest["modality"] = spec.modality
     manifest["provenance"] = provenance()
     manifest["seconds"] = round(time.monotonic() - start, 2)
-    write_json(root / "manifest.json", manifest)
+    records.write(root / "manifest.json", manifest)
     print(f"{name}: {len(usable)} examples, {len(rejected)} put aside")
 
 
@@ -192,7 +184,7 @@ def _read(source: Source) -> tuple[list[Example], str]:
     """Return the examples of a source, unusable ones included, and the licence."""
     if isinstance(source, ParquetSource):
         return read_parquet(source.path), source.licence
-    from reassess.data import toy
+    from reassess.sources import scenes as toy
 
     return toy.draw(source), toy.LICENCE
 

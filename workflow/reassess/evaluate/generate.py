@@ -13,25 +13,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import grid, identity, paths
-from reassess.data.build import write_json
-from reassess.data.example import Example, read_shards
-from reassess.evaluate import engines
-from reassess.evaluate.engines import EngineInfo, Request, Setting
-from reassess.evaluate.progress import Progress
-from reassess.evaluate.store import Response, Store, key
-from reassess.identity import NEUTRAL_ENGINE_ARGS
+from reassess import engines, paths
+from reassess.data.shards import read_shards
+from reassess.engines.base import Engine, EngineInfo, Request, Response, Setting
+from reassess.evaluate.store import Store, key
+from reassess.example import Example
+from reassess.graph import Graph, Job
+from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_processor, picture, render
-from reassess.prompts import THINK, prompt_sha256
-from reassess.provenance import costs, file_sha256, provenance
-from reassess.records import read
-from reassess.study import Decoding, Model, Study
-from reassess.turns import Interrupted
+from reassess.prompts import prompt_sha256
+from reassess.study.models import Model
+from reassess.study.study import Study
+from reassess.study.suites import Decoding
+from reassess.work import records
+from reassess.work.progress import Progress
+from reassess.work.provenance import costs, provenance
+from reassess.work.records import file_sha256
+from reassess.work.turns import Interrupted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from reassess.turns import Turn
+    from reassess.work.turns import Turn
 
 RESPONSES = pa.schema(
     [
@@ -80,37 +83,34 @@ class Wanted(NamedTuple):
     key: str
 
 
-def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | None = None) -> None:
-    """Answer the benchmarks of `suite` with the checkpoint(s) of `cell`.
+def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> None:
+    """Answer the benchmarks of a suite with the checkpoint(s) of a cell.
 
-    Writes `responses.parquet` and, last, `responses.json` under `paths.evaluation(cell, suite)`. Responses that the
-    store of a checkpoint has already are reused; where it has all of them no engine is started.
+    Writes `responses.parquet` and, last, `responses.json`. Responses that the store of a checkpoint has already are
+    reused; where it has all of them no engine is started.
 
     Args:
-        study: the study that names model, benchmarks and decoding.
-        cell: a cell's key, such as `toy-xs/base` or `toy-xs/toy/seed1/sft@200`.
-        suite: a suite of the study.
+        graph: the study that names model, benchmarks and decoding.
+        job: the evaluation.
         gpus: GPUs of the job; 0 runs on the CPU.
         turn: the turn at this evaluation, where the caller has taken one; it may ask to stop.
 
     Raises:
         Interrupted: it was asked to stop; what was answered is in the store.
-        EvaluationError: cell or suite is not in the study, or a checkpoint is missing, is not the one that its record
-            describes, or fails on every prompt.
+        EvaluationError: a checkpoint is missing, is not the one that its record describes, or fails on every prompt.
         EngineError: the engine cannot run here.
     """
     started, cpu_started = time.monotonic(), time.process_time()
-    model = _model(study, cell)
-    if suite not in study.suites:
-        raise EvaluationError(f"suite {suite!r} is not in the study; known: {', '.join(study.suites)}")
-    spec = study.suites[suite]
-    found = checkpoints(study, cell, suite)
-    prefill = THINK if cell.endswith(f"/{grid.BASE_THINK}") else ""
+    study, cell, suite = graph.study, job.at.cell, job.at.suite
+    assert job.at.model is not None
+    model, spec = study.models[job.at.model], study.suites[suite]
+    found = checkpoints(graph, job)
+    prefill = graph.cell(cell).prefill
     # The checkpoints of a run share one processor: training does not change it.
     processor = load_processor(found[0].path, model)
     prompts, put_aside = _prompts(study, model, spec.benchmarks, processor, prefill)
     _stop_if_asked(turn)
-    info = engines.choose(study, cell.split("/")[0], gpus)
+    info = engines.choose(study, job.at.model, gpus)
     wanted = [row for item in found for row in _wanted(study, info, item, prompts, spec.decoding)]
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
     missing = {row.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.key) is None}
@@ -140,13 +140,12 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | No
     if errors and len(errors) == len({row.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
     rows = [_row(row, prefill, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
-    root = Path(paths.evaluation(cell, suite))
-    digest = _write_parquet(root / "responses.parquet", rows)
+    digest = _write_parquet(Path(job.outputs[1]), rows)
     record = {
         "cell": cell,
-        "model": cell.split("/")[0],
+        "model": job.at.model,
         "suite": suite,
-        "spec": json.loads(identity.suite_spec(study, cell.split("/")[0], suite)),
+        "spec": json.loads(job.spec),
         "checkpoints": [item._asdict() for item in found],
         "engine": {**info._asdict(), "args": _engine_args(study)},
         "decoding": spec.decoding.model_dump(mode="json"),
@@ -159,24 +158,25 @@ def generate(study: Study, cell: str, suite: str, gpus: int = 0, turn: Turn | No
         "reused": len(wanted) - len(missing),
         "files": {"responses.parquet": digest},
         "provenance": provenance(),
-        "costs": costs("generate", f"{cell}/{suite}"),
+        "costs": costs(job.rule, job.key),
         "seconds": round(time.monotonic() - started, 2),
         "cpu_seconds": round(time.process_time() - cpu_started, 2),
     }
-    write_json(root / "responses.json", record)
+    records.write(job.record, record)
     print(f"{cell} {suite}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
 
 
-def checkpoints(study: Study, cell: str, suite: str) -> list[Checkpoint]:
-    """Return the checkpoints of a cell that a suite asks, each compared with its record on disk.
+def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
+    """Return the checkpoints that an evaluation asks, each compared with its record on disk.
 
     Raises:
         EvaluationError: there is none, or one is not the checkpoint that its record describes.
         RecordError: the record is broken.
     """
-    trajectory = study.suites[suite].checkpoints == "trajectory"
-    record_path = Path(grid.checkpoint_record(cell))
-    record = read(record_path, **({} if trajectory else {"fingerprint": str}))
+    cell, suite = job.at.cell, job.at.suite
+    trajectory = graph.study.suites[suite].checkpoints == "trajectory"
+    record_path = Path(graph.jobs[job.needs[0]].record)
+    record = records.read(record_path, **({} if trajectory else {"fingerprint": str}))
     if record is None:
         raise EvaluationError(f"{record_path}: not there; {cell} has to be made before it is evaluated")
     if trajectory:
@@ -208,13 +208,6 @@ def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
     """
     text = json.dumps([study_seed, parts, sample], sort_keys=True, ensure_ascii=False)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def _model(study: Study, cell: str) -> Model:
-    name = cell.split("/")[0]
-    if name not in study.models:
-        raise EvaluationError(f"cell {cell!r}: no model {name!r} in the study; known: {', '.join(study.models)}")
-    return study.models[name]
 
 
 def _prompts(
@@ -281,7 +274,7 @@ def _ask(
     errors: dict[str, Response] = {}
     if not missing:
         return errors
-    engine: engines.Engine | None = None
+    engine: Engine | None = None
     by_checkpoint: dict[Checkpoint, list[Request]] = {}
     for row in missing.values():
         request = Request(row.key, row.prompt.text, row.prompt.example, row.prompt.length, row.seed)

@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from reassess.official import rules
-from reassess.official.item import Row
-from reassess.study import Benchmark, Study
+from reassess.benchmarks import rules
+from reassess.benchmarks.item import Row
+from reassess.study.data import Benchmark
+from reassess.study.study import Study
 
 Rows = list[dict[str, Any]]
 

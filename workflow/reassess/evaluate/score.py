@@ -12,14 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import identity, paths
-from reassess.data.build import write_json
-from reassess.data.example import read_columns
+from reassess import paths
+from reassess.data.shards import read_columns
 from reassess.evaluate import official
-from reassess.evaluate.progress import Progress
+from reassess.graph import Graph, Job
 from reassess.judge import JUDGE_VERSION, Case, Judgement, follows_format, judge_many
-from reassess.provenance import file_sha256, provenance
-from reassess.study import Study
+from reassess.work import records
+from reassess.work.progress import Progress
+from reassess.work.provenance import provenance
+from reassess.work.records import file_sha256
 
 SCORES = pa.schema(
     [
@@ -53,14 +54,20 @@ class ScoreError(ValueError):
     """Responses that do not fit their benchmark: the message names both."""
 
 
-def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
-    """Write `scores.parquet` and, last, `scores.json` beside the responses of `cell` to `suite`.
+def score(graph: Graph, job: Job, workers: int = 1) -> None:
+    """Write `scores.parquet` and, last, `scores.json` beside the responses of a cell to a suite.
+
+    Args:
+        graph: the study.
+        job: the scoring.
+        workers: processes that judge.
 
     Raises:
         ScoreError: a response belongs to an example that the benchmark does not have.
         RuleError: the answers of a judge model cannot be read.
     """
-    root = Path(paths.evaluation(cell, suite))
+    study, cell = graph.study, job.at.cell
+    root = Path(job.record).parent
     record = json.loads((root / "responses.json").read_text(encoding="utf-8"))
     judged = file_sha256(root / "responses.parquet")
     responses = pq.read_table(root / "responses.parquet").to_pylist()
@@ -76,12 +83,12 @@ def score(study: Study, cell: str, suite: str, workers: int = 1) -> None:
         **{name: value for name, value in record.items() if name not in _OF_RESPONSES},
         "files": {"responses.parquet": judged, "scores.parquet": digest},
         "provenance": provenance(),
-        "score_spec": json.loads(identity.score_spec(study, suite)),
+        "spec": json.loads(job.spec),
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows),
         "official": official.summaries(study, rows, examples),
     }
-    write_json(root / "scores.json", scores)
+    records.write(job.record, scores)
     for name, found in scores["scores"].items():
         print(f"{cell} {name}: " + ", ".join(f"{what} {_shown(value)}" for what, value in found.items()), flush=True)
     for name, found in scores["official"].items():

@@ -15,31 +15,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, NamedTuple, get_args
+from typing import Any, BinaryIO, get_args
 
-FinishReason = Literal["stop", "length", "error"]
+from reassess.engines.base import FinishReason, Response
 
 
 class StoreError(ValueError):
     """A damaged store file: the message names file and line."""
-
-
-class Response(NamedTuple):
-    """What a model said to one request.
-
-    Attributes:
-        response: the generated text without a forced prefix; empty where generation failed.
-        finish_reason: `stop` ended by itself, `length` was cut at `max_tokens`, `error` failed.
-        n_tokens: generated tokens, the end token included.
-        prompt_tokens: prompt tokens, expanded image tokens and a forced prefix included.
-        error: the engine's message where generation failed.
-    """
-
-    response: str
-    finish_reason: FinishReason
-    n_tokens: int
-    prompt_tokens: int
-    error: str | None = None
 
 
 def key(parts: Mapping[str, Any]) -> str:

@@ -5,13 +5,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reassess.judge.normalize import (
-    fold_unicode,
-    math_key,
-    strip_emphasis,
-    strip_math_delimiters,
-    unwrap_text_commands,
-)
+from reassess.judge.normalize import fold_unicode, math_key, strip_emphasis, strip_math_delimiters, unwrap_text_commands
 from reassess.judge.options_sentence import (
     Hedge,
     letters_claimed,

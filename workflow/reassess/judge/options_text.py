@@ -5,13 +5,7 @@ import string
 from collections.abc import Sequence
 
 from reassess.judge.equality import compare_math
-from reassess.judge.normalize import (
-    fold_unicode,
-    math_key,
-    same_text,
-    strip_math_delimiters,
-    unwrap_text_commands,
-)
+from reassess.judge.normalize import fold_unicode, math_key, same_text, strip_math_delimiters, unwrap_text_commands
 from reassess.judge.quantity import compare_quantities, read_quantity
 from reassess.judge.statement import claim, shortened
 

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reassess import identity, paths, turns
-from reassess.data.build import write_json
+from reassess.graph import Graph, Job
 from reassess.models.load import fingerprint
 from reassess.models.pretraining import Pretraining
-from reassess.provenance import provenance
-from reassess.study import Model, Study
-from reassess.turns import Turn
+from reassess.study.models import Model
+from reassess.work import records, turns
+from reassess.work.provenance import provenance
+from reassess.work.turns import Turn
 
 # A checkpoint in another format (pickle) could run code when it is loaded.
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]
@@ -24,12 +24,12 @@ class ModelError(ValueError):
     """A base model that cannot be used: the message says which and what was expected."""
 
 
-def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
+def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
     """Make `results/models/{name}/model` and, last, its `manifest.json`.
 
     Args:
-        study: the study.
-        name: a model of the study.
+        graph: the study.
+        job: the making of one of its models.
         turn: the turn at it, where the caller has taken one; it may ask to stop.
 
     Raises:
@@ -37,10 +37,11 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
         Interrupted: pretraining was asked to stop, and has saved where it was.
     """
     start, cpu = time.monotonic(), time.process_time()
-    spec = study.models[name]
-    root = Path(paths.model(name))
-    identity_ = identity.model_spec(study, name)
-    if _is_finished(root, json.loads(identity_), spec.files):
+    name = job.key
+    spec = graph.study.models[name]
+    root = Path(job.record).parent
+    digest = records.digest(job.spec)
+    if _is_finished(job, spec.files):
         print(f"{name}: made before, of the same files and options; nothing to do")
         if turn is not None:
             turn.is_reuse = True
@@ -51,26 +52,26 @@ def build_base(study: Study, name: str, turn: Turn | None = None) -> None:
     if spec.toy is not None:
         from reassess.models import toy
 
-        details = toy.build(spec.toy, study.prompt, root / "model", Pretraining(root, identity.digest(identity_), turn))
+        details = toy.build(spec.toy, graph.study.prompt, root / "model", Pretraining(root, digest, turn))
     elif spec.path is not None and Path(spec.path).is_dir():
         shutil.copytree(spec.path, root / "model", ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.pkl"))
     elif spec.path is not None:
-        _fetch(spec, name, root, identity.digest(identity_))
+        _fetch(spec, name, root, digest)
     try:
         print_ = fingerprint(root / "model")
     except FileNotFoundError as error:
         raise ModelError(f"models.{name}.path: {error}") from None
     record = {
         "model": name,
-        "spec": json.loads(identity_),
+        "spec": json.loads(job.spec),
         "fingerprint": print_,
         **details,
         "provenance": provenance(),
         "seconds": round(time.monotonic() - start, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
     }
-    write_json(root / turns.FINISHED, {"time": time.time(), "record": record})
-    write_json(root / "manifest.json", record)
+    records.write(root / turns.FINISHED, {"time": time.time(), "record": record})
+    records.write(job.record, record)
     for file in root.glob("pretraining-*.pt"):
         file.unlink()
 
@@ -97,14 +98,15 @@ def _fetch(spec: Model, name: str, root: Path, digest: str) -> None:
     folder.replace(root / "model")
 
 
-def _is_finished(root: Path, spec: dict[str, Any], files: list[str]) -> bool:
+def _is_finished(job: Job, files: list[str]) -> bool:
     """Publish what another job has made of the same files; return whether there was such."""
+    root = Path(job.record).parent
     found = turns.read_finished(root)
-    if found is None or found["record"]["spec"] != spec or not (root / "model").exists():
+    if found is None or found["record"]["spec"] != json.loads(job.spec) or not (root / "model").exists():
         return False
     if any(Path(file).stat().st_mtime > found["time"] for file in files):
         return False
     if fingerprint(root / "model") != found["record"]["fingerprint"]:
         return False
-    write_json(root / "manifest.json", found["record"])
+    records.write(job.record, found["record"])
     return True

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reassess import prompts
-from reassess.data.example import Example
-from reassess.study import Model, Prompt
+from reassess.example import Example
+from reassess.prompts import Prompt
+from reassess.study.models import Model
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reassess.turns import Interrupted, Turn
+from reassess.work.turns import Interrupted, Turn
 
 # A tenth of the steps is the most that a kill costs.
 SAVES = 10

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from tqdm import tqdm
 
-from reassess.data import toy
-from reassess.data.example import Example
+from reassess.example import Example
 from reassess.models.load import render
-from reassess.prompts import THINK, target
-from reassess.study import FAMILIES, Prompt, ToyModel
+from reassess.prompts import THINK, Prompt, target
+from reassess.sources import scenes as toy
+from reassess.sources.toy import FAMILIES
+from reassess.study.models import ToyModel
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,12 +13,12 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from reassess.data.build import write_json
-from reassess.study import Model
+from reassess.study.models import Model
 from reassess.train import checkpoints, ranks
 from reassess.train.export import export
 from reassess.train.plan import Plan, Resumed, TrainError
-from reassess.turns import Turn
+from reassess.work import records
+from reassess.work.turns import Turn
 
 # Complete checkpoints beside each other where the stage does not say.
 KEPT_CHECKPOINTS = 2
@@ -83,7 +83,7 @@ class Checkpointing(TrainerCallback):  # type: ignore[misc]
             "metrics": dict(trainer._metrics["train"]),
             "tokens": getattr(trainer, "_total_train_tokens", None) or state.num_input_tokens_seen,
         }
-        write_json(path / f"logged-{args.process_index}.json", summed)
+        records.write(path / f"logged-{args.process_index}.json", summed)
         self.clock.gather()
         ranks.wait_for_all()
         if ranks.is_first():

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from reassess.data.build import write_json
-from reassess.study import Model
+from reassess.study.models import Model
 from reassess.train import ranks
 from reassess.train.plan import TrainError
+from reassess.work import records
 
 # Written last into a checkpoint, with the hash of every file.
 COMPLETE = "complete.json"
@@ -89,7 +89,7 @@ def publish(path: Path, root: Path, clock: Clock) -> Path:
     seconds, cpu_seconds = clock.spent()
     world = str(ranks.world())
     record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "world": world, "files": files}
-    write_json(path / COMPLETE, record)
+    records.write(path / COMPLETE, record)
     for folder in (path, *(item for item in path.rglob("*") if item.is_dir())):
         sync(folder)
     target = root / path.name

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 
 from reassess import prompts
-from reassess.data.example import Example
+from reassess.example import Example
 from reassess.models import load
-from reassess.study import Model, Prompt
+from reassess.prompts import Prompt
+from reassess.study.models import Model
 from reassess.train.plan import TrainError
 
 # Rows of the preflight.

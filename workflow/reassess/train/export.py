@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from reassess.data.build import write_json
-from reassess.data.example import Example
+from reassess.example import Example
 from reassess.models import load
-from reassess.study import Model
+from reassess.study.models import Model
 from reassess.train import data
 from reassess.train.checkpoints import load_exactly, sync
 from reassess.train.plan import TrainError
+from reassess.work import records
 
 # Of the parent's files, those beside the weights: configs, tokenizer, processor, chat template, code.
 _SUFFIXES = {".json", ".jinja", ".txt", ".model", ".py"}
@@ -42,7 +42,7 @@ def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, direc
         sections = [config, *(value for value in config.values() if isinstance(value, dict) and "dtype" in value)]
         for section in sections:
             section["dtype"] = spec.dtype
-        write_json(aside / "config.json", config)
+        records.write(aside / "config.json", config)
     for path in [*aside.iterdir(), aside]:
         sync(path)
     shutil.rmtree(directory, ignore_errors=True)

@@ -10,7 +10,8 @@ from unittest import mock
 import torch
 
 from reassess.judge import Case, Judgement, contains_gold, follows_format, judge_many
-from reassess.study import GrpoStage, Prompt
+from reassess.prompts import Prompt
+from reassess.stages.grpo import GrpoStage
 from reassess.train import data
 from reassess.train.plan import Resumed
 

@@ -25,13 +25,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from reassess import attempts, config, gpus, paths, slurm
-from reassess.attempts import Record
-from reassess.grid import Run
-from reassess.lock import Lock
-from reassess.study import Distributed, Study
+from reassess import paths
+from reassess.graph import Job, resources
+from reassess.study import read
+from reassess.study.models import Distributed
+from reassess.study.study import Study
 from reassess.train.plan import TrainError
-from reassess.turns import Interrupted, Stop, Turn
+from reassess.work import attempts, gpus, slurm
+from reassess.work.attempts import Record
+from reassess.work.lock import Lock
+from reassess.work.turns import Interrupted, Stop, Turn
 
 CONFIGS = Path(__file__).with_name("accelerate")
 CONFIG_FILES: dict[Distributed, str] = {
@@ -97,11 +100,12 @@ class Launched(NamedTuple):
     port: int = 0
 
 
-def wanted(study: Study, run: Run) -> World:
+def wanted(study: Study, job: Job) -> World:
     """Return the training processes that a study gives a run."""
-    model, trainer = study.models[run.model], study.stages[run.stage].trainer
-    resources = model.resources_for(trainer)
-    return World(resources.training_processes, resources.nodes, model.distribution(trainer), resources.gpu > 0)
+    assert job.at.model is not None
+    model, kind = study.models[job.at.model], study.stages[job.at.stage].kind
+    asked = resources.asked(model, kind)
+    return World(asked.training_processes, asked.nodes, resources.distribution(model, kind), asked.gpu > 0)
 
 
 def launched() -> Launched | None:
@@ -119,7 +123,7 @@ def rank() -> int:
     return int(os.environ["RANK"]) if launched() else 0
 
 
-def start(study: Study, run: Run, turn: Turn, world: World) -> None:
+def start(study: Study, job: Job, turn: Turn, world: World) -> None:
     """Train a run in several processes, and wait for them.
 
     Raises:
@@ -127,34 +131,35 @@ def start(study: Study, run: Run, turn: Turn, world: World) -> None:
         Interrupted: they were asked to stop, and have saved a checkpoint.
     """
     if world.distributed != "ddp" and importlib.util.find_spec("deepspeed") is None:
-        raise TrainError(f"models.{run.model}.distributed is {world.distributed}, but DeepSpeed is not installed")
+        raise TrainError(f"models.{job.at.model}.distributed is {world.distributed}, but DeepSpeed is not installed")
     # Of this attempt alone: what is left of one that was killed may still be about to remove its own.
-    folder = Path(paths.run(run.cell)) / f"launch-{turn.record.number}"
+    folder = Path(job.record).parent / f"launch-{turn.record.number}"
     for left in folder.parent.glob("launch-*"):
         shutil.rmtree(left, ignore_errors=True)
     folder.mkdir(parents=True)
     # The study as it is now, whatever becomes of its file while processes start.
-    config.dump(study, folder / "study.json")
+    read.dump(study, folder / "study.json")
     threads = int(os.environ.get("OMP_NUM_THREADS", "1")) * world.nodes // world.processes
-    command = ["train", "--study", str(folder / "study.json"), "--model", run.model, "--pool", run.pool]
-    command += ["--seed", str(run.seed), "--lineage", run.lineage, "--threads", str(max(1, threads))]
+    command = ["train", job.key, "--study", str(folder / "study.json"), "--threads", str(max(1, threads))]
     what = Launched(world, turn.record.number, turn.lock.token or "", str(folder / "outcome.json"), command)
     starter = [sys.executable, "-m", "reassess.train.launch"]
     environment = _environment(world)
     if world.nodes > 1:
-        job = slurm.job_id()
-        if job is None:
+        allocation = slurm.job_id()
+        if allocation is None:
             raise TrainError(
                 f"resources.nodes is {world.nodes}: training on several nodes needs a Slurm job; set "
-                f"models.{run.model}.resources.{study.stages[run.stage].trainer}.nodes to 1 for one machine"
+                f"models.{job.at.model}.resources.{study.stages[job.at.stage].kind}.nodes to 1 for one machine"
             )
-        hosts = slurm.hosts(job)
+        hosts = slurm.hosts(allocation)
         if len(hosts) != world.nodes:
-            raise TrainError(f"resources.nodes is {world.nodes}, Slurm job {job} has {len(hosts)}: {', '.join(hosts)}")
-        what = what._replace(address=slurm.address(hosts[0]), port=FIRST_PORT + int(job) % PORTS)
+            raise TrainError(
+                f"resources.nodes is {world.nodes}, Slurm job {allocation} has {len(hosts)}: {', '.join(hosts)}"
+            )
+        what = what._replace(address=slurm.address(hosts[0]), port=FIRST_PORT + int(allocation) % PORTS)
         environment = {name: value for name, value in environment.items() if slurm.is_for_inner_step(name)}
         starter = [
-            *("srun", "--overlap", f"--jobid={job}", f"--nodes={world.nodes}", f"--ntasks={world.nodes}"),
+            *("srun", "--overlap", f"--jobid={allocation}", f"--nodes={world.nodes}", f"--ntasks={world.nodes}"),
             *("--ntasks-per-node=1", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=1", "--quiet"),
             *starter,
         ]

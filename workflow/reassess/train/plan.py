@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reassess.study import Stage
+from reassess.stages import Stage
 
 # Logged steps and checkpoints of a run whose stage does not say: enough for a curve, and at most a tenth is lost.
 LOGS = 25
@@ -79,7 +79,7 @@ def plan(stage: Stage, args: Any, rows: int, processes: int = 1) -> Plan:
     """
     per_device, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
     left_over, boundary = 0, 1
-    if stage.trainer == "grpo":
+    if stage.kind == "grpo":
         reuse = args.steps_per_generation * args.num_iterations
         if reuse % accumulation and accumulation % reuse:
             raise TrainError(
@@ -102,7 +102,7 @@ def plan(stage: Stage, args: Any, rows: int, processes: int = 1) -> Plan:
     if steps == 0:
         raise TrainError("args.num_train_epochs and args.max_steps leave no step to train")
     whole, rest = divmod(steps, per_epoch)
-    if stage.trainer == "grpo":
+    if stage.kind == "grpo":
         seen = whole * batches + min(rest * accumulation, batches)
         samples = math.ceil(seen / reuse) * args.generation_batch_size
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from reassess.study import Distributed
+from reassess.study.models import Distributed
 from reassess.train import launch
 from reassess.train.launch import World
 from reassess.train.plan import TrainError

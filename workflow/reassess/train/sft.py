@@ -11,7 +11,7 @@ from torch.utils.data import RandomSampler, Sampler
 from trl import SFTConfig, SFTTrainer
 
 from reassess import prompts
-from reassess.study import SftStage
+from reassess.stages.sft import SftStage
 from reassess.train import data, ranks
 from reassess.train.plan import Resumed, TrainError
 

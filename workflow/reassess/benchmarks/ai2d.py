@@ -1,0 +1,54 @@
+"""AI2D: a dotted capital letter at the beginning of the reply, else the whole reply, compared with the letter.
+
+Source: lmms-eval, lmms_eval/tasks/ai2d/ai2d.yaml (filter "flexible-extract", metric exact_match without case and
+punctuation), utils.py (MultiChoiceRegexFilter, target "mcq"), api/task.py (replies are stripped); huggingface/evaluate,
+metrics/exact_match/exact_match.py.
+
+Quirks kept:
+- the filter's documentation and its regex_pattern in the yaml promise more, but its code reads only white space, one
+  capital letter and a full stop at the very beginning; option texts are never looked at;
+- behind that letter anything may follow: "A. no, C" is A, and "B.5" is B;
+- otherwise the whole reply must be the letter but for case and ASCII punctuation: "(b)", "**B**" and "$B$" are right,
+  "B) root", "B root", "The answer is B" and "b. root" are wrong;
+- spaces inside are kept, so "( B )" and "B ." are wrong;
+- punctuation that is not ASCII stays, so "（B）" and "B。" are wrong;
+- the gold is the option's index; a negative one counts from the end, as in Python.
+
+Decided here: a gold that is no index but the letter of an option is that letter; any other is None, where the original
+would fail. The result is the plain accuracy, so there is no summary.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+
+from reassess.benchmarks._letters import lettered
+from reassess.benchmarks.item import Item, Outcome
+
+METADATA: frozenset[str] = frozenset()
+
+_LETTER = re.compile(r"\s*([A-Z])\.")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def judge(item: Item) -> Outcome:
+    """The verdict of lmms-eval's rule for AI2D."""
+    gold = _letter(item.gold, list(lettered(item.options)))
+    if gold is None:
+        return Outcome(None, None, "the gold is no option")
+    match = _LETTER.match(item.reply)
+    if match:
+        return Outcome(match[1] == gold, match[1], "the letter at the beginning")
+    answer = item.reply.strip().lower().translate(_NO_PUNCTUATION)
+    correct = answer == gold.lower()
+    return Outcome(correct, gold if correct else None, "the whole reply")
+
+
+def _letter(gold: str, letters: list[str]) -> str | None:
+    try:
+        return letters[int(gold)]
+    except IndexError:
+        return None
+    except ValueError:
+        return gold if gold in letters else None

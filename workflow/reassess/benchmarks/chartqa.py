@@ -1,0 +1,56 @@
+"""ChartQA: relaxed accuracy, five per cent for numbers, else equal text but for case.
+
+Source: lmms-eval, lmms_eval/tasks/chartqa/utils.py (relaxed_correctness, chartqa_process_results) and api/task.py
+(replies are stripped). VLMEvalKit, vlmeval/dataset/utils/vqa_eval.py, has the same rule but reads a gold such as
+"['2', '3']" as alternatives; lmms-eval, followed here, compares it as text.
+
+Quirks kept:
+- the tolerance is relative to the gold and inclusive in floating point: 105 for 100 is right, 1.05 for 1 is not;
+- a trailing "%" divides by 100, several do so once, and a space before it does not matter; "52%" for 52 is wrong;
+- a gold of zero is compared as text: "0.0" for "0" and "0" for "0%" are wrong;
+- "1,000", "$100", "5 years" and "2/3" are no numbers; "1_000", "1e3", "inf" and "nan" are;
+- a reply that is no number is compared as text, also with a gold that is one;
+- "nan" never equals "nan", nor "inf" "inf";
+- years have the tolerance too: 1999 for 2010 is right;
+- white space at the ends of the reply is removed, a full stop is not: "Yes." for "Yes" is wrong;
+- a question is of the augmented split unless its type is "human_test".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reassess.benchmarks.item import Item, Outcome, Row
+
+METADATA: frozenset[str] = frozenset({"type"})
+
+_TOLERANCE = 0.05
+
+
+def judge(item: Item) -> Outcome:
+    """The verdict of relaxed accuracy."""
+    reply = item.reply.strip()
+    stated, gold = _number(reply), _number(item.gold)
+    if stated is not None and gold:
+        correct = abs(stated - gold) / abs(gold) <= _TOLERANCE
+        return Outcome(correct, reply, "numbers within 5 %" if correct else "numbers not within 5 %")
+    correct = reply.lower() == item.gold.lower()
+    return Outcome(correct, reply or None, "equal texts" if correct else "different texts")
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float]:
+    """Relaxed accuracy over all questions and over the human and the augmented ones, each where there are any."""
+    parts: dict[str, list[bool]] = {"relaxed_overall": [], "relaxed_human_split": [], "relaxed_augmented_split": []}
+    for row in rows:
+        hit = row.correct is True
+        human = row.metadata["type"] == "human_test"
+        parts["relaxed_overall"].append(hit)
+        parts["relaxed_human_split" if human else "relaxed_augmented_split"].append(hit)
+    return {name: sum(hits) / len(hits) for name, hits in parts.items() if hits}
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.rstrip("%")) / 100.0 if text.endswith("%") else float(text)
+    except ValueError:
+        return None

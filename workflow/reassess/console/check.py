@@ -1,0 +1,31 @@
+"""What `reassess check` prints: the cells of a study and the jobs it takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from reassess.graph import Graph
+
+
+def overview(graph: Graph) -> str:
+    """Return the axes, the cells by model and recipe, and the jobs of a run from nothing."""
+    study = graph.study
+    lines = [f"study {study.name}: valid", ""]
+    axes: dict[str, Iterable[object]] = {
+        "models": study.models,
+        "pools": study.pools,
+        "sizes": study.sizes,
+        "seeds": study.seeds,
+        "recipes": study.recipes,
+        "suites": study.suites,
+    }
+    lines += [f"  {axis:8} {', '.join(map(str, values))}" for axis, values in axes.items()]
+    lines += ["", f"{len(graph.cells)} cells:"]
+    for (model, recipe), count in Counter((cell.model, cell.recipe) for cell in graph.cells).items():
+        steps = " -> ".join(study.recipes.get(recipe, ())) or "no training"
+        lines.append(f"  {model:16} {recipe:16} {count:4}  ({steps})")
+    total = graph.counts()
+    lines += ["", f"{sum(total.values())} jobs from nothing:"]
+    lines += [f"  {rule:16} {count:5}" for rule, count in total.items()]
+    return "\n".join(lines)

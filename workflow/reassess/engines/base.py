@@ -1,0 +1,122 @@
+"""What generation engines take and give.
+
+Two engines stand behind one protocol, and in float32 they give the same greedy answers: both take the rendered text
+without adding special tokens, both stop at the same tokens, both are kept from writing image placeholders, and one
+function turns the tokens of both into text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+from reassess.example import Example
+from reassess.study.models import Model
+from reassess.study.suites import Decoding
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+class EngineError(ValueError):
+    """An engine that cannot be used: the message says why and what to set."""
+
+
+class Response(NamedTuple):
+    """What a model said to one request.
+
+    Attributes:
+        response: the generated text without a forced prefix; empty where generation failed.
+        finish_reason: `stop` ended by itself, `length` was cut at `max_tokens`, `error` failed.
+        n_tokens: generated tokens, the end token included.
+        prompt_tokens: prompt tokens, expanded image tokens and a forced prefix included.
+        error: the engine's message where generation failed.
+    """
+
+    response: str
+    finish_reason: FinishReason
+    n_tokens: int
+    prompt_tokens: int
+    error: str | None = None
+
+
+class Request(NamedTuple):
+    """One response to generate.
+
+    Attributes:
+        key: the key of the response in the store.
+        prompt: the rendered prompt with a forced prefix, image tokens not expanded.
+        example: where the image comes from; it is decoded when its turn comes.
+        length: prompt tokens without the prefix, for batches of like length.
+        seed: seed of this response alone, None when greedy.
+    """
+
+    key: str
+    prompt: str
+    example: Example
+    length: int
+    seed: int | None
+
+
+class Engine(Protocol):
+    """A started engine with a loaded checkpoint."""
+
+    def load(self, directory: str) -> None:
+        """Change to another checkpoint of the same model."""
+
+    def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
+        """Yield responses by key, in batches, as they are finished; a request that fails has its own response."""
+
+
+class Setting(NamedTuple):
+    """What an engine is started with."""
+
+    model: Model
+    processor: Any
+    max_model_len: int
+    seed: int
+    gpus: int
+    batch_size: int
+    engine_args: dict[str, Any]
+
+
+class EngineInfo(NamedTuple):
+    """The engine as the records name it."""
+
+    name: str
+    version: str
+    dtype: str
+    device: str
+
+
+def stop_ids(directory: str, tokenizer: Any, trust_remote_code: bool) -> list[int]:
+    """Return the tokens that end a response: the tokenizer's end token and those of the generation config."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if (Path(directory) / "generation_config.json").exists():
+        found = GenerationConfig.from_pretrained(directory).eos_token_id
+    else:
+        found = GenerationConfig.from_model_config(
+            AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        ).eos_token_id
+    ids = {tokenizer.eos_token_id, *(found if isinstance(found, list) else [found])}
+    return sorted(id_ for id_ in ids if id_ is not None)
+
+
+def banned_tokens(processor: Any) -> list[str]:
+    """Return the image and video placeholders: in a response they would stand for features that do not exist."""
+    tokens = [getattr(processor, name, None) for name in ("image_token", "video_token")]
+    known = processor.tokenizer.get_vocab()
+    return [str(token) for token in tokens if token is not None and str(token) in known]
+
+
+def text(ids: Sequence[int], stops: Sequence[int], tokenizer: Any) -> str:
+    """Return generated tokens as text without the end token and special tokens; tags that are plain tokens stay."""
+    kept = ids[:-1] if ids and ids[-1] in stops else ids
+    decoded: str = tokenizer.decode(list(kept), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return decoded
+
+
+def failed(message: str) -> Response:
+    """Return the response of a request that failed."""
+    return Response("", "error", 0, 0, message)

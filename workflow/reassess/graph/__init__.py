@@ -1,0 +1,7 @@
+"""What follows from a study: the one list of jobs, their identities, resources and states."""
+
+from reassess.graph.build import RULES, Graph, load, parse
+from reassess.graph.cells import BASE, BASE_THINK, Cell, Run
+from reassess.graph.job import Coordinates, Job
+
+__all__ = ["BASE", "BASE_THINK", "RULES", "Cell", "Coordinates", "Graph", "Job", "Run", "load", "parse"]

@@ -1,0 +1,239 @@
+"""The one list of jobs that follows from a study."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reassess import paths
+from reassess.graph import checks, identity, resources
+from reassess.graph.cells import Cell, Grid, Run, lay_out
+from reassess.graph.job import Coordinates, Job, name
+from reassess.study import read
+from reassess.study.study import Study
+
+# The rules in the order of a study's work: of the jobs of one, none needs one of a later rule.
+RULES = ("pool", "benchmark", "subset", "model", "train", "generate", "score", "tables", "figures")
+
+
+class Graph:
+    """A study and all that follows from it.
+
+    Args:
+        study: the study.
+
+    Raises:
+        ValueError: something does not fit together that only the sizes of models or the whole grid tell.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.grid: Grid = lay_out(study)
+        problems = list(checks.problems_of(study))
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells, in the study's order."""
+        return self.grid.cells
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """What is trained, by key, parents before children."""
+        return self.grid.runs
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """The jobs of a run from nothing by name, each after those that it needs."""
+        found = {job.name: job for job in _work(self.study, self.grid)}
+        everything = tuple(found)
+        made = tuple(file for job in found.values() for file in job.outputs)
+        spec = identity.report_spec(self.study)
+        for rule, files in (("tables", paths.tables()), ("figures", paths.figures())):
+            job = Job(rule, "all", everything, made, tuple(files), spec)
+            found[job.name] = job
+        return found
+
+    def __getitem__(self, which: tuple[str, str]) -> Job:
+        """Return the job of a rule and a key. Raises StudyError where the study has none such."""
+        rule, key = which
+        found = self.jobs.get(name(rule, key))
+        if found is not None:
+            return found
+        known = [job.key for job in self.of(rule)]
+        near = difflib.get_close_matches(key, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known[:20])}"
+        raise read.StudyError(f"study {self.study.name}: nothing to {rule} is called {key!r}; {hint}")
+
+    def of(self, rule: str) -> list[Job]:
+        """Return the jobs of a rule."""
+        return [job for job in self.jobs.values() if job.rule == rule]
+
+    def cell(self, key: str) -> Cell:
+        """Return a cell, or a run on the way to one as if it were one. Raises StudyError where there is none such."""
+        found = self._cells.get(key)
+        if found is None:
+            near = difflib.get_close_matches(key, self._cells, n=3)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise read.StudyError(f"study {self.study.name} has no cell {key!r}; {hint}`reassess status` lists them")
+        return found
+
+    @cached_property
+    def _cells(self) -> dict[str, Cell]:
+        led = {run.key: Cell(run.key, run.model, run.recipe, run.pool, run.size, run.seed, run.name)
+               for run in self.runs.values()}  # fmt: skip
+        return led | {cell.key: cell for cell in self.cells}
+
+    def checkpoint(self, key: str) -> Job:
+        """Return the job that makes the checkpoint of a cell: a training, or the making of its base model."""
+        cell = self.cell(key)
+        return self["model", cell.model] if cell.is_control else self["train", key]
+
+    def by_cell(self, rule: str, cell: str) -> list[Job]:
+        """Return the jobs of a rule that work on one cell."""
+        return self._by_cell.get((rule, cell), [])
+
+    @cached_property
+    def _by_cell(self) -> dict[tuple[str, str], list[Job]]:
+        found: dict[tuple[str, str], list[Job]] = {}
+        for job in self.jobs.values():
+            if job.at.cell:
+                found.setdefault((job.rule, job.at.cell), []).append(job)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of jobs of each rule in a run from nothing."""
+        return {rule: len(self.of(rule)) for rule in RULES}
+
+    def results(self) -> list[str]:
+        """Return the records of runs, and the scores, that tables and figures are made from."""
+        return [job.record for job in self.of("train")] + [file for job in self.of("score") for file in job.outputs]
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether any job asks for a GPU."""
+        return any(
+            resources.asked(model, kind).gpu for model in self.study.models.values() for kind in resources.kinds()
+        )
+
+
+def load(path: str | Path) -> Graph:
+    """Return what follows from the study in a file. Raises StudyError."""
+    return parse(read.read_yaml(path), str(path))
+
+
+def parse(data: dict[str, Any], source: str) -> Graph:
+    """Return what follows from the study in `data`.
+
+    Args:
+        data: the parsed file.
+        source: the file's name, for messages.
+
+    Raises:
+        StudyError: with one line per mistake.
+    """
+    study = read.parse(data, source)
+    try:
+        return Graph(study)
+    except ValueError as error:
+        raise read.StudyError(f"{source}: {error}") from None
+
+
+def _work(study: Study, grid: Grid) -> Iterator[Job]:
+    """Yield every job but those of the report, each after those that it needs."""
+    for pool in dict.fromkeys(run.pool for run in grid.runs.values()):
+        yield _examples("pool", pool, study.pools[pool].files, identity.pool_spec(study, pool))
+    for benchmark in dict.fromkeys(item for suite in study.suites.values() for item in suite.benchmarks):
+        files = study.benchmarks[benchmark].files
+        yield _examples("benchmark", benchmark, files, identity.benchmark_spec(study, benchmark))
+    for subset in dict.fromkeys((run.pool, run.seed, run.size) for run in grid.runs.values()):
+        yield _subset(*subset)
+    for model in dict.fromkeys(cell.model for cell in grid.cells):
+        outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.models[model].files)
+        yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))
+    stages = {
+        (model, stage): identity.stage_spec(study, model, stage)
+        for model, stage in dict.fromkeys((run.model, run.stage) for run in grid.runs.values())
+    }
+    for run in grid.runs.values():
+        yield _train(run, stages[run.model, run.stage])
+    yield from _evaluations(study, grid)
+
+
+def _examples(rule: str, key: str, files: list[str], spec: str) -> Job:
+    folder = paths.pool if rule == "pool" else paths.benchmark
+    return Job(rule, key, (), tuple(files), (folder(key, "manifest.json"), folder(key, "shards")), spec)
+
+
+def _subset(pool: str, seed: int, size: int) -> Job:
+    key = paths.subset_key(pool, seed, size)
+    outputs = (paths.subset(key),)
+    at = Coordinates(pool=pool, seed=seed, size=size)
+    return Job("subset", key, (name("pool", pool),), (paths.pool(pool, "manifest.json"),), outputs, "{}", at)
+
+
+def _train(run: Run, spec: str) -> Job:
+    parents = [name("train", key) for key in run.parents] or [name("model", run.model)]
+    records = [paths.run(key, "run.json") for key in run.parents] or [paths.model(run.model, "manifest.json")]
+    subset = paths.subset_key(run.pool, run.seed, run.size)
+    needs = (*parents, name("subset", subset))
+    inputs = (*records, paths.subset(subset))
+    outputs = (paths.run(run.key, "run.json"), paths.run(run.key, "metrics.jsonl"))
+    at = Coordinates(run.model, run.pool, run.seed, run.size, run.stage, run.key)
+    return Job("train", run.key, needs, inputs, outputs, spec, at)
+
+
+def _evaluations(study: Study, grid: Grid) -> Iterator[Job]:
+    models = dict.fromkeys(cell.model for cell in grid.cells)
+    asked = {(model, suite): identity.suite_spec(study, model, suite) for model in models for suite in study.suites}
+    scored = {suite: identity.score_spec(study, suite) for suite in study.suites}
+    reads = {suite: _benchmarks(study, suite) for suite in study.suites}
+    answers = {suite: _answers(study, suite) for suite in study.suites}
+    for cell, suite in _pairs(study, grid):
+        key = f"{cell.key}/{suite}"
+        if cell.is_control:
+            maker, record = name("model", cell.model), paths.model(cell.model, "manifest.json")
+        else:
+            maker, record = name("train", cell.key), paths.run(cell.key, "run.json")
+        at = Coordinates(cell.model, cell.pool, cell.seed, cell.size, "", cell.key, suite)
+        needs, manifests = reads[suite]
+        said = tuple(paths.evaluation(key, f"responses.{suffix}") for suffix in ("json", "parquet"))
+        generate = Job(
+            "generate", key, (maker, *needs), (record, *manifests), said, asked[cell.model, suite], at
+        )  # fmt: skip
+        yield generate
+        judged = tuple(paths.evaluation(key, f"scores.{suffix}") for suffix in ("json", "parquet"))
+        yield Job("score", key, (generate.name,), (*said, *answers[suite]), judged, scored[suite], at)
+
+
+def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
+    """Yield every cell with the suites that it is asked: finished models first, then kept checkpoints of runs."""
+    final = [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]
+    for cell in grid.cells:
+        for suite in final:
+            yield cell, suite
+    kept = {suite: spec for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"}
+    for run in grid.runs.values():
+        if study.stages[run.stage].trajectory:
+            cell = Cell(run.key, run.model, run.recipe, run.pool, run.size, run.seed, run.name)
+            for suite, spec in kept.items():
+                if spec.sizes is None or run.size in spec.sizes:
+                    yield cell, suite
+
+
+def _benchmarks(study: Study, suite: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the jobs that make a suite's benchmarks, and their records."""
+    found = study.suites[suite].benchmarks
+    return tuple(name("benchmark", item) for item in found), tuple(
+        paths.benchmark(item, "manifest.json") for item in found
+    )
+
+
+def _answers(study: Study, suite: str) -> tuple[str, ...]:
+    """Return the files in which judge models have answered for a suite's benchmarks."""
+    models = [study.benchmarks[item].judge_model for item in study.suites[suite].benchmarks]
+    return tuple(model.answers for model in models if model is not None)

@@ -1,0 +1,47 @@
+"""What does not fit together in a study once the sizes of its models are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reassess.graph import resources
+from reassess.stages import KINDS
+from reassess.stages.trainer_args import split_problem
+from reassess.study.models import Model
+from reassess.study.study import Study
+
+
+def problems_of(study: Study) -> Iterator[str]:
+    """Yield what does not fit together, each with its key path."""
+    for name, model in study.models.items():
+        try:
+            found = list(_of_model(name, model))
+        except ValueError as error:
+            yield f"models.{name}: {error}"
+            continue
+        yield from found
+        if found:
+            continue
+        for stage in dict.fromkeys(stage for stages in study.recipes.values() for stage in stages):
+            spec = study.stages[stage]
+            processes = resources.asked(model, spec.kind).training_processes
+            problem = split_problem(spec.args, spec.batch_size, processes)
+            if problem:
+                yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
+
+
+def _of_model(name: str, model: Model) -> Iterator[str]:
+    """Yield what is wrong with what a model's jobs ask for. Raises ValueError where its size cannot be told."""
+    resources.weights(model)
+    for kind in model.resources:
+        asked = resources.asked(model, kind)
+        if asked.processes and asked.gpu not in (0, asked.processes):
+            yield (
+                f"models.{name}.resources.{kind}.processes: {asked.processes} for {asked.gpu} GPUs; training runs one "
+                "process on each GPU, so leave `processes` out"
+            )
+        if kind in KINDS and asked.training_processes % asked.nodes:
+            yield (
+                f"models.{name}.resources.{kind}: {asked.training_processes} processes cannot be spread evenly over "
+                f"{asked.nodes} nodes; give another number of `gpu` or `nodes`"
+            )

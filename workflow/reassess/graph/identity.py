@@ -1,0 +1,134 @@
+"""What a job's result depends on, as canonical JSON: the parameter that decides whether a job runs again.
+
+Left out are values equal to their defaults (so that a new option with a default reruns nothing) and neutral fields
+(GPUs, batch splitting, logging: see `trainer_args.NEUTRAL`). A version per kind of job is raised when a change of code
+changes results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reassess.graph import resources
+from reassess.judge import JUDGE_VERSION
+from reassess.study.data import Pool
+from reassess.study.study import Study
+from reassess.work.records import canonical
+
+# Arguments of vllm.LLM that decide how much fits into memory and not what is said.
+NEUTRAL_ENGINE_ARGS = frozenset(
+    {
+        "cpu_offload_gb",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "mm_processor_cache_gb",
+        "swap_space",
+    }
+)
+
+# Stages have versions of their own.
+VERSIONS = {"data": 1, "toy": 1, "generate": 1, "score": 2, "rules": 1, "tables": 1}
+
+
+def pool_spec(study: Study, name: str) -> str:
+    """Identity of a pool's examples."""
+    return canonical({"version": VERSIONS["data"], **_sources(study.pools[name])})
+
+
+def benchmark_spec(study: Study, name: str) -> str:
+    """Identity of a benchmark's examples."""
+    spec = study.benchmarks[name]
+    return canonical({"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)})
+
+
+def model_spec(study: Study, name: str) -> str:
+    """Identity of a base model."""
+    model = study.models[name]
+    if model.toy is not None:
+        # The toy base is pretrained on prompts of the study's form, so that it can answer them.
+        toy = {"version": VERSIONS["toy"], "prompt": _prompt(study)}
+        return canonical({**toy, **model.toy.model_dump(mode="json", exclude_defaults=True)})
+    return canonical(
+        model.model_dump(mode="json", include={"path", "revision", "trust_remote_code"}, exclude_defaults=True)
+    )
+
+
+def stage_spec(study: Study, model: str, stage: str) -> str:
+    """Identity of a training stage on a model: what its weights depend on besides parent, subset and seed."""
+    spec, how = study.stages[stage], study.models[model]
+    asked = resources.asked(how, spec.kind)
+    processes = asked.training_processes
+    fields: dict[str, Any] = {
+        "kind": spec.kind,
+        "version": spec.VERSION,
+        **spec.identity(processes),
+        "prompt": _prompt(study),
+        "model": _loading(study, model),
+    }
+    is_sharded = processes > 1 and resources.distribution(how, spec.kind) != "ddp"
+    if is_sharded and asked.gpu and how.dtype == "bfloat16":
+        # DeepSpeed computes with weights in bfloat16, autocast with float32 ones: losses differ in the third digit.
+        fields["weights"] = "bfloat16"
+    return canonical(fields)
+
+
+def suite_spec(study: Study, model: str, suite: str) -> str:
+    """Identity of the responses of a model to a suite, besides checkpoint and benchmark data."""
+    spec = study.suites[suite]
+    evaluation = study.evaluation.model_dump(
+        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(NEUTRAL_ENGINE_ARGS)}
+    )
+    return canonical(
+        {
+            "version": VERSIONS["generate"],
+            "benchmarks": list(spec.benchmarks),
+            "decoding": spec.decoding.model_dump(mode="json", exclude_defaults=True),
+            "evaluation": evaluation,
+            "prompt": _prompt(study),
+            "model": _loading(study, model),
+            "seed": study.seed,
+        }
+    )
+
+
+def score_spec(study: Study, suite: str) -> str:
+    """Identity of the scores of a suite, besides the responses."""
+    spec: dict[str, Any] = {"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format}
+    rules = {
+        name: {"rule": benchmark.rule, "judge_model": benchmark.judge_model and benchmark.judge_model.name}
+        for name in study.suites[suite].benchmarks
+        if (benchmark := study.benchmarks[name]).rule is not None
+    }
+    if rules:
+        spec["rules"] = {"version": VERSIONS["rules"], **rules}
+    return canonical(spec)
+
+
+def report_spec(study: Study) -> str:
+    """Identity of tables and figures, besides the scores: the recipes name the rows."""
+    return canonical(
+        {
+            "version": VERSIONS["tables"],
+            "name": study.name,
+            "seed": study.seed,
+            "recipes": {name: list(stages) for name, stages in study.recipes.items()},
+            "report": study.report.model_dump(mode="json"),
+        }
+    )
+
+
+def _sources(pool: Pool) -> dict[str, Any]:
+    """Sources without what does not change an example."""
+    dumped = [item.model_dump(mode="json", exclude_defaults=True, exclude={"licence"}) for item in pool.sources]
+    return {"sources": dumped}
+
+
+def _prompt(study: Study) -> dict[str, Any]:
+    return study.prompt.model_dump(mode="json", exclude_defaults=True)
+
+
+def _loading(study: Study, model: str) -> dict[str, Any]:
+    fields = {"dtype", "max_prompt_length", "min_pixels", "max_pixels", "trust_remote_code"}
+    return study.models[model].model_dump(mode="json", include=fields, exclude_defaults=True)

@@ -1,0 +1,187 @@
+"""Whether a result is what the study asks for now: the one place that answers it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from reassess import paths
+from reassess.graph.build import Graph
+from reassess.graph.job import Job
+from reassess.work.records import file_sha256, read
+
+Name = Literal["done", "outdated", "missing"]
+# Without one of these, what was made from it cannot be compared with anything.
+_CHECKED = ("model", "train", "generate", "score")
+
+
+class Difference(NamedTuple):
+    """Something in a record that is not as the study and the other records have it.
+
+    Attributes:
+        what: key path in the record.
+        found: the value there; None stands for a missing one.
+        expected: the value now.
+    """
+
+    what: str
+    found: Any
+    expected: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} is {short(self.found)}, expected {short(self.expected)}"
+
+
+class States:
+    """The states of a study's jobs, by the records that are on disk. Records are read once.
+
+    Args:
+        graph: the study.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._records: dict[str, dict[str, Any] | None] = {}
+        self._states: dict[str, Name] = {}
+
+    def of(self, job: Job) -> Name:
+        """Return whether a result is there and is, with all that it was made from, what the study asks for now.
+
+        Raises:
+            RecordError: a record is broken.
+        """
+        found = self._states.get(job.name)
+        if found is None:
+            found = self._states[job.name] = self._state(job)
+        return found
+
+    def _state(self, job: Job) -> Name:
+        if not self.is_there(job):
+            return "missing"
+        if self.differences(job):
+            return "outdated"
+        for name in job.needs:
+            need = self._graph.jobs[name]
+            state = self.of(need)
+            if state == "outdated" or (state == "missing" and need.rule in _CHECKED):
+                return "outdated"
+        return "done"
+
+    def is_there(self, job: Job) -> bool:
+        """Whether a job's files are there, of whatever state."""
+        return all(Path(file).exists() for file in job.outputs) and self.record(job) is not None
+
+    def record(self, job: Job) -> dict[str, Any] | None:
+        """Return the record of a job, None where there is none. Raises RecordError where it is broken."""
+        if job.record not in self._records:
+            kinds: dict[str, type] = {"spec": dict}
+            if job.rule in ("model", "train"):
+                kinds["fingerprint"] = str
+            self._records[job.record] = read(job.record, **kinds)
+        return self._records[job.record]
+
+    def differences(self, job: Job) -> list[Difference]:
+        """Return how the record of a job differs from what is asked now, its own inputs included.
+
+        Nothing where there is no record. What it was made from may be outdated itself: see `of`.
+
+        Raises:
+            RecordError: a record is broken.
+        """
+        record = self.record(job)
+        if record is None:
+            return []
+        found = list(nested("spec", record.get("spec", {}), json.loads(job.spec)))
+        check = {
+            "subset": self._subset,
+            "train": self._run,
+            "generate": self._responses,
+            "score": self._scores,
+            "tables": self._report,
+            "figures": self._report,
+        }.get(job.rule)
+        return found + (list(check(job, record)) if check else [])
+
+    def _needed(self, job: Job, *rules: str) -> list[tuple[Job, dict[str, Any]]]:
+        """Return what a job needs of some rules, with the records that are there."""
+        needs = [self._graph.jobs[name] for name in job.needs]
+        return [(need, found) for need in needs if need.rule in rules and (found := self.record(need)) is not None]
+
+    def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        for _, pool in self._needed(job, "pool"):
+            yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
+
+    def _run(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        makers = [self._graph.jobs[name] for name in job.needs if self._graph.jobs[name].rule != "subset"]
+        parents = record.get("parents") or []
+        for i, maker in enumerate(makers):
+            there = self.record(maker)
+            used = parents[i].get("fingerprint") if i < len(parents) else None
+            yield from nested(f"parents[{i}].fingerprint (of {maker.record})", used, (there or {}).get("fingerprint"))
+        for _, subset in self._needed(job, "subset"):
+            used = record.get("subset") or {}
+            yield from nested("subset.ids_sha256", used.get("ids_sha256"), subset.get("ids_sha256"))
+            yield from nested("subset.content_sha256", used.get("content_sha256"), subset.get("pool_content_sha256"))
+
+    def _responses(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        asked = {_point(item.get("step")): item.get("fingerprint") for item in record.get("checkpoints") or ()}
+        for maker, made in self._needed(job, "model", "train"):
+            there = {_point(step): digest for step, digest in self._made(job, made).items()}
+            yield from nested(f"checkpoints (of {maker.record})", asked, there)
+        described = record.get("benchmarks") or {}
+        for need, manifest in self._needed(job, "benchmark"):
+            used = (described.get(need.key) or {}).get("content_sha256")
+            yield from nested(f"benchmarks.{need.key}.content_sha256", used, manifest.get("content_sha256"))
+
+    def _made(self, job: Job, record: dict[str, Any]) -> dict[int | None, str]:
+        """Return the fingerprints of the checkpoints that a suite asks by step; None is the finished model."""
+        if self._graph.study.suites[job.at.suite].checkpoints == "trajectory":
+            return {item["step"]: item["fingerprint"] for item in record.get("trajectory") or ()}
+        return {None: record["fingerprint"]}
+
+    def _scores(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        for _, responses in self._needed(job, "generate"):
+            judged, there = ((item.get("files") or {}).get("responses.parquet") for item in (record, responses))
+            yield from nested("files.responses.parquet", judged, there)
+
+    def _report(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        yield from nested("study", record.get("study"), self._graph.study.name)
+        used = record.get("made_from") or {}
+        there = [file for file in self._graph.results() if Path(file).exists()]
+        for file in dict.fromkeys((*there, *used)):
+            if file not in used or file not in there:
+                yield Difference(f"made_from.{file}", used.get(file), None if file in used else "its hash")
+        written = Path(paths.report(job.rule)).stat().st_mtime
+        for file in there:
+            # What was made again may have come out the same.
+            if file in used and Path(file).stat().st_mtime > written:
+                yield from nested(f"made_from.{file}", used[file], file_sha256(file))
+
+
+def nested(what: str, found: Any, expected: Any) -> Iterator[Difference]:
+    """Yield the places where two values of JSON differ, with both values; None stands for a missing one."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted({*found, *expected}):
+            yield from nested(f"{what}.{key}", found.get(key), expected.get(key))
+    elif isinstance(found, float) and isinstance(expected, float):
+        # The sum of the same numbers in another version of a library may differ in its last digit.
+        if not math.isclose(found, expected, rel_tol=1e-9):
+            yield Difference(what, found, expected)
+    elif found != expected:
+        yield Difference(what, found, expected)
+
+
+def short(value: Any) -> str:
+    """Return a value in a line for people: of a hash, the digits that tell it from others."""
+    text = str(value)
+    if re.fullmatch(r"[0-9a-f]{64}", text):
+        return text[:16]
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _point(step: int | None) -> str:
+    return "final" if step is None else f"step {step}"

@@ -1,0 +1,60 @@
+"""Says what is wrong with a requested path, where Snakemake would only say that no rule makes it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from reassess import paths
+from reassess.graph.build import Graph
+from reassess.study.read import StudyError
+
+
+def known(graph: Graph) -> set[str]:
+    """Return every path that a study's rules make, or that lies undeclared beside one."""
+    models = {job.record.rpartition("/")[0] + "/model" for job in graph.jobs.values() if job.rule in ("model", "train")}
+    return models | {file for job in graph.jobs.values() for file in job.outputs}
+
+
+def check(graph: Graph, arguments: Iterable[str]) -> None:
+    """Check the paths under `results/` among command-line arguments.
+
+    Raises:
+        StudyError: a path is none of the study's; the message has the nearest ones and the valid names. Or an argument
+            is the name of a cell; the message has its paths.
+    """
+    given = list(arguments)
+    for argument in given:
+        _check_no_cell(graph, argument.rstrip("/"))
+    made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|subsets|models|runs|evals|tables|figures)/")
+    asked = [argument.rstrip("/") for argument in given if made.match(argument)]
+    if not asked or "--cleanup-metadata" in given:
+        return
+    valid = known(graph)
+    study = graph.study
+    for path in asked:
+        if path in valid:
+            continue
+        near = difflib.get_close_matches(path, valid, n=3, cutoff=0.5)
+        axes: dict[str, Iterable[object]] = {
+            "models": study.models,
+            "pools": study.pools,
+            "seeds": study.seeds,
+            "sizes": study.sizes,
+            "stages": study.stages,
+            "suites": study.suites,
+        }
+        raise StudyError(
+            f"{path} is no path of study {study.name}"
+            + "".join(f"\n  did you mean {other}?" for other in near)
+            + "".join(f"\n  {axis}: {', '.join(map(str, values))}" for axis, values in axes.items())
+        )
+
+
+def _check_no_cell(graph: Graph, argument: str) -> None:
+    """Raise StudyError where an argument is the name of a cell, as `reassess status` has it."""
+    if argument in graph.runs or argument in {cell.key for cell in graph.cells}:
+        made = [graph.checkpoint(argument).record]
+        made += [job.record for job in graph.by_cell("score", argument)]
+        raise StudyError("\n  ".join([f"{argument} is the name of a cell; targets are paths:", *made]))

@@ -1,0 +1,16 @@
+"""The kinds of stages: one file each, and the union of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from reassess.stages.base import Trained
+from reassess.stages.grpo import GrpoStage
+from reassess.stages.sft import SftStage
+
+Stage = Annotated[SftStage | GrpoStage, Field(discriminator="kind")]
+KINDS: dict[str, type[Trained]] = {
+    get_args(stage.model_fields["kind"].annotation)[0]: stage for stage in get_args(get_args(Stage)[0])
+}

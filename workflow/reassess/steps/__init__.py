@@ -1,0 +1,1 @@
+"""The ways in which examples are made from others, one file each."""

@@ -1,0 +1,1 @@
+"""What a person writes: a study, read and checked without anything heavy."""

@@ -1,0 +1,88 @@
+"""What does not fit together in a study whose parts are each valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from reassess.study.study import Study
+
+
+def problems_of(study: Study) -> Iterable[str]:
+    """Yield what does not fit together, each with its key path and the valid values."""
+    for axis in ("sizes", "seeds"):
+        values = getattr(study, axis)
+        if len(set(values)) != len(values):
+            yield f"{axis}: duplicate values in {list(values)}"
+    for recipe, stages in study.recipes.items():
+        for stage in stages:
+            if stage not in study.stages:
+                yield f"recipes.{recipe}: unknown stage {stage!r}; known stages: {_names(study.stages)}"
+        if (recipe == "base") != (not stages):
+            yield f"recipes.{recipe}: `base` is the name of the empty list of stages, and of no other"
+        if recipe in ("floor", "base-think"):
+            yield f"recipes.{recipe}: the name of a control; choose another"
+    same: dict[tuple[str, ...], str] = {}
+    for recipe, stages in study.recipes.items():
+        if stages in same:
+            yield f"recipes.{recipe}: the same stages as recipes.{same[stages]}"
+        same.setdefault(stages, recipe)
+    answered: set[str] = set()
+    for suite, spec in study.suites.items():
+        if len(set(spec.benchmarks)) != len(spec.benchmarks):
+            yield f"suites.{suite}.benchmarks: duplicate names in {list(spec.benchmarks)}"
+        for benchmark in spec.benchmarks:
+            if benchmark not in study.benchmarks:
+                yield (
+                    f"suites.{suite}.benchmarks: unknown benchmark {benchmark!r}; "
+                    f"known benchmarks: {_names(study.benchmarks)}"
+                )
+            if spec.checkpoints == "final" and benchmark in answered:
+                yield f"suites.{suite}.benchmarks: {benchmark!r} is in another suite of final checkpoints already"
+            if spec.checkpoints == "final":
+                answered.add(benchmark)
+        if spec.sizes is not None and spec.checkpoints == "final":
+            yield f"suites.{suite}.sizes: only with `checkpoints: trajectory`; `exclude` takes cells out of the study"
+        for size in spec.sizes or ():
+            if size not in study.sizes:
+                yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(study.sizes)}"
+    for pool, pool_spec in study.pools.items():
+        if all(source.kind == "toy" for source in pool_spec.sources):
+            n = sum(source.n for source in pool_spec.sources if source.kind == "toy")
+            if max(study.sizes) > n:
+                yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {n} examples"
+        for source in pool_spec.sources:
+            if source.kind == "toy" and source.split == "test":
+                yield f"pools.{pool}.sources: split 'test' is for benchmarks; a pool takes 'train'"
+    for benchmark, spec_ in study.benchmarks.items():
+        for source in spec_.sources:
+            if source.kind == "toy" and source.split == "train":
+                yield f"benchmarks.{benchmark}.sources: split 'train' is for pools; a benchmark takes 'test'"
+            if source.kind == "toy" and source.text_only != (spec_.modality == "text"):
+                yield f"benchmarks.{benchmark}: modality {spec_.modality!r} does not fit text_only: {source.text_only}"
+    used = {stage for stages in study.recipes.values() for stage in stages}
+    keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
+    on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
+    if keeps and not on_trajectory:
+        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
+    if on_trajectory and not keeps:
+        yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
+    if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
+        yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
+    axes: dict[str, Iterable[Any]] = {
+        "model": study.models,
+        "pool": study.pools,
+        "size": study.sizes,
+        "seed": study.seeds,
+        "recipe": study.recipes,
+    }
+    for key in ("exclude", "only"):
+        for i, item in enumerate(getattr(study, key)):
+            for axis, known in axes.items():
+                for value in getattr(item, axis) or ():
+                    if value not in known:
+                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(known)}"
+
+
+def _names(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in values)

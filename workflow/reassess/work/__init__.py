@@ -1,0 +1,1 @@
+"""How one job runs: its turn, lock, record, GPUs, and where its result comes from."""
