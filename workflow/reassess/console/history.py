@@ -56,7 +56,7 @@ def responses(graph: Graph, given: str) -> str:
 
 def _cell(graph: Graph, given: str) -> str:
     """Return the cell that is named, or that has a result at a path."""
-    cells = {cell.key: None for cell in graph.cells} | dict.fromkeys(graph.runs)
+    cells = list(dict.fromkeys((*(cell.key for cell in graph.cells), *graph.runs)))
     path = PurePosixPath(os.path.normpath(given))
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
