@@ -100,7 +100,9 @@ def test_the_reason_of_a_refusal_is_one_line(said: str, reason: str) -> None:
     assert refusal(said) == reason
 
 
-def test_a_job_at_work_is_not_hidden_by_a_refused_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph) -> None:
+def test_a_job_at_work_is_not_hidden_by_a_refused_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph
+) -> None:
     """The one at work is of an earlier Snakemake."""
     monkeypatch.chdir(tmp_path)
     with take("train", SFT):

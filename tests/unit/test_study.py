@@ -54,7 +54,11 @@ MALFORMED = [
         {"grpo": {"gpu": 3, "nodes": 2}},
         ["resources.grpo: 3 processes", "over 2 nodes"],
     ),
-    ("models/toy-xs/resources", {"generate": {"processes": 2}}, ["models.toy-xs.resources: generate: ", "are for training"]),
+    (
+        "models/toy-xs/resources",
+        {"generate": {"processes": 2}},
+        ["models.toy-xs.resources: generate: ", "are for training"],
+    ),
     (
         "models/toy-xs/resources",
         {"sft": {"processes": 3}},
@@ -68,7 +72,11 @@ MALFORMED = [
     ("models/toy-xs/parameters", 0, ["models.toy-xs.parameters: 0", "greater than or equal to 1"]),
     ("models/toy-xs/resources", {"sft": {"gpu": -1}}, ["models.toy-xs.resources.sft.gpu: -1", "or equal to 0"]),
     ("models/toy-xs/resources", {"sft": {"mem_md": 1}}, ["resources.sft.mem_md: unknown key", "did you mean mem_mb?"]),
-    ("models/toy-xs/resources", {"train": {"gpu": 1}}, ["models.toy-xs.resources: 'train' is no kind of job; known: model, generate, sft, grpo"]),
+    (
+        "models/toy-xs/resources",
+        {"train": {"gpu": 1}},
+        ["models.toy-xs.resources: 'train' is no kind of job; known: model, generate, sft, grpo"],
+    ),
     ("models/toy-xs/min_pixels", "many", ["models.toy-xs.min_pixels", "'many'", "integer"]),
     ("sizes", [200, 20000], ["sizes: 20000 is larger than pools.toy", "2400"]),
     ("sizes", [200, 200], ["sizes: duplicate values"]),

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from reassess import graph
+from reassess.graph import identity
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
-from reassess.graph import identity
 from reassess.study.study import Study
 from reassess.work.records import digest
 from snake import ROOT
