@@ -62,7 +62,8 @@ def _cell(graph: Graph, given: str) -> str:
         path = path.relative_to(Path.cwd())
     if str(path) in cells:
         return str(path)
-    folders = {PurePosixPath(job.record).parent: cell for cell in cells for job in _jobs(graph, cell)}
+    # A base model's directory is of its two controls; it stands for the first.
+    folders = {PurePosixPath(job.record).parent: cell for cell in reversed(cells) for job in _jobs(graph, cell)}
     for folder in (path, *path.parents):
         if folder in folders:
             return folders[folder]
