@@ -97,7 +97,7 @@ def setting(toy_checkpoint: Path, tiny_study: Study) -> Setting:
 @pytest.fixture(scope="module")
 def requests(toy_examples: list[Example], tiny_study: Study, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
-    twins = toy.draw(ToySource(kind="toy", n=32, split="test", text_only=True))
+    twins = list(toy.draw(ToySource(kind="toy", n=32, split="test", text_only=True)))
     lengths = Lengths(setting.processor, setting.model)
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):

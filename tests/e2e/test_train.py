@@ -216,7 +216,7 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
     spec = tiny_study.models["toy-xs"]
     model = load.load_model(toy_checkpoint, spec)
     rows = data.Rows(
-        toy.draw(ToySource(kind="toy", n=2)), tiny_study.prompt, spec, load.load_processor(toy_checkpoint, spec)
+        list(toy.draw(ToySource(kind="toy", n=2))), tiny_study.prompt, spec, load.load_processor(toy_checkpoint, spec)
     )
     exported = Path("exported")
     weights = model.state_dict()

@@ -292,13 +292,13 @@ def _reference(args: argparse.Namespace) -> None:
 
 
 def _examples(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_examples
+    from reassess.data.pool import build_examples
 
     build_examples(args.graph, args.work)
 
 
 def _subset(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_subset
+    from reassess.data.subset import build_subset
 
     build_subset(args.work)
 

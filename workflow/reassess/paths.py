@@ -26,6 +26,11 @@ def benchmark(name: str, file: str = "") -> str:
     return _join(f"{RESULTS}/benchmarks/{name}", file)
 
 
+def examples(name: str, file: str = "") -> str:
+    """The directory of a set of examples that is made from others, laid out like a pool's."""
+    return _join(f"{RESULTS}/examples/{name}", file)
+
+
 def subset_key(pool_name: str, seed: str | int, n: str | int) -> str:
     """The key of a training subset."""
     return f"{pool_name}/seed{seed}/{n}"

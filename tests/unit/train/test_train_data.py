@@ -22,7 +22,7 @@ from reassess.train.plan import TrainError
 @pytest.fixture(scope="module")
 def rows(toy_checkpoint: Path, tiny_study: Study) -> data.Rows:
     model = tiny_study.models["toy-xs"]
-    examples = toy.draw(ToySource(kind="toy", n=12))
+    examples = list(toy.draw(ToySource(kind="toy", n=12)))
     return data.Rows(examples, tiny_study.prompt, model, load.load_processor(toy_checkpoint, model))
 
 

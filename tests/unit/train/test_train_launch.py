@@ -172,7 +172,7 @@ def test_zero3_does_not_mix_images_and_text(tiny_study: Study, monkeypatch: pyte
     from reassess.stages.sft import SftStage
     from reassess.train import data, ranks, sft
 
-    examples = toy.draw(ToySource(kind="toy", n=2)) + toy.draw(ToySource(kind="toy", n=2, text_only=True))
+    examples = [*toy.draw(ToySource(kind="toy", n=2)), *toy.draw(ToySource(kind="toy", n=2, text_only=True))]
     rows = data.Rows(examples, tiny_study.prompt, tiny_study.models["toy-xs"], None)
     monkeypatch.setattr(ranks, "world", lambda: World(2, distributed="zero3"))
     with pytest.raises(TrainError, match=r"2 of 4 examples have an image .*: ZeRO-3 cannot mix them"):

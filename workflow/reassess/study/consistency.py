@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import graphlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reassess.study.study import Study
@@ -46,20 +48,8 @@ def problems_of(study: Study) -> Iterable[str]:
         for size in spec.sizes or ():
             if size not in study.sizes:
                 yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(study.sizes)}"
-    for pool, pool_spec in study.pools.items():
-        if all(source.kind == "toy" for source in pool_spec.sources):
-            n = sum(source.n for source in pool_spec.sources if source.kind == "toy")
-            if max(study.sizes) > n:
-                yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {n} examples"
-        for source in pool_spec.sources:
-            if source.kind == "toy" and source.split == "test":
-                yield f"pools.{pool}.sources: split 'test' is for benchmarks; a pool takes 'train'"
-    for benchmark, spec_ in study.benchmarks.items():
-        for source in spec_.sources:
-            if source.kind == "toy" and source.split == "train":
-                yield f"benchmarks.{benchmark}.sources: split 'train' is for pools; a benchmark takes 'test'"
-            if source.kind == "toy" and source.text_only != (spec_.modality == "text"):
-                yield f"benchmarks.{benchmark}: modality {spec_.modality!r} does not fit text_only: {source.text_only}"
+    yield from _of_data(study)
+    yield from _of_examples(study)
     used = {stage for stages in study.recipes.values() for stage in stages}
     keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
     on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
@@ -82,6 +72,38 @@ def problems_of(study: Study) -> Iterable[str]:
                 for value in getattr(item, axis) or ():
                     if value not in known:
                         yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(known)}"
+
+
+def _of_data(study: Study) -> Iterator[str]:
+    """Yield which sources do not suit what reads them, and sizes that no pool can have."""
+    for pool, spec in study.pools.items():
+        if spec.size is not None and max(study.sizes) > spec.size:
+            yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {spec.size} examples"
+        for source in spec.sources:
+            for problem in source.misfits(None):
+                yield f"pools.{pool}.sources: {problem}"
+    for benchmark, asked in study.benchmarks.items():
+        for source in asked.sources:
+            for problem in source.misfits(asked.modality):
+                yield f"benchmarks.{benchmark}.sources: {problem}"
+
+
+def _of_examples(study: Study) -> Iterator[str]:
+    """Yield sets of examples that are made from nothing known or from themselves, or that a name does not tell."""
+    known = [*study.pools, *(name for name in study.examples if name not in study.pools)]
+    for name, step in study.examples.items():
+        if name in study.pools:
+            yield f"examples.{name}: the name of a pool; choose another"
+        for read in step.INPUTS:
+            if read not in known:
+                near = difflib.get_close_matches(read, known, n=3)
+                hint = f"did you mean {' or '.join(near)}? " if near else ""
+                yield f"examples.{name}: no pool or set is called {read!r}; {hint}known: {_names(known)}"
+    try:
+        graphlib.TopologicalSorter({name: step.INPUTS for name, step in study.examples.items()}).prepare()
+    except graphlib.CycleError as error:
+        circle: list[str] = error.args[1]
+        yield f"examples.{circle[0]}: made from itself: {' -> '.join(circle)}"
 
 
 def _names(values: Iterable[Any]) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from reassess.sources import Source
-from reassess.sources.parquet import ParquetSource
 from reassess.spec import Strict
 
 
@@ -23,9 +22,13 @@ class Pool(Strict):
     @property
     def files(self) -> list[str]:
         """The user's files that the examples are read from."""
-        named = [Path(source.path) for source in self.sources if isinstance(source, ParquetSource)]
-        found = [sorted(path.rglob("*.parquet")) if path.is_dir() else [path] for path in named]
-        return [str(file) for files in found for file in files]
+        return [file for source in self.sources for file in source.files]
+
+    @property
+    def size(self) -> int | None:
+        """The number of examples, None where only reading tells."""
+        sizes = [source.size for source in self.sources]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 Rule = Literal[
