@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from reassess.data.build import build_examples, build_subset
 
 from reassess import graph, paths
-from reassess.data.build import build_examples, build_subset
 from reassess.data.shards import SCHEMA, read_shards
 from reassess.example import DataError
 from reassess.graph import Graph
