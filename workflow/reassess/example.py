@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,6 +15,14 @@ KINDS = ("math", "numeric", "mcq", "text")
 
 class DataError(ValueError):
     """Data that cannot be used: the message names the file or the row and what was expected."""
+
+
+class PutAside(NamedTuple):
+    """A row that is not used, and why."""
+
+    id: str
+    source: str
+    reason: str
 
 
 @dataclass(frozen=True)

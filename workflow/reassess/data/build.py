@@ -8,16 +8,17 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reassess.benchmarks.own import OwnRows
 from reassess.benchmarks.rules import RuleError, missing_metadata
 from reassess.data.shards import OPTIONAL, SCHEMA, example, write_shards
-from reassess.example import KINDS, DataError, Example, record_sha256
+from reassess.example import KINDS, DataError, Example, PutAside, record_sha256
 from reassess.graph import Graph, Job
 from reassess.prompts import MAX_OPTIONS
 from reassess.sources import Source
@@ -25,14 +26,6 @@ from reassess.sources.parquet import ParquetSource
 from reassess.study.data import Benchmark, Pool
 from reassess.work import records
 from reassess.work.provenance import provenance
-
-
-class PutAside(NamedTuple):
-    """A row that is not used, and why."""
-
-    id: str
-    source: str
-    reason: str
 
 
 def build_examples(graph: Graph, job: Job) -> None:
@@ -120,11 +113,14 @@ def _build(name: str, spec: Pool, root: Path, identity_: str) -> None:
     hashes: dict[str, str] = {}
     licences: dict[str, str] = {}
     total = 0
-    for source in spec.sources:
+    for source in spec.origins:
         drawn, licence = _read(source)
         total += len(drawn)
         for item in drawn:
             licences[item.source] = licence
+            if isinstance(item, PutAside):
+                rejected.append(item)
+                continue
             reason = problem(item)
             if reason is None and item.id in hashes:
                 raise DataError(f"{name}: the id {item.id!r} stands twice; ids must be unique within a pool")
@@ -138,7 +134,7 @@ def _build(name: str, spec: Pool, root: Path, identity_: str) -> None:
                 if lacking:
                     raise DataError(
                         f"{name}: row {item.id!r} has no {lacking[0]!r} in its metadata, which rule {spec.rule!r} "
-                        "reads; add the benchmark's own column, or leave the rule out"
+                        "reads; add the benchmark's own column, or say `rule: null`"
                     )
             if reason is not None:
                 rejected.append(PutAside(item.id, item.source, reason))
@@ -180,8 +176,10 @@ def _counts(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     return {key: dict(sorted(Counter(str(row[key]) for row in rows).items())) for key in _COUNTED}
 
 
-def _read(source: Source) -> tuple[list[Example], str]:
+def _read(source: Source | OwnRows) -> tuple[Sequence[Example | PutAside], str]:
     """Return the examples of a source, unusable ones included, and the licence."""
+    if isinstance(source, OwnRows):
+        return list(source.read()), source.licence
     if isinstance(source, ParquetSource):
         return read_parquet(source.path), source.licence
     from reassess.sources import scenes as toy
