@@ -105,7 +105,7 @@ class Benchmark(Pool):
         elif not has_rows(self.of):
             raise ValueError(f"of: of {self.of!r} the rule alone is known; give `sources` and `rule: {self.of}`")
         elif (self.path is None) == (not self.sources):
-            raise ValueError(f"needs `path`, a copy of the rows of {module(self.of).SOURCE}, or else `sources`")
+            raise ValueError(f"needs either `path`, a copy of the rows of {module(self.of).SOURCE}, or `sources`")
         if self.path is None and self.licence is not None:
             raise ValueError("licence: that of the rows at `path`; each of `sources` has its own")
         if self.own is not None and not self.own.licence:
