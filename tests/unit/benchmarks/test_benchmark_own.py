@@ -208,7 +208,7 @@ MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "chartqa",
         {},
-        ["benchmarks.chartqa: needs either `path`", "lmms-lab/ChartQA (split test, revision 9e63", "`sources`"],
+        ["benchmarks.chartqa: needs either `path`", "lmms-lab/ChartQA (split test, revision", "`sources`"],
     ),
     ("charts", {}, ["benchmarks.charts: sources: required, but missing"]),
     ("charts", {"path": "."}, ["benchmarks.charts: path: whose rows? say `of`, one of chartqa"]),
