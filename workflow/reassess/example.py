@@ -18,7 +18,13 @@ class DataError(ValueError):
 
 
 class PutAside(NamedTuple):
-    """A row that is not used, and why."""
+    """A row that is not used, and why.
+
+    Attributes:
+        id: the row's id, or where it stands.
+        source: where it comes from.
+        reason: why; the same words for every row of which the same is wrong, so that they can be counted.
+    """
 
     id: str
     source: str
