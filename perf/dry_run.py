@@ -16,8 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reassess.graph import grid
-from reassess.study import read as config
+from reassess import graph
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "studies" / "large.yaml"
@@ -62,11 +61,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="runs of each (default: 3)")
     runs = parser.parse_args().runs
-    study = config.load(STUDY)
+    study = graph.load(STUDY)
     cells = [
         f"{cell.model}/{cell.seed}/{'chain' if cell.recipe == 'sft-grpo' else cell.recipe}-{cell.size}"
-        for cell in grid.cells(study)
-        if cell.run
+        for cell in study.cells
+        if not cell.is_control
     ]
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder) / "bare"

@@ -24,7 +24,7 @@ from reassess.data.pool import build, build_examples
 from reassess.data.shards import GROUP_ROWS, SHARD_ROWS, read_shards, stream, write_shards
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example, PutAside, record_sha256
-from reassess.graph import Graph, Job
+from reassess.graph import Graph
 from reassess.sources.base import SourceOptions
 from reassess.sources.rows import SCHEMA
 from reassess.study.data import Pool
@@ -58,6 +58,7 @@ def study_of(root: Path, rows: list[dict[str, Any]], tmp_path: Path, **pool: Any
     file = tmp_path / "mine.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
     data["pools"] = {"mine": {"sources": [{"kind": "parquet", "path": str(file), "licence": "MIT"}], **pool}}
+    data.update(sizes=[5, 20, 50, 51], seeds=[1, 2], exclude=[])
     return graph.parse(data, "test")
 
 
@@ -126,28 +127,22 @@ def test_image_forms_are_read_as_rgb(root: Path, tmp_path: Path) -> None:
     assert [getattr(item.pil(), "mode", None) for item in examples] == ["RGB"] * 6 + [None]
 
 
-def subset_job(seed: int, n: int) -> Job:
-    key = paths.subset_key("mine", seed, n)
-    at = graph.Coordinates(pool="mine", seed=seed, size=n)
-    return Job("subset", key, (), (paths.pool("mine", "manifest.json"),), (paths.subset(key),), "{}", at)
-
-
 def test_subsets_are_nested_prefixes(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(i) for i in range(50)], tmp_path)
     build_pool(study)
     records = {}
     for seed in (1, 2):
         for n in (5, 20, 50):
-            key = paths.subset_key("mine", seed, n)
-            build_subset(subset_job(seed, n))
-            records[seed, n] = json.loads(Path(paths.subset(key)).read_text())
+            job = study["subset", f"mine/seed{seed}/{n}"]
+            build_subset(job)
+            records[seed, n] = json.loads(Path(job.record).read_text())
     assert records[1, 20]["ids"][:5] == records[1, 5]["ids"]
     assert records[1, 50]["ids"][:20] == records[1, 20]["ids"]
     assert records[1, 20]["ids"] != records[2, 20]["ids"]
     assert len({record["ids_sha256"] for record in records.values()}) == len(records)
     assert records[1, 5]["pool_content_sha256"] == manifest("mine")["content_sha256"]
     with pytest.raises(DataError, match="51 is larger than results/pools/mine, which has 50 examples"):
-        build_subset(subset_job(1, 51))
+        build_subset(study["subset", "mine/seed1/51"])
 
 
 def test_a_rebuilt_pool_has_the_same_hash_and_a_changed_pixel_another(root: Path, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from reassess.graph import resources
-from reassess.judge import JUDGE_VERSION
 from reassess.study.data import Pool
 from reassess.study.study import Study
+from reassess.versions import JUDGE_VERSION, VERSIONS
 from reassess.work.records import canonical
 
 # Arguments of vllm.LLM that decide how much fits into memory and not what is said.
@@ -27,9 +27,6 @@ NEUTRAL_ENGINE_ARGS = frozenset(
         "swap_space",
     }
 )
-
-# Stages have versions of their own.
-VERSIONS = {"data": 1, "toy": 1, "generate": 1, "score": 2, "rules": 1, "tables": 1}
 
 
 def pool_spec(study: Study, name: str) -> str:

@@ -66,7 +66,7 @@ class Study(Strict):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     """Seeds of subsets and training."""
     stages: dict[Name, Stage]
-    """Training stages by name: a trainer and its options."""
+    """Training stages by name: a kind and its options."""
     recipes: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1)]
     """Lists of stages. An empty list is the base model."""
     benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
