@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reassess import paths
-from reassess.graph import checks, identity, resources
+from reassess.graph import checks, identity, report, resources
 from reassess.graph.cells import Cell, Grid, Run, lay_out
 from reassess.graph.job import Coordinates, Job, name
 from reassess.study import read
@@ -53,8 +53,8 @@ class Graph:
         everything = tuple(found)
         made = tuple(file for job in found.values() for file in job.outputs)
         spec = identity.report_spec(self.study)
-        for rule, files in (("tables", paths.tables()), ("figures", paths.figures())):
-            job = Job(rule, "all", everything, made, tuple(files), spec)
+        for kind in report.KINDS:
+            job = Job(kind, "all", everything, made, tuple(report.files(kind)), spec)
             found[job.name] = job
         return found
 
