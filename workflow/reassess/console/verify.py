@@ -102,7 +102,7 @@ class _Verification:
         shard = folder
         try:
             for shard in sorted(folder.glob("shards/*.parquet")):
-                for batch in pq.ParquetFile(shard).iter_batches(_ROWS):
+                for batch in pq.ParquetFile(shard, pre_buffer=False).iter_batches(_ROWS):
                     hashes += [(item.id, record_sha256(item)) for item in map(example, batch.to_pylist())]
         except (OSError, pa.ArrowException) as error:
             found = f"not readable ({_first_line(error)})"
@@ -257,7 +257,7 @@ def _folders(graph: Graph) -> Iterator[str]:
     """Yield the directories that are read as a whole; a trajectory's checkpoints are as large as the model."""
     for job in graph.jobs.values():
         folder = Path(job.record).parent
-        if job.rule in ("pool", "benchmark"):
+        if job.rule in ("pool", "benchmark", "examples"):
             yield f"{folder.as_posix()}/shards"
         elif job.rule in ("model", "train"):
             yield f"{folder.as_posix()}/model"

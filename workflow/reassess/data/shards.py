@@ -14,7 +14,7 @@ from reassess.example import Example
 from reassess.sources.rows import SCHEMA, example, row
 
 SHARD_ROWS = 2000
-# Rows that are in memory at once when shards are written or read, and a row group of a shard: images are large.
+# Rows of a row group of a shard. At most two groups are in memory when shards are written or read: images are large.
 GROUP_ROWS = 250
 
 
@@ -49,7 +49,8 @@ def stream(directory: str | Path) -> Iterator[Example]:
         FileNotFoundError: the directory has no shards.
     """
     for file in _shards(directory):
-        with pq.ParquetFile(file) as opened:
+        # `pre_buffer` would keep all that was read until the end of the file.
+        with pq.ParquetFile(file, pre_buffer=False) as opened:
             for batch in opened.iter_batches(GROUP_ROWS):
                 yield from map(example, batch.to_pylist())
 

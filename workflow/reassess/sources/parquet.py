@@ -13,6 +13,9 @@ from reassess.sources.base import SourceOptions
 
 # Rows that are decoded at once: images are large.
 ROWS = 256
+# Bytes read at once: without a limit a column of a whole row group is, and many files have one row group. With
+# `pre_buffer`, pyarrow's default, it would keep the whole file until its end.
+BUFFER = 2**20
 
 
 class ParquetSource(SourceOptions):
@@ -72,7 +75,7 @@ def _rows(file: str) -> Iterator[dict[str, Any]]:
 
     schema = pa.schema(list(SCHEMA))
     try:
-        with pq.ParquetFile(file) as opened:
+        with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
             there = opened.schema_arrow.names
             missing = [name for name in schema.names if name not in (*there, *OPTIONAL)]
             if missing:

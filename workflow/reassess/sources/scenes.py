@@ -20,16 +20,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from reassess.example import DataError, Example
 from reassess.prompts import letter
-
-if TYPE_CHECKING:
-    from reassess.sources.toy import ToySource
 
 Split = Literal["pretrain", "train", "test"]
 SIDE = 32
@@ -130,25 +127,27 @@ def drill(rng: random.Random) -> tuple[str, str]:
     return ", ".join(asked for asked, _ in facts), " ".join(f"{asked} = {result}." for asked, result in facts)
 
 
-def draw(source: ToySource) -> Iterator[Example]:
-    """Yield the examples of a toy source: `n` distinct ones, the same for the same source.
+def draw(
+    n: int, families: tuple[str, ...], split: Split, ood: bool = False, text_only: bool = False, seed: int = 0
+) -> Iterator[Example]:
+    """Yield `n` distinct examples, the same for the same arguments: see `ToySource`.
 
     Raises:
         DataError: so many are asked for that no new scenes are found.
     """
-    rng = random.Random(f"toy {source.seed} {source.split} {source.ood} {source.text_only}")
-    name = f"toy-{source.split}{'-ood' if source.ood else ''}{'-text' if source.text_only else ''}"
-    streams = [scenes([slot], source.split, rng, source.ood) for slot in slots(source.families, source.ood)]
+    rng = random.Random(f"toy {seed} {split} {ood} {text_only}")
+    name = f"toy-{split}{'-ood' if ood else ''}{'-text' if text_only else ''}"
+    streams = [scenes([slot], split, rng, ood) for slot in slots(families, ood)]
     seen: set[str] = set()
-    for i in range(source.n):
+    for i in range(n):
         for _ in range(1000):
             found = next(streams[i % len(streams)])
-            item = example(found, f"{name}-{source.seed}-{i:06d}", rng, source.split, source.text_only)
+            item = example(found, f"{name}-{seed}-{i:06d}", rng, split, text_only)
             content = item.content_sha256()
             if content not in seen:
                 break
         else:
-            raise DataError(f"toy source: only {i} distinct examples of {source.n} could be drawn")
+            raise DataError(f"toy source: only {i} distinct examples of {n} could be drawn")
         seen.add(content)
         yield item
 

@@ -58,4 +58,4 @@ class ToySource(SourceOptions):
         """
         from reassess.sources import scenes
 
-        return scenes.draw(self)
+        return scenes.draw(self.n, self.families, self.split, self.ood, self.text_only, self.seed)

@@ -16,6 +16,16 @@ def problems_of(study: Study) -> Iterable[str]:
         values = getattr(study, axis)
         if len(set(values)) != len(values):
             yield f"{axis}: duplicate values in {list(values)}"
+    yield from _of_recipes(study)
+    yield from _of_suites(study)
+    yield from _of_data(study)
+    yield from _of_examples(study)
+    yield from _of_trajectories(study)
+    yield from _of_filters(study)
+
+
+def _of_recipes(study: Study) -> Iterator[str]:
+    """Yield recipes of unknown stages, of the same stages, and of names that are taken."""
     for recipe, stages in study.recipes.items():
         for stage in stages:
             if stage not in study.stages:
@@ -29,6 +39,10 @@ def problems_of(study: Study) -> Iterable[str]:
         if stages in same:
             yield f"recipes.{recipe}: the same stages as recipes.{same[stages]}"
         same.setdefault(stages, recipe)
+
+
+def _of_suites(study: Study) -> Iterator[str]:
+    """Yield suites of unknown benchmarks, of benchmarks that stand twice, and of sizes that they cannot have."""
     answered: set[str] = set()
     for suite, spec in study.suites.items():
         if len(set(spec.benchmarks)) != len(spec.benchmarks):
@@ -48,30 +62,6 @@ def problems_of(study: Study) -> Iterable[str]:
         for size in spec.sizes or ():
             if size not in study.sizes:
                 yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(study.sizes)}"
-    yield from _of_data(study)
-    yield from _of_examples(study)
-    used = {stage for stages in study.recipes.values() for stage in stages}
-    keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
-    on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
-    if keeps and not on_trajectory:
-        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
-    if on_trajectory and not keeps:
-        yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
-    if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
-        yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
-    axes: dict[str, Iterable[Any]] = {
-        "model": study.models,
-        "pool": study.pools,
-        "size": study.sizes,
-        "seed": study.seeds,
-        "recipe": study.recipes,
-    }
-    for key in ("exclude", "only"):
-        for i, item in enumerate(getattr(study, key)):
-            for axis, known in axes.items():
-                for value in getattr(item, axis) or ():
-                    if value not in known:
-                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(known)}"
 
 
 def _of_data(study: Study) -> Iterator[str]:
@@ -104,6 +94,36 @@ def _of_examples(study: Study) -> Iterator[str]:
     except graphlib.CycleError as error:
         circle: list[str] = error.args[1]
         yield f"examples.{circle[0]}: made from itself: {' -> '.join(circle)}"
+
+
+def _of_trajectories(study: Study) -> Iterator[str]:
+    """Yield checkpoints that are kept and not evaluated, or evaluated and not kept."""
+    used = {stage for stages in study.recipes.values() for stage in stages}
+    keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
+    on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
+    if keeps and not on_trajectory:
+        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
+    if on_trajectory and not keeps:
+        yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
+    if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
+        yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
+
+
+def _of_filters(study: Study) -> Iterator[str]:
+    """Yield what `exclude` and `only` name that is not in the study."""
+    axes: dict[str, Iterable[Any]] = {
+        "model": study.models,
+        "pool": study.pools,
+        "size": study.sizes,
+        "seed": study.seeds,
+        "recipe": study.recipes,
+    }
+    for key in ("exclude", "only"):
+        for i, item in enumerate(getattr(study, key)):
+            for axis, known in axes.items():
+                for value in getattr(item, axis) or ():
+                    if value not in known:
+                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(known)}"
 
 
 def _names(values: Iterable[Any]) -> str:
