@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
         ("benchmark", _examples, "build a benchmark", "a benchmark of the study"),
+        ("examples", _set, "make a set of examples from a pool or another set", "a set of the study's `examples`"),
         ("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", "such as toy/seed1/200"),
         ("model", _model, "make a base model: build a toy, or fetch a pinned checkpoint", "a model of the study"),
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
@@ -295,6 +296,12 @@ def _examples(args: argparse.Namespace) -> None:
     from reassess.data.pool import build_examples
 
     build_examples(args.graph, args.work)
+
+
+def _set(args: argparse.Namespace) -> None:
+    from reassess.data.examples import build_set
+
+    build_set(args.graph, args.work)
 
 
 def _subset(args: argparse.Namespace) -> None:

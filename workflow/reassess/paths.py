@@ -31,9 +31,9 @@ def examples(name: str, file: str = "") -> str:
     return _join(f"{RESULTS}/examples/{name}", file)
 
 
-def subset_key(pool_name: str, seed: str | int, n: str | int) -> str:
-    """The key of a training subset."""
-    return f"{pool_name}/seed{seed}/{n}"
+def subset_key(pool_name: str, on: str, seed: str | int, n: str | int) -> str:
+    """The key of a training subset of a pool, or of a set of examples `on` that is made from it."""
+    return f"{pool_name}{'+' if on else ''}{on}/seed{seed}/{n}"
 
 
 def subset(key: str) -> str:

@@ -257,7 +257,7 @@ def _folders(graph: Graph) -> Iterator[str]:
     """Yield the directories that are read as a whole; a trajectory's checkpoints are as large as the model."""
     for job in graph.jobs.values():
         folder = Path(job.record).parent
-        if job.rule in ("pool", "benchmark"):
+        if job.rule in ("pool", "benchmark", "examples"):
             yield f"{folder.as_posix()}/shards"
         elif job.rule in ("model", "train"):
             yield f"{folder.as_posix()}/model"

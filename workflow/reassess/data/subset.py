@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,10 +17,10 @@ from reassess.work import records
 
 
 def build_subset(job: Job) -> None:
-    """Write the first ids of the pool's shuffle under the seed: a smaller subset is a prefix of a larger one.
+    """Write the first ids of a shuffle under the seed: a smaller subset is a prefix of a larger one.
 
     Raises:
-        DataError: the pool has fewer usable examples.
+        DataError: the pool, or the set, has fewer usable examples.
     """
     pool, seed, n = job.at.pool, job.at.seed, job.at.size
     assert pool is not None
@@ -50,10 +49,11 @@ def build_subset(job: Job) -> None:
 
 
 def shuffled(pool: str, seed: int, ids: Iterable[str]) -> list[str]:
-    """Return a pool's ids in the order of one seed, in whatever order they are given."""
-    found = sorted(ids)
-    random.Random(f"subset {pool} {seed}").shuffle(found)
-    return found
+    """Return ids of a pool in the order of one seed, in whatever order they are given.
+
+    By a hash of each id, so that a set that is made from the pool keeps the pool's order.
+    """
+    return sorted(ids, key=lambda id_: hashlib.sha256(f"{pool} {seed} {id_}".encode()).digest())
 
 
 def ids_sha256(ids: Iterable[str]) -> str:

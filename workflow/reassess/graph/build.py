@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import graphlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from reassess.study import read
 from reassess.study.study import Study
 
 # The rules in the order of a study's work: of the jobs of one, none needs one of a later rule.
-RULES = ("pool", "benchmark", "subset", "model", "train", "generate", "score", "tables", "figures")
+RULES = ("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "tables", "figures")
 
 
 class Graph:
@@ -152,8 +153,9 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     for benchmark in dict.fromkeys(item for suite in study.suites.values() for item in suite.benchmarks):
         files = study.benchmarks[benchmark].files
         yield _examples("benchmark", benchmark, files, identity.benchmark_spec(study, benchmark))
-    for subset in dict.fromkeys((run.pool, run.seed, run.size) for run in grid.runs.values()):
-        yield _subset(*subset)
+    yield from _sets(study, {run.on for run in grid.runs.values() if run.on})
+    for subset in dict.fromkeys((run.pool, run.on, run.seed, run.size) for run in grid.runs.values()):
+        yield _subset(study, *subset)
     for model in dict.fromkeys(cell.model for cell in grid.cells):
         outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.models[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))
@@ -171,17 +173,42 @@ def _examples(rule: str, key: str, files: list[str], spec: str) -> Job:
     return Job(rule, key, (), tuple(files), (folder(key, "manifest.json"), folder(key, "shards")), spec)
 
 
-def _subset(pool: str, seed: int, size: int) -> Job:
-    key = paths.subset_key(pool, seed, size)
-    outputs = (paths.subset(key),)
+def _sets(study: Study, wanted: set[str]) -> Iterator[Job]:
+    """Yield the sets of examples that stages train on, and those that they are made from, first."""
+    order = graphlib.TopologicalSorter({item: step.INPUTS for item, step in study.examples.items()}).static_order()
+    needed = set(wanted)
+    for item in reversed(sets := [item for item in order if item in study.examples]):
+        if item in needed:
+            needed |= set(study.examples[item].INPUTS)
+    for item in sets:
+        if item not in needed:
+            continue
+        reads = [_made(study, read) for read in study.examples[item].INPUTS]
+        outputs = (paths.examples(item, "manifest.json"), paths.examples(item, "shards"))
+        needs, manifests = tuple(name(*made) for made, _ in reads), tuple(manifest for _, manifest in reads)
+        yield Job("examples", item, needs, manifests, outputs, identity.examples_spec(study, item))
+
+
+def _made(study: Study, item: str) -> tuple[tuple[str, str], str]:
+    """Return rule and key of the job that makes a pool or a set of examples, and its manifest."""
+    if item in study.pools:
+        return ("pool", item), paths.pool(item, "manifest.json")
+    return ("examples", item), paths.examples(item, "manifest.json")
+
+
+def _subset(study: Study, pool: str, on: str, seed: int, size: int) -> Job:
+    key = paths.subset_key(pool, on, seed, size)
     at = Coordinates(pool=pool, seed=seed, size=size)
-    return Job("subset", key, (name("pool", pool),), (paths.pool(pool, "manifest.json"),), outputs, "{}", at)
+    maker, manifest = (
+        ("examples", paths.examples(on, "manifest.json")) if on else ("pool", paths.pool(pool, "manifest.json"))
+    )
+    return Job("subset", key, (name(maker, on or pool),), (manifest,), (paths.subset(key),), "{}", at)
 
 
 def _train(run: Run, spec: str) -> Job:
     parents = [name("train", key) for key in run.parents] or [name("model", run.model)]
     records = [paths.run(key, "run.json") for key in run.parents] or [paths.model(run.model, "manifest.json")]
-    subset = paths.subset_key(run.pool, run.seed, run.size)
+    subset = paths.subset_key(run.pool, run.on, run.seed, run.size)
     needs = (*parents, name("subset", subset))
     inputs = (*records, paths.subset(subset))
     outputs = (paths.run(run.key, "run.json"),)

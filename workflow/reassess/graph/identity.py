@@ -34,6 +34,13 @@ def pool_spec(study: Study, name: str) -> str:
     return canonical({"version": VERSIONS["data"], **_sources(study.pools[name])})
 
 
+def examples_spec(study: Study, name: str) -> str:
+    """Identity of a set of examples, besides what it is made from."""
+    step = study.examples[name]
+    made_from = {"kind": step.kind, "version": step.VERSION, "on": list(step.INPUTS)}
+    return canonical({"data": VERSIONS["data"], **made_from, **step.identity()})
+
+
 def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]

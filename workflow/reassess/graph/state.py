@@ -97,6 +97,7 @@ class States:
             return []
         found = list(nested("spec", record.get("spec", {}), json.loads(job.spec)))
         check = {
+            "examples": self._examples,
             "subset": self._subset,
             "train": self._run,
             "generate": self._responses,
@@ -111,8 +112,13 @@ class States:
         needs = [self._graph.jobs[name] for name in job.needs]
         return [(need, found) for need in needs if need.rule in rules and (found := self.record(need)) is not None]
 
+    def _examples(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        for need, manifest in self._needed(job, "pool", "examples"):
+            used = ((record.get("read") or {}).get(need.key) or {}).get("content_sha256")
+            yield from nested(f"read.{need.key}.content_sha256", used, manifest.get("content_sha256"))
+
     def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        for _, pool in self._needed(job, "pool"):
+        for _, pool in self._needed(job, "pool", "examples"):
             yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
 
     def _run(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
