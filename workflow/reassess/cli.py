@@ -350,13 +350,13 @@ def _score(args: argparse.Namespace) -> None:
 
 
 def _tables(args: argparse.Namespace) -> None:
-    from reassess.analyse.tables import tables
+    from reassess.analyse.write import tables
 
     tables(args.graph, args.partial)
 
 
 def _figures(args: argparse.Namespace) -> None:
-    from reassess.analyse.figures import figures
+    from reassess.analyse.write import figures
 
     figures(args.graph, args.partial)
 

@@ -67,7 +67,7 @@ def build(name: str, spec: Pool, root: Path, identity: dict[str, Any]) -> None:
 
 def _rows(name: str, spec: Pool, licences: dict[str, str]) -> Iterator[Example | PutAside]:
     """Yield what the sources have, what cannot be used as put aside; `licences` gets those of the sources' names."""
-    for source in spec.sources:
+    for source in spec.origins:
         for item in source.read():
             if isinstance(item, PutAside):
                 yield item
@@ -91,7 +91,7 @@ def _unsuited(name: str, spec: Benchmark, item: Example) -> str | None:
         if lacking:
             raise DataError(
                 f"{name}: row {item.id!r} has no {lacking[0]!r} in its metadata, which rule {spec.rule!r} reads; add "
-                "the benchmark's own column, or leave the rule out"
+                "the benchmark's own column, or say `rule: null`"
             )
     return None
 

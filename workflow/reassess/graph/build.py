@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reassess import paths
-from reassess.graph import checks, identity, resources
+from reassess.graph import checks, identity, report, resources
 from reassess.graph.cells import Cell, Grid, Run, lay_out
 from reassess.graph.job import Coordinates, Job, name
 from reassess.study import read
@@ -56,8 +56,8 @@ class Graph:
         # making was interrupted, behind what was once made from it. Figures are of the results that the tables' record
         # names: asking for all of them a second time would take a tenth of the time of a dry run.
         everything = tuple(file for job in found.values() for file in job.outputs)
-        tables = Job("tables", "all", tuple(found), everything, tuple(paths.tables()), spec)
-        figures = Job("figures", "all", (tables.name,), (tables.record,), tuple(paths.figures()), spec)
+        tables = Job("tables", "all", tuple(found), everything, tuple(report.files("tables")), spec)
+        figures = Job("figures", "all", (tables.name,), (tables.record,), tuple(report.files("figures")), spec)
         found |= {job.name: job for job in (tables, figures)}
         return found
 

@@ -44,7 +44,8 @@ def examples_spec(study: Study, name: str) -> str:
 def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
-    return canonical({"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)})
+    fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
+    return canonical(fields | ({"own": spec.own.identity()} if spec.own else {}))
 
 
 def model_spec(study: Study, name: str) -> str:

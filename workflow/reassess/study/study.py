@@ -14,7 +14,7 @@ from reassess.prompts import Prompt
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import Stage
 from reassess.steps import Step
-from reassess.study.data import Benchmark, Pool
+from reassess.study.data import Benchmarks, Pool
 from reassess.study.models import Model
 from reassess.study.suites import Evaluation, Suite
 
@@ -69,7 +69,7 @@ class Study(Strict):
     """Training stages by name: a kind and its options."""
     recipes: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1)]
     """Lists of stages. An empty list is the base model."""
-    benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    benchmarks: Annotated[Benchmarks, Field(min_length=1)]
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
