@@ -175,7 +175,7 @@ def _rewards(graph: Graph, cell: str | None) -> Table:
         ["Run", "Steps", "Reward", "Unscored", "Unparsed", "Missed?"],
     )
     names = ("rewards/accuracy/mean", "judge/unscored", "judge/unparsed", "judge/missed")
-    entries = []
+    entries: list[list[Entry]] = []
     for run in graph.runs.values():
         metrics = Path(paths.run(run.key, "metrics.jsonl"))
         if not graph.study.stages[run.stage].REWARDED or not metrics.is_file() or cell not in (None, run.key):

@@ -78,8 +78,8 @@ def load_exactly(directory: Path, spec: Model, dtype: Any) -> Any:
     return model
 
 
-def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> None:
-    """Reload an exported model: it has every trained weight, and answers the first prompt.
+def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> str:
+    """Return the fingerprint of an exported model, having loaded it: it has every weight, and answers a prompt.
 
     Raises:
         TrainError: it has not, or generates nothing.
@@ -101,6 +101,7 @@ def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows
     generated = _generate(reloaded, load.load_processor(directory, spec), rows.examples[0], rows)
     if not generated:
         raise TrainError(f"{directory}: the exported model generates no token on example {rows.examples[0].id!r}")
+    return load.fingerprint(directory)
 
 
 def _generate(model: Any, processor: Any, example: Example, rows: data.Rows) -> list[int]:

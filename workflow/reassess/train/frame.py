@@ -109,6 +109,7 @@ class Made(NamedTuple):
         weights: the weights that came out, by name.
         rows: examples, of which the exported model has to answer the first.
         facts: what `run.json` says of the stage beside what it says of every one.
+        work: what was done for it, in a word for people.
         metrics: the file of logged lines, None where nothing is logged.
     """
 
@@ -116,6 +117,7 @@ class Made(NamedTuple):
     weights: dict[str, Any]
     rows: Rows
     facts: dict[str, Any]
+    work: str
     metrics: Path | None = None
 
 
@@ -252,7 +254,7 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
 
     aside = task.attempt / "model"
     export(made.model, made.weights, task.parents[0].path, task.model, aside)
-    check(aside, made.weights, task.model, made.rows)
+    exported = check(aside, made.weights, task.model, made.rows)
     task.turn.lock.check()
     shutil.rmtree(task.directory / "model", ignore_errors=True)
     aside.replace(task.directory / "model")
@@ -272,13 +274,13 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
         "files": files,
         "provenance": provenance(),
         "costs": costs(task.job.rule, task.job.key),
-        "fingerprint": fingerprint(task.directory / "model"),
+        "fingerprint": exported,
     }
     metrics = None if made.metrics is None else made.metrics.read_text(encoding="utf-8")
     records.write(task.checkpoints / turns.FINISHED, {"time": time.time(), "run": record, "metrics": metrics})
     records.write(task.job.record, record)
     checkpoints.clean(task.checkpoints)
-    print(f"{task.job.key}: done in {seconds:.0f} s", flush=True)
+    print(f"{task.job.key}: {made.work} done in {seconds:.0f} s", flush=True)
 
 
 def _made_from(task: Task) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def finish(started: Started, trainer: Any) -> Made:
     ranks.part()
     metrics = task.attempt / checkpoints.METRICS
     facts = _facts(started) if ranks.is_first() else {}
-    return Made(model, weights, started.rows, facts, metrics)
+    return Made(model, weights, started.rows, facts, f"{planned.steps} steps", metrics)
 
 
 def _look_back(task: Task) -> tuple[Checkpoint | None, int]:
