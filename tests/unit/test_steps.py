@@ -17,11 +17,11 @@ from reassess.data.examples import build_set
 from reassess.data.pool import build_examples
 from reassess.data.shards import read_shards
 from reassess.example import DataError, Example, PutAside
-from reassess.graph import Graph, Job
+from reassess.graph import Graph
 from reassess.steps import Step
 from reassess.steps.where import Where
 from reassess.study.read import StudyError, read_yaml
-from reassess.work.records import RecordError, canonical
+from reassess.work.records import RecordError
 
 # One alone is no union.
 KINDS = get_args(get_args(Step)[0]) if get_args(Step) else (Step,)
@@ -32,17 +32,12 @@ def example(i: int, family: str, difficulty: int) -> Example:
     return Example(f"e{i}", None, "?", (), "1", "numeric", (), "mine", family, difficulty)
 
 
-def study_of(root: Path, examples: dict[str, Any]) -> Graph:
+def study_of(root: Path, examples: dict[str, Any], **on: str) -> Graph:
+    """The tiny study with sets of examples, and the stages that train on one."""
     data = read_yaml(root / "studies/tiny.yaml")
+    for stage, name in on.items():
+        data["stages"][stage]["on"] = name
     return graph.parse({**data, "examples": examples}, "test")
-
-
-def set_job(study: Graph, name: str) -> Job:
-    step = study.study.examples[name]
-    read = tuple((paths.pool if on in study.study.pools else paths.examples)(on, "manifest.json") for on in step.INPUTS)
-    made = (paths.examples(name, "manifest.json"), paths.examples(name, "shards"))
-    spec = canonical({"kind": step.kind, "version": step.VERSION, **step.identity()})
-    return Job("examples", name, (), read, made, spec)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,12 +83,12 @@ def test_a_set_is_made_of_a_pool_and_a_set_of_a_set(
         "hard": {"kind": "where", "on": "toy", "difficulty": [2]},
         "none": {"kind": "where", "on": "hard", "difficulty": [7]},
     }
-    study = study_of(root, examples)
+    study = study_of(root, examples, sft="bars", grpo="none")
     with pytest.raises(RecordError, match=r"results/pools/toy/manifest\.json: is not there"):
-        build_set(study, set_job(study, "hard"))
+        build_set(study, study["examples", "hard"])
     build_examples(study, study["pool", "toy"])
     for name in ("hard", "bars"):
-        build_set(study, set_job(study, name))
+        build_set(study, study["examples", name])
     pool, hard, bars = (
         read_shards(path) for path in (paths.pool("toy"), paths.examples("hard"), paths.examples("bars"))
     )
@@ -120,7 +115,7 @@ def test_a_set_is_made_of_a_pool_and_a_set_of_a_set(
         "reason": "difficulty 1 is not wanted",
     }
     with pytest.raises(DataError, match=r"no example of hard is kept \(32 x difficulty 2 is not wanted\)"):
-        build_set(study, set_job(study, "none"))
+        build_set(study, study["examples", "none"])
     assert not Path(paths.examples("none", "manifest.json")).exists()
 
 
