@@ -20,7 +20,7 @@ from reassess.graph.grid import Run
 from safetensors.torch import load_file
 
 from reassess import paths
-from reassess.data.build import build_subset
+from reassess.data.subset import build_subset
 from reassess.study import read as config
 from reassess.study.study import Study
 from reassess.train.plan import TrainError

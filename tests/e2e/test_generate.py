@@ -25,7 +25,6 @@ from reassess.evaluate.generate import TOO_LONG, EvaluationError, generate
 from reassess.evaluate.store import Store
 from reassess.example import Example
 from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
-from reassess.sources import scenes as toy
 from reassess.sources.toy import ToySource
 from reassess.study import read as config
 from reassess.study.study import Study
@@ -97,7 +96,7 @@ def setting(toy_checkpoint: Path, tiny_study: Study) -> Setting:
 @pytest.fixture(scope="module")
 def requests(toy_examples: list[Example], tiny_study: Study, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
-    twins = toy.draw(ToySource(kind="toy", n=32, split="test", text_only=True))
+    twins = list(ToySource(kind="toy", n=32, split="test", text_only=True).read())
     lengths = Lengths(setting.processor, setting.model)
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):

@@ -75,7 +75,7 @@ def slow_study(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def prepared(tiny_base: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with all that the runs start from, and none of them; do not write here."""
-    from reassess.data.build import build_subset
+    from reassess.data.subset import build_subset
     from reassess.models.base import build_base
 
     folder = tmp_path_factory.mktemp("prepared") / "work"

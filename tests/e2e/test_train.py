@@ -209,14 +209,13 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
     from safetensors.torch import load_file, save_file
 
     from reassess.models import load
-    from reassess.sources import scenes as toy
     from reassess.sources.toy import ToySource
     from reassess.train import data, export
 
     spec = tiny_study.models["toy-xs"]
     model = load.load_model(toy_checkpoint, spec)
     rows = data.Rows(
-        toy.draw(ToySource(kind="toy", n=2)), tiny_study.prompt, spec, load.load_processor(toy_checkpoint, spec)
+        list(ToySource(kind="toy", n=2).read()), tiny_study.prompt, spec, load.load_processor(toy_checkpoint, spec)
     )
     exported = Path("exported")
     weights = model.state_dict()

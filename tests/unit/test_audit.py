@@ -68,7 +68,7 @@ def study_with(rule: str | None, **more: Any) -> Graph:
 
 
 def build(study: Graph) -> None:
-    from reassess.data.build import build_examples
+    from reassess.data.pool import build_examples
 
     build_examples(study, study["benchmark", "charts"])
     root = Path(paths.evaluation(KEY))

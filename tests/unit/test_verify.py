@@ -18,7 +18,7 @@ from reassess import cli, graph, paths
 from reassess.analyse.collect import collect
 from reassess.analyse.parity import check_parity
 from reassess.console.verify import VerifyError, verify
-from reassess.data.build import ids_sha256
+from reassess.data.subset import ids_sha256
 from reassess.graph import Graph
 
 SFT, CHILD = "toy-xs/toy/seed1/sft@32", "toy-xs/toy/seed1/sft@32/grpo@32"

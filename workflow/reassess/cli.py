@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
         ("benchmark", _examples, "build a benchmark", "a benchmark of the study"),
+        ("examples", _set, "make a set of examples from a pool or another set", "a set of the study's `examples`"),
         ("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", "such as toy/seed1/200"),
         ("model", _model, "make a base model: build a toy, or fetch a pinned checkpoint", "a model of the study"),
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
@@ -292,13 +293,19 @@ def _reference(args: argparse.Namespace) -> None:
 
 
 def _examples(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_examples
+    from reassess.data.pool import build_examples
 
     build_examples(args.graph, args.work)
 
 
+def _set(args: argparse.Namespace) -> None:
+    from reassess.data.examples import build_set
+
+    build_set(args.graph, args.work)
+
+
 def _subset(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_subset
+    from reassess.data.subset import build_subset
 
     build_subset(args.work)
 
@@ -343,13 +350,13 @@ def _score(args: argparse.Namespace) -> None:
 
 
 def _tables(args: argparse.Namespace) -> None:
-    from reassess.analyse.tables import tables
+    from reassess.analyse.write import tables
 
     tables(args.graph, args.partial)
 
 
 def _figures(args: argparse.Namespace) -> None:
-    from reassess.analyse.figures import figures
+    from reassess.analyse.write import figures
 
     figures(args.graph, args.partial)
 

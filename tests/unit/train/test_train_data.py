@@ -11,7 +11,6 @@ from reassess.example import Example
 from reassess.judge import follows_format, judge
 from reassess.models import load
 from reassess.prompts import Prompt
-from reassess.sources import scenes as toy
 from reassess.sources.toy import ToySource
 from reassess.study.models import Model
 from reassess.study.study import Study
@@ -22,7 +21,7 @@ from reassess.train.plan import TrainError
 @pytest.fixture(scope="module")
 def rows(toy_checkpoint: Path, tiny_study: Study) -> data.Rows:
     model = tiny_study.models["toy-xs"]
-    examples = toy.draw(ToySource(kind="toy", n=12))
+    examples = list(ToySource(kind="toy", n=12).read())
     return data.Rows(examples, tiny_study.prompt, model, load.load_processor(toy_checkpoint, model))
 
 

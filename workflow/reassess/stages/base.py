@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from reassess.spec import Positive, Strict
+from reassess.spec import Name, Positive, Strict
 from reassess.stages.trainer_args import ConfigClass, changed, check_args
 
 
@@ -54,6 +54,8 @@ class Trained(Strict):
     RUN: ClassVar[str]
     """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
 
+    on: Name | None = None
+    """The set of `examples` that it trains on, in place of the cell's pool."""
     batch_size: Positive
     args: dict[str, Any] = {}
     trajectory: Annotated[int, Field(ge=0)] = 0

@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from reassess.judge import JUDGE_VERSION
 from reassess.spec import Positive
 from reassess.stages.base import Needs, Trained
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import ConfigClass
+from reassess.versions import JUDGE_VERSION
 
 RewardName = Literal["accuracy", "format"]
 # Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reassess import paths
-from reassess.data.build import ids_sha256
 from reassess.data.shards import read_shards
+from reassess.data.subset import ids_sha256
 from reassess.graph import Graph, Job, Run, resources
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
@@ -28,9 +28,10 @@ from reassess.work.provenance import costs, provenance
 from reassess.work.records import file_sha256
 
 if TYPE_CHECKING:
+    from reassess.example import PutAside
     from reassess.train.callbacks import Checkpointing
     from reassess.train.checkpoints import Checkpoint, Clock
-    from reassess.train.data import PutAside, Rows
+    from reassess.train.data import Rows
     from reassess.work.turns import Turn
 
 __all__ = ["TrainError", "train"]
