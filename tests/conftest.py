@@ -17,10 +17,12 @@ import pytest
 
 import slurm_cluster
 from once import once
+from reassess import graph, paths
 from reassess.example import Example
-from reassess.graph import grid
-from reassess.study import read as config
+from reassess.graph import Graph
+from reassess.study import read
 from reassess.study.study import Study
+from reassess.work.records import digest
 from snake import snake
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,13 +35,19 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_study() -> Study:
-    """`studies/tiny.yaml`."""
-    return config.load(ROOT / "studies" / "tiny.yaml")
+def tiny() -> Graph:
+    """What follows from `studies/tiny.yaml`."""
+    return graph.load(ROOT / "studies" / "tiny.yaml")
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny_study: Study) -> Path:
+def tiny_study(tiny: Graph) -> Study:
+    """`studies/tiny.yaml`."""
+    return tiny.study
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny: Graph) -> Path:
     """A working directory with the base model, pool, benchmarks and subsets of the tiny study; do not write here."""
     from reassess.data import build
     from reassess.models.base import build_base
@@ -48,14 +56,13 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny_study: Study) -> Pa
         before = Path.cwd()
         os.chdir(folder)
         try:
-            config.dump(tiny_study, "results/studies/tiny.json")
-            build_base(tiny_study, "toy-xs")
-            for pool in tiny_study.pools:
-                build.build_pool(tiny_study, pool)
-            for benchmark in tiny_study.benchmarks:
-                build.build_benchmark(tiny_study, benchmark)
-            for run in grid.runs(tiny_study):
-                build.build_subset(run.pool, run.seed, run.size)
+            read.dump(tiny.study, paths.study(tiny.study.name, digest(tiny.study.model_dump_json())))
+            for job in (*tiny.of("pool"), *tiny.of("benchmark")):
+                build.build_examples(tiny, job)
+            for job in tiny.of("subset"):
+                build.build_subset(job)
+            for job in tiny.of("model"):
+                build_base(tiny, job)
         finally:
             os.chdir(before)
 

@@ -36,9 +36,9 @@ def tables(directory: Path) -> dict[str, str]:
 
 
 def planned(directory: Path, *targets: str, study: Path = ROOT / "config.yaml") -> dict[str, int]:
-    """Return the jobs of a dry run by rule, targets that only collect (`all`, `tables`) left out."""
+    """Return the jobs of a dry run by rule, the target that only collects left out."""
     result = snake(directory, "-n", "--quiet", "rules", *(("--", *targets) if targets else ()), study=study)
     assert result.returncode == 0, result.stderr
     text = result.stdout + result.stderr
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, flags=re.MULTILINE)}
-    return {name: count for name, count in counts.items() if name not in ("all", "tables", "total")}
+    return {name: count for name, count in counts.items() if name not in ("all", "total")}
