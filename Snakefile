@@ -26,6 +26,7 @@ localrules:
 
 rule all:
     default_target: True
+    # All of it: a file that was deleted, or whose making was interrupted, behind what was once made from it is missed by
+    # a rule without outputs alone.
     input:
-        GRAPH["tables", "all"].outputs,
-        GRAPH["figures", "all"].outputs,
+        [file for job in GRAPH.jobs.values() for file in job.outputs],

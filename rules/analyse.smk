@@ -1,8 +1,4 @@
-"""Tables and figures, from scores and run records alone.
-
-They ask for all results, and not only the last: Snakemake does not miss a deleted or interrupted one behind what was
-once made from it.
-"""
+"""Tables and figures, from scores and run records alone."""
 
 
 rule tables:

@@ -1,10 +1,13 @@
 """The study behind the rules, parsed and checked once, and the list of jobs in which every rule looks itself up."""
 
+import gc
 import inspect
 import os
 import sys
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resource
 
 from reassess import graph, paths
 from reassess.cluster import executor, head, placement
@@ -12,6 +15,10 @@ from reassess.graph import resources as job_resources
 from reassess.graph import targets
 from reassess.study import read
 from reassess.work.records import digest
+
+
+# The graph of a large study is millions of objects that stay: looking for garbage among them takes a fifth of the time.
+gc.set_threshold(100_000, 50, 1000)
 
 
 def parse_study():
@@ -32,9 +39,13 @@ def parse_study():
 GRAPH = parse_study()
 # In command lines and not a parameter: a renamed study is the same work.
 STUDY_FILE = paths.study(GRAPH.study.name, digest(GRAPH.study.model_dump_json()))
-# Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in.
-ENVIRONMENT = workflow.source_path(
-    "../envs/cuda.yaml" if GRAPH.uses_gpu else "../envs/cpu.yaml"
+# Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in, and need not look at it.
+ENVIRONMENT = (
+    workflow.source_path(
+        "../envs/cuda.yaml" if GRAPH.uses_gpu else "../envs/cpu.yaml"
+    )
+    if workflow.deployment_settings.deployment_method
+    else None
 )
 KEYS = {rule: {job.key: job for job in GRAPH.of(rule)} for rule in graph.RULES}
 
@@ -44,9 +55,13 @@ wildcard_constraints:
 
 
 def known_signature(function):
-    """Snakemake looks at the signature of a function before each of its tens of thousands of calls."""
-    function.__signature__ = inspect.signature(function)
+    """Snakemake works out the parameters of a function before each of its tens of thousands of calls: once is enough."""
+    overwrite_function_params(function, inspect.signature(function).parameters)
     return function
+
+
+# Through this one every resource goes.
+known_signature(Resource.evaluate)
 
 
 def inputs(rule):
@@ -58,32 +73,46 @@ def inputs(rule):
 def spec(rule):
     """What a job of a rule depends on beside its inputs: a changed one runs again."""
     jobs = KEYS[rule]
+    found = {job.spec for job in jobs.values()}
+    if len(found) == 1:
+        # Snakemake takes what is in braces for wildcards.
+        return found.pop().replace("{", "{{").replace("}", "}}")
     return known_signature(lambda wildcards: jobs[wildcards.key].spec)
 
 
 def asked(rule, name):
-    """A resource of a job on a model: one value where all jobs of the rule ask for the same."""
+    """A resource of the jobs of a rule: one value where all of them ask for the same."""
     jobs = KEYS[rule]
-    found = {
-        getattr(job_resources.asked_by(GRAPH.study, job), name) for job in jobs.values()
-    }
-    if len(found) == 1:
-        return found.pop()
-    return known_signature(
-        lambda wildcards: getattr(
-            job_resources.asked_by(GRAPH.study, jobs[wildcards.key]), name
-        )
-    )
+
+    def of(job):
+        return getattr(job_resources.asked_by(GRAPH.study, job), name)
+
+    found = {of(job) for job in jobs.values()}
+    if len(found) > 1:
+        return known_signature(lambda wildcards: of(jobs[wildcards.key]))
+    return found.pop() if found else 1
 
 
-def asked_again(rule, name):
-    """A resource of which an attempt may ask for more than the one before."""
+def on_model(rule):
+    """The resources of the jobs of a rule that works on models."""
     jobs = KEYS[rule]
-    return known_signature(
-        lambda wildcards, attempt: getattr(
-            job_resources.of(GRAPH.study, jobs[wildcards.key], attempt), name
+
+    def again(name):
+        """A resource of which an attempt may ask for more than the one before."""
+        return known_signature(
+            lambda wildcards, attempt: getattr(
+                job_resources.of(GRAPH.study, jobs[wildcards.key], attempt), name
+            )
         )
-    )
+
+    found = {"mem_mb": again("mem_mb"), "runtime": again("runtime")}
+    if jobs and (gpu := asked(rule, "gpu")) != 0:
+        found["gpu"] = gpu
+    if (nodes := asked(rule, "nodes")) != 1:
+        # `mpi` has the executor start the command without an srun of its own, which would ask for one task with the
+        # GPUs of all nodes. The command starts a task on each node by itself.
+        found |= {"nodes": nodes, "tasks": nodes, "mpi": asked(rule, "mpi")}
+    return found
 
 
 def doubling(mem_mb):

@@ -1,4 +1,4 @@
-"""Pools, benchmarks and nested training subsets."""
+"""Pools, benchmarks, sets of examples and nested training subsets."""
 
 
 rule pool:
@@ -37,6 +37,25 @@ rule benchmark:
         spec=spec("benchmark"),
     shell:
         "reassess benchmark {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
+
+
+rule examples:
+    input:
+        inputs("examples"),
+    output:
+        manifest=paths.examples("{key}", "manifest.json"),
+        shards=directory(paths.examples("{key}", "shards")),
+    log:
+        paths.log("examples", "{key}"),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=doubling(4000),
+        runtime=240,
+    params:
+        spec=spec("examples"),
+    shell:
+        "reassess examples {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
 
 
 rule subset:

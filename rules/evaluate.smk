@@ -13,9 +13,7 @@ rule generate:
         ENVIRONMENT
     threads: asked("generate", "threads")
     resources:
-        gpu=asked("generate", "gpu"),
-        mem_mb=asked_again("generate", "mem_mb"),
-        runtime=asked_again("generate", "runtime"),
+        **on_model("generate"),
     params:
         spec=spec("generate"),
     shell:

@@ -14,9 +14,7 @@ rule model:
         ENVIRONMENT
     threads: asked("model", "threads")
     resources:
-        gpu=asked("model", "gpu"),
-        mem_mb=asked_again("model", "mem_mb"),
-        runtime=asked_again("model", "runtime"),
+        **on_model("model"),
     params:
         spec=spec("model"),
     shell:

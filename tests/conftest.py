@@ -49,7 +49,8 @@ def tiny_study(tiny: Graph) -> Study:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny: Graph) -> Path:
     """A working directory with the base model, pool, benchmarks and subsets of the tiny study; do not write here."""
-    from reassess.data import build
+    from reassess.data.pool import build_examples
+    from reassess.data.subset import build_subset
     from reassess.models.base import build_base
 
     def make(folder: Path) -> None:
@@ -58,9 +59,9 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory, tiny: Graph) -> Path:
         try:
             read.dump(tiny.study, paths.study(tiny.study.name, digest(tiny.study.model_dump_json())))
             for job in (*tiny.of("pool"), *tiny.of("benchmark")):
-                build.build_examples(tiny, job)
+                build_examples(tiny, job)
             for job in tiny.of("subset"):
-                build.build_subset(job)
+                build_subset(job)
             for job in tiny.of("model"):
                 build_base(tiny, job)
         finally:
@@ -110,7 +111,6 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cl
 @pytest.fixture(scope="session")
 def toy_examples() -> list[Example]:
     """Thirty-two visual toy examples of the test split."""
-    from reassess.sources import scenes as toy
     from reassess.sources.toy import ToySource
 
-    return toy.draw(ToySource(kind="toy", n=32, split="test"))
+    return list(ToySource(kind="toy", n=32, split="test").read())

@@ -19,11 +19,11 @@ import pytest
 from safetensors.torch import load_file
 
 from reassess import paths
-from reassess.data.build import build_subset
+from reassess.data.subset import build_subset
 from reassess.graph import Graph, parse
 from reassess.study import read
+from reassess.train.frame import train
 from reassess.train.plan import TrainError
-from reassess.train.run import train
 from slurm_cluster import Cluster, wait_for
 
 KINDS = ("ddp", "zero2", "zero3")

@@ -27,7 +27,6 @@ from reassess.evaluate.store import Store
 from reassess.example import Example
 from reassess.graph import Graph, parse
 from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_model, load_processor, picture, render
-from reassess.sources import scenes as toy
 from reassess.sources.toy import ToySource
 from reassess.study import read
 from reassess.study.read import StudyError
@@ -103,7 +102,7 @@ def setting(toy_checkpoint: Path, tiny: Graph) -> Setting:
 @pytest.fixture(scope="module")
 def requests(toy_examples: list[Example], tiny: Graph, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
-    twins = toy.draw(ToySource(kind="toy", n=32, split="test", text_only=True))
+    twins = list(ToySource(kind="toy", n=32, split="test", text_only=True).read())
     lengths = Lengths(setting.processor, setting.model)
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):

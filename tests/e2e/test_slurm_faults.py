@@ -21,7 +21,7 @@ import yaml
 from reassess import graph, paths
 from reassess.console.status import comment
 from reassess.graph import Graph
-from reassess.train.run import train
+from reassess.train.frame import train
 from reassess.work import attempts
 from slurm_cluster import Cluster
 from snake import ROOT, command
@@ -74,7 +74,7 @@ def slow_study(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def prepared(tiny_base: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with all that the runs start from, and none of them; do not write here."""
-    from reassess.data.build import build_subset
+    from reassess.data.subset import build_subset
     from reassess.models.base import build_base
 
     folder = tmp_path_factory.mktemp("prepared") / "work"

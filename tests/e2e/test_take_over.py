@@ -12,7 +12,7 @@ from reassess import paths
 from reassess.graph import Graph, parse
 from reassess.models.load import fingerprint
 from reassess.train import checkpoints
-from reassess.train.run import train
+from reassess.train.frame import train
 from reassess.work import attempts, turns
 
 RUN = "toy-xs/toy/seed1/grpo@32"

@@ -16,7 +16,7 @@ from reassess import paths
 from reassess.graph import Graph, parse
 from reassess.judge import Case, judge_many
 from reassess.models.load import fingerprint
-from reassess.train.run import TrainError, train
+from reassess.train.frame import TrainError, train
 from reassess.work import attempts
 
 SFT = "toy-xs/toy/seed1/sft@32"
@@ -211,14 +211,13 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny: Graph, t
     from safetensors.torch import load_file, save_file
 
     from reassess.models import load
-    from reassess.sources import scenes as toy
     from reassess.sources.toy import ToySource
     from reassess.train import data, export
 
     spec = tiny.study.models["toy-xs"]
     model = load.load_model(toy_checkpoint, spec)
     rows = data.Rows(
-        toy.draw(ToySource(kind="toy", n=2)), tiny.study.prompt, spec, load.load_processor(toy_checkpoint, spec)
+        list(ToySource(kind="toy", n=2).read()), tiny.study.prompt, spec, load.load_processor(toy_checkpoint, spec)
     )
     exported = Path("exported")
     weights = model.state_dict()

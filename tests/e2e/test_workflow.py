@@ -94,8 +94,8 @@ def test_a_second_run_has_nothing_to_do(copied: Path) -> None:
 def test_a_deleted_score_is_scored_again_and_nothing_else(copied: Path) -> None:
     before = tables(copied)
     (copied / f"results/evals/{CELL}/main/scores.parquet").unlink()
-    assert planned(copied, "tables", study=TINY) == {"score": 1, "tables": 1}
-    result = snake(copied, "tables", study=TINY)
+    assert planned(copied, study=TINY) == {"score": 1, "tables": 1, "figures": 1}
+    result = snake(copied, study=TINY)
     assert result.returncode == 0, result.stdout + result.stderr
     assert tables(copied) == before
 
@@ -242,13 +242,13 @@ def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(
     held = Lock(paths.lock("score", f"{CELL}/main"))
     assert held.acquire() is None
     try:
-        process = started(copied, "tables")
+        process = started(copied)
         deadline = time.monotonic() + 120
         while not is_held(paths.lock("snakemake", "head")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        second = snake(copied, "tables", study=TINY)
+        second = snake(copied, study=TINY)
         assert second.returncode != 0
         assert f"another Snakemake is at work in this directory (process {process.pid} on" in second.stderr
         assert "Traceback" not in second.stderr
@@ -257,7 +257,7 @@ def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(
         process.wait()
     finally:
         held.release()
-    done = snake(copied, "tables", study=TINY)
+    done = snake(copied, study=TINY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert scores.exists()
 

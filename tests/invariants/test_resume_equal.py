@@ -17,7 +17,7 @@ import pytest
 
 from reassess.graph import Graph, Job, parse
 from reassess.study import read
-from reassess.train.run import TrainError, train
+from reassess.train.frame import TrainError, train
 from reassess.work import attempts
 from reassess.work.turns import Interrupted
 

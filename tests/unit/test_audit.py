@@ -10,18 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reassess import paths
+from reassess import graph, paths
 from reassess.cli import main
 from reassess.console.audit import audit
 from reassess.data.shards import SCHEMA
 from reassess.evaluate.score import score
 from reassess.example import DataError
-from reassess.study import read as config
+from reassess.graph import Graph
 from reassess.study.read import StudyError
-from reassess.study.study import Study
 from reassess.work import records
 
 CELL = "toy-xs/base"
+KEY = f"{CELL}/main"
 STUDY: dict[str, Any] = {
     "name": "audited",
     "models": {"toy-xs": {"toy": {"size": "xs"}}},
@@ -61,17 +61,17 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
     ]
 
 
-def study_with(rule: str | None, **more: Any) -> Study:
+def study_with(rule: str | None, **more: Any) -> Graph:
     source = {"kind": "parquet", "path": "charts.parquet", "licence": "CC0"}
     benchmark = {"modality": "text", "sources": [source], "rule": rule, **more}
-    return config.parse({**STUDY, "benchmarks": {"charts": benchmark}}, "study.yaml")
+    return graph.parse({**STUDY, "benchmarks": {"charts": benchmark}}, "study.yaml")
 
 
-def build(study: Study) -> None:
-    from reassess.data.build import build_benchmark
+def build(study: Graph) -> None:
+    from reassess.data.pool import build_examples
 
-    build_benchmark(study, "charts")
-    root = Path(paths.evaluation(CELL, "main"))
+    build_examples(study, study["benchmark", "charts"])
+    root = Path(paths.evaluation(KEY))
     root.mkdir(parents=True, exist_ok=True)
     answered = [
         {
@@ -100,8 +100,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_official_verdicts_stand_beside_the_judges_and_decide_nothing() -> None:
     study = study_with("chartqa")
     build(study)
-    score(study, CELL, "main")
-    root = Path(paths.evaluation(CELL, "main"))
+    score(study, study["score", KEY])
+    root = Path(paths.evaluation(KEY))
     found = {row["id"]: row for row in pq.read_table(root / "scores.parquet").to_pylist()}
     assert {name: row["correct"] for name, row in found.items()} == {"a": False, "b": True, "c": False}
     assert {name: row["official"] for name, row in found.items()} == {"a": True, "b": True, "c": False}
@@ -115,8 +115,8 @@ def test_official_verdicts_stand_beside_the_judges_and_decide_nothing() -> None:
 def test_without_a_rule_there_is_no_official_verdict() -> None:
     study = study_with(None)
     build(study)
-    score(study, CELL, "main")
-    root = Path(paths.evaluation(CELL, "main"))
+    score(study, study["score", KEY])
+    root = Path(paths.evaluation(KEY))
     assert pq.read_table(root / "scores.parquet")["official"].to_pylist() == [None] * 3
     assert json.loads((root / "scores.json").read_text())["official"] == {}
 
@@ -124,7 +124,7 @@ def test_without_a_rule_there_is_no_official_verdict() -> None:
 def test_the_audit_counts_differences_and_prints_cases_to_read() -> None:
     study = study_with("chartqa")
     build(study)
-    score(study, CELL, "main")
+    score(study, study["score", KEY])
     text = audit(study)
     (row,) = (line for line in text.splitlines() if line.startswith("| charts"))
     entries = [entry.strip() for entry in row.strip("|").split("|")]
@@ -158,19 +158,21 @@ def test_a_judge_model_decides_what_the_rule_leaves_open(capsys: pytest.CaptureF
     long = "<think>x</think>There are quite a few of them, namely one more than five."
     RESPONSES["b"], before = long, RESPONSES["b"]
     pq.write_table(pa.Table.from_pylist(rows(metadata=metadata), schema=SCHEMA), "charts.parquet")
-    Path("study.yaml").write_text(json.dumps(json.loads(study_with("mathvista").model_dump_json(exclude_unset=True))))
+    Path("study.yaml").write_text(
+        json.dumps(json.loads(study_with("mathvista").study.model_dump_json(exclude_unset=True)))
+    )
     try:
         study = study_with("mathvista")
         build(study)
-        score(study, CELL, "main")
+        score(study, study["score", KEY])
         assert main(["audit", "study.yaml", "--requests", "requests.jsonl"]) == 0
         requests = [json.loads(line) for line in Path("requests.jsonl").read_text().splitlines()]
         asked = {request["key"].split(":")[0]: request for request in requests}
         assert asked["b"]["reply"] == "There are quite a few of them, namely one more than five."
         Path("answers.jsonl").write_text(json.dumps({"key": asked["b"]["key"], "answer": "6"}) + "\n")
         judged = study_with("mathvista", judge_model={"name": "some-model-2026", "answers": "answers.jsonl"})
-        score(judged, CELL, "main")
-        root = Path(paths.evaluation(CELL, "main"))
+        score(judged, judged["score", KEY])
+        root = Path(paths.evaluation(KEY))
         official = dict(zip("abc", pq.read_table(root / "scores.parquet")["official"].to_pylist(), strict=True))
         assert official["b"] is True
         assert json.loads((root / "scores.json").read_text())["official"]["charts"]["judge_model"]["name"] == (

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reassess import cli
+from reassess.graph import RULES
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,7 +17,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for command in ("check", "status", "show", "pool", "subset", "base-model", "train", "generate", "score", "tables"):
+    for command in ("check", "plan", "status", "history", "show", "audit", "verify", *RULES):
         assert f"\n    {command}" in text
 
 
@@ -42,14 +44,19 @@ def test_a_mistake_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.Captu
 def test_a_job_records_what_it_cost(tiny_results: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for times in (tiny_results / "results").glob("times/*"):
         times.unlink()
-    assert cli.main(["subset", "--pool", "toy", "--seed", "5", "--n", "8"]) == 0
-    assert cli.main(["subset", "--pool", "toy", "--seed", "5", "--n", "9999"]) == 1
+    data = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    # How many examples a file has is seen only when it is read.
+    data["pools"]["toy"]["sources"] = [{"kind": "parquet", "path": "results/pools/toy/shards", "licence": "MIT"}]
+    data.update(seeds=[5], sizes=[8, 9999], exclude=[])
+    Path("study.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    assert cli.main(["subset", "toy/seed5/8", "--study", "study.yaml"]) == 0
+    assert cli.main(["subset", "toy/seed5/9999", "--study", "study.yaml"]) == 1
     assert "9999 is larger than pool 'toy'" in capsys.readouterr().err
     (file,) = (tiny_results / "results").glob("times/*.jsonl")
     records = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(record["name"], record["n"], record["ok"]) for record in records] == [
-        ("subset", 8, True),
-        ("subset", 9999, False),
+    assert [(record["rule"], record["key"], record["at"]["size"], record["ok"]) for record in records] == [
+        ("subset", "toy/seed5/8", 8, True),
+        ("subset", "toy/seed5/9999", 9999, False),
     ]
     assert all(record["cpu_seconds"] > 0 for record in records)
 
@@ -58,13 +65,16 @@ def test_training_without_its_inputs_says_what_is_missing(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = ["--study", str(root / "studies/tiny.yaml"), "--model", "toy-xs", "--pool", "toy", "--seed", "1"]
-    assert cli.main(["train", *arguments, "--lineage", "stf@16"]) == 1
-    assert "the study has no stage 'stf'; did you mean sft?" in capsys.readouterr().err
-    assert cli.main(["train", *arguments, "--lineage", "sft"]) == 1
-    assert "'sft' is not of the form stage@size" in capsys.readouterr().err
-    assert not Path("results/runs").exists()
-    assert cli.main(["train", *arguments, "--lineage", "sft@16"]) == 1
+    study = ["--study", str(root / "studies/tiny.yaml")]
+    assert cli.main(["train", "toy-xs/toy/seed1/stf@16", *study]) == 1
+    error = capsys.readouterr().err
+    assert "study tiny: nothing to train is called 'toy-xs/toy/seed1/stf@16'; did you mean" in error
+    assert "toy-xs/toy/seed1/sft@16" in error
+    assert len(error.splitlines()) == 1
+    assert cli.main(["train", "toy-xs/toy/seed1/sft", *study]) == 1
+    assert "nothing to train is called 'toy-xs/toy/seed1/sft'; did you mean" in capsys.readouterr().err
+    assert not Path("results").exists()
+    assert cli.main(["train", "toy-xs/toy/seed1/sft@16", *study]) == 1
     error = capsys.readouterr().err
     assert "toy-xs/toy/seed1/sft@16" in error
     assert "results/models/toy-xs/manifest.json" in error
@@ -73,9 +83,9 @@ def test_training_without_its_inputs_says_what_is_missing(
 
 @pytest.mark.parametrize("cell", ["../../elsewhere", "/tmp/elsewhere"])
 def test_a_name_that_leads_out_of_results_is_refused(
-    cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cell: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["score", "--study", "study.yaml", "--cell", cell, "--suite", "main"]) == 1
-    assert "leads out of results/" in capsys.readouterr().err
+    assert cli.main(["score", f"{cell}/main", "--study", str(root / "studies/tiny.yaml")]) == 1
+    assert f"nothing to score is called '{cell}/main'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

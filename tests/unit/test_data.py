@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from reassess import paths
-from reassess.data.build import DataError, build_benchmark, build_pool, build_subset
-from reassess.data.shards import SCHEMA, read_shards
-from reassess.study import read as config
-from reassess.study.study import Study
+from reassess import graph, paths
+from reassess.data.collection import content_sha256
+from reassess.data.pool import build, build_examples
+from reassess.data.shards import GROUP_ROWS, SHARD_ROWS, read_shards, stream, write_shards
+from reassess.data.subset import build_subset
+from reassess.example import DataError, Example, PutAside, record_sha256
+from reassess.graph import Graph
+from reassess.sources.base import SourceOptions
+from reassess.sources.rows import SCHEMA
+from reassess.study.data import Pool
+from reassess.study.read import read_yaml
 
 
 def image(colour: str = "red", mode: str = "RGB", form: str = "PNG") -> bytes:
@@ -41,12 +53,17 @@ def row(i: int, **changes: Any) -> dict[str, Any]:
     return {**fields, **changes}
 
 
-def study_of(root: Path, rows: list[dict[str, Any]], tmp_path: Path, **pool: Any) -> Study:
-    data = json.loads(config.load(root / "studies/tiny.yaml").model_dump_json())
+def study_of(root: Path, rows: list[dict[str, Any]], tmp_path: Path, **pool: Any) -> Graph:
+    data = read_yaml(root / "studies/tiny.yaml")
     file = tmp_path / "mine.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
     data["pools"] = {"mine": {"sources": [{"kind": "parquet", "path": str(file), "licence": "MIT"}], **pool}}
-    return config.parse(data, "test")
+    data.update(sizes=[5, 20, 50, 51], seeds=[1, 2], exclude=[])
+    return graph.parse(data, "test")
+
+
+def build_pool(study: Graph) -> None:
+    build_examples(study, study["pool", "mine"])
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +81,7 @@ def test_unusable_rows_are_put_aside_with_a_reason(root: Path, tmp_path: Path) -
     rows += [row(6, image={"bytes": b"not an image", "path": None}), row(7, gold="  "), row(8, kind="essay")]
     rows += [row(9, kind="mcq", gold="A"), row(10, question=""), row(11, image={"bytes": image()[:45], "path": None})]
     study = study_of(root, rows, tmp_path, max_put_aside=0.5)
-    build_pool(study, "mine")
+    build_pool(study)
     record = manifest("mine")
     assert record["n"] == 6
     assert record["put_aside"] == {
@@ -83,72 +100,74 @@ def test_unusable_rows_are_put_aside_with_a_reason(root: Path, tmp_path: Path) -
 def test_too_many_unusable_rows_fail_the_job(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, gold=""), row(2), row(3)], tmp_path, max_put_aside=0.2)
     with pytest.raises(DataError, match=r"1 of 4 rows cannot be used \(1 x gold is empty; the first is 'r1'\)"):
-        build_pool(study, "mine")
+        build_pool(study)
     assert not Path(paths.pool("mine", "manifest.json")).exists()
 
 
 def test_an_id_that_stands_twice_is_an_error(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the id 'r0' stands twice"):
-        build_pool(study_of(root, [row(0), row(0)], tmp_path), "mine")
+        build_pool(study_of(root, [row(0), row(0)], tmp_path))
 
 
 def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0)], tmp_path)
     pq.write_table(pa.table({"id": ["a"], "question": ["?"]}), tmp_path / "mine.parquet")
     with pytest.raises(DataError, match=r"mine\.parquet: columns missing: image, options, gold"):
-        build_pool(study, "mine")
+        build_pool(study)
     (tmp_path / "mine.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match=r"mine\.parquet: not a readable Parquet file"):
-        build_pool(study, "mine")
+        build_pool(study)
 
 
 def test_image_forms_are_read_as_rgb(root: Path, tmp_path: Path) -> None:
     forms = [("RGB", "PNG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("CMYK", "JPEG"), ("RGB", "WEBP")]
     rows = [row(i, image={"bytes": image(mode=m, form=f), "path": None}) for i, (m, f) in enumerate(forms)]
-    build_pool(study_of(root, [*rows, row(99, image=None)], tmp_path), "mine")
+    build_pool(study_of(root, [*rows, row(99, image=None)], tmp_path))
     examples = read_shards(paths.pool("mine"))
     assert [getattr(item.pil(), "mode", None) for item in examples] == ["RGB"] * 6 + [None]
 
 
 def test_subsets_are_nested_prefixes(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(i) for i in range(50)], tmp_path)
-    build_pool(study, "mine")
+    build_pool(study)
     records = {}
     for seed in (1, 2):
         for n in (5, 20, 50):
-            build_subset("mine", seed, n)
-            records[seed, n] = json.loads(Path(paths.subset("mine", seed, n)).read_text())
+            job = study["subset", f"mine/seed{seed}/{n}"]
+            build_subset(job)
+            records[seed, n] = json.loads(Path(job.record).read_text())
     assert records[1, 20]["ids"][:5] == records[1, 5]["ids"]
     assert records[1, 50]["ids"][:20] == records[1, 20]["ids"]
     assert records[1, 20]["ids"] != records[2, 20]["ids"]
     assert len({record["ids_sha256"] for record in records.values()}) == len(records)
     assert records[1, 5]["pool_content_sha256"] == manifest("mine")["content_sha256"]
-    with pytest.raises(DataError, match="51 is larger than pool 'mine', which has 50"):
-        build_subset("mine", 1, 51)
+    with pytest.raises(DataError, match="51 is larger than results/pools/mine, which has 50 examples"):
+        build_subset(study["subset", "mine/seed1/51"])
 
 
 def test_a_rebuilt_pool_has_the_same_hash_and_a_changed_pixel_another(root: Path, tmp_path: Path) -> None:
     hashes = []
     for colour in ("red", "red", "#fe0000"):
         study = study_of(root, [row(0), row(1, image={"bytes": image(colour), "path": None})], tmp_path)
-        build_pool(study, "mine")
+        build_pool(study)
         hashes.append(manifest("mine")["content_sha256"])
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_a_text_benchmark_takes_no_images(tiny_study: Study, root: Path, tmp_path: Path) -> None:
-    data = json.loads(tiny_study.model_dump_json())
+def test_a_text_benchmark_takes_no_images(root: Path, tmp_path: Path) -> None:
+    data = read_yaml(root / "studies/tiny.yaml")
     pq.write_table(pa.Table.from_pylist([row(0), row(1, image=None)], schema=SCHEMA), tmp_path / "mine.parquet")
     source = {"kind": "parquet", "path": str(tmp_path / "mine.parquet"), "licence": "MIT"}
     data["benchmarks"]["toy-text"] = {"modality": "text", "max_put_aside": 0.6, "sources": [source]}
-    build_benchmark(config.parse(data, "test"), "toy-text")
+    study = graph.parse(data, "test")
+    build_examples(study, study["benchmark", "toy-text"])
     record = json.loads(Path(paths.benchmark("toy-text", "manifest.json")).read_text())
     assert (record["n"], record["put_aside"]) == (1, {"modality is not text": 1})
 
 
 def test_datasets_reads_the_shards(root: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    build_pool(study_of(root, [row(0), row(1, image=None)], tmp_path), "mine")
+    build_pool(study_of(root, [row(0), row(1, image=None)], tmp_path))
     files = str(Path(paths.pool("mine")) / "shards" / "*.parquet")
     loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded[0]["image"].size == (8, 6)
@@ -159,7 +178,7 @@ def test_datasets_reads_the_shards(root: Path, tmp_path: Path) -> None:
 def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path) -> None:
     hashes = set()
     for change in ({}, {"gold": "7"}, {"rationales": ["because"]}, {"kind": "text"}, {"difficulty": 2}):
-        build_pool(study_of(root, [row(0), row(1, **change)], tmp_path), "mine")
+        build_pool(study_of(root, [row(0), row(1, **change)], tmp_path))
         hashes.add(manifest("mine")["content_sha256"])
     assert len(hashes) == 5
 
@@ -167,4 +186,131 @@ def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path)
 def test_an_image_given_by_path_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, image={"bytes": None, "path": "x.png"})], tmp_path)
     with pytest.raises(DataError, match=r"mine\.parquet: row 'r1' names its image by path \('x\.png'\)"):
-        build_pool(study, "mine")
+        build_pool(study)
+
+
+class Counted(SourceOptions):
+    """A source that knows how many of its rows are in memory."""
+
+    n: int
+    broken: int = 0
+    licence: str = "MIT"
+
+    def read(self) -> Iterator[Example | PutAside]:
+        for i in range(self.n):
+            item = Example(f"c{i}", None, "?", (), "" if i < self.broken else "1", "numeric", (), "mine", "f", 1)
+            LIVE.append(weakref.ref(item))
+            if not i % 50:
+                MOST.append(sum(ref() is not None for ref in LIVE))
+            yield item
+
+
+LIVE: list[weakref.ref[Example]] = []
+MOST: list[int] = []
+
+
+def test_a_pool_is_built_without_holding_its_rows() -> None:
+    LIVE.clear()
+    MOST.clear()
+    pool = Pool.model_construct(sources=(Counted(n=2 * SHARD_ROWS + 300, broken=1500),), max_put_aside=0.5)
+    build("mine", pool, Path(paths.pool("mine")), {})
+    assert max(MOST) <= 2 * GROUP_ROWS < SHARD_ROWS
+    record = manifest("mine")
+    assert (record["n"], record["put_aside"]) == (2 * SHARD_ROWS - 1200, {"gold is empty": 1500})
+    files = sorted(Path(paths.pool("mine")).glob("shards/*"))
+    assert [(file.name, pq.read_metadata(file).num_rows) for file in files] == [
+        ("examples-00000.parquet", SHARD_ROWS),
+        ("examples-00001.parquet", SHARD_ROWS - 1200),
+    ]
+    assert [item.id for item in read_shards(paths.pool("mine"))] == [f"c{i}" for i in range(1500, 2 * SHARD_ROWS + 300)]
+
+
+def is_whole(pool: str) -> bool:
+    """Whether there is a manifest that describes the shards beside it."""
+    hashes = [(item.id, record_sha256(item)) for item in stream(paths.pool(pool))]
+    record = manifest(pool)
+    return (record["n"], record["content_sha256"]) == (len(hashes), content_sha256(hashes))
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from reassess.data import collection
+from reassess.data.pool import build
+from reassess.example import Example
+from reassess.sources.base import SourceOptions
+from reassess.study.data import Pool
+
+def die(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Dying(SourceOptions):
+    licence: str = "MIT"
+
+    def read(self):
+        for i in range(2600):
+            yield Example(f"d{i}", None, "?", (), "1", "numeric", (), "mine", "f", 1)
+        WHERE == "reading" and die()
+
+WHERE = "%s"
+if WHERE == "last":
+    collection.records.write = die
+build("mine", Pool.model_construct(sources=(Dying(),), max_put_aside=0.5), Path("results/pools/mine"), {})
+"""
+
+
+def test_a_kill_leaves_the_old_pool_or_none_that_looks_whole(root: Path, tmp_path: Path) -> None:
+    study = study_of(root, [row(i) for i in range(40)], tmp_path)
+    build_pool(study)
+    killed = subprocess.run([sys.executable, "-c", KILLED % "reading"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert manifest("mine")["n"] == 40
+    assert is_whole("mine")
+    killed = subprocess.run([sys.executable, "-c", KILLED % "last"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not Path(paths.pool("mine", "manifest.json")).exists()
+    build_pool(study)
+    assert is_whole("mine")
+    assert {file.name for file in Path(paths.pool("mine")).iterdir()} == {"manifest.json", "put_aside.jsonl", "shards"}
+
+
+def test_a_pool_that_fails_leaves_the_one_that_is_there(root: Path, tmp_path: Path) -> None:
+    build_pool(study_of(root, [row(i) for i in range(40)], tmp_path))
+    for rows in ([row(0), row(0)], [row(i, gold="") for i in range(32)], []):
+        with pytest.raises(DataError):
+            build_pool(study_of(root, rows, tmp_path))
+        assert manifest("mine")["n"] == 40
+        assert is_whole("mine")
+        assert not Path(paths.pool("mine", ".aside")).exists()
+
+
+def test_a_pool_without_a_usable_row_says_so(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine: not one of 2 rows can be used \(2 x gold is empty\)"):
+        build_pool(study_of(root, [row(0, gold=""), row(1, gold="")], tmp_path, max_put_aside=1))
+    with pytest.raises(DataError, match=r"mine: not one of 0 rows can be used \(the sources are empty"):
+        build_pool(study_of(root, [], tmp_path))
+
+
+def test_an_empty_option_puts_its_row_aside(root: Path, tmp_path: Path) -> None:
+    rows = [row(0), row(1, options=["a", None]), row(2, rationales=[None])]
+    build_pool(study_of(root, rows, tmp_path, max_put_aside=0.7))
+    assert manifest("mine")["put_aside"] == {"options has an empty value": 1, "rationales has an empty value": 1}
+
+
+def test_shards_give_ids_in_their_order(root: Path, tmp_path: Path) -> None:
+    build_pool(study_of(root, [row(i) for i in range(40)], tmp_path))
+    assert [item.id for item in read_shards(paths.pool("mine"), ["r7", "r3"])] == ["r7", "r3"]
+    with pytest.raises(KeyError, match="2 ids are not there, the first is 'x'"):
+        read_shards(paths.pool("mine"), ["r7", "x", "y"])
+
+
+def test_shards_are_read_without_holding_them(root: Path, tmp_path: Path) -> None:
+    n, size = SHARD_ROWS, 20_000
+    items = (Example(f"s{i}", os.urandom(size), "?", (), "1", "numeric", (), "mine", "f", 1) for i in range(n))
+    write_shards(tmp_path / "shards", items)
+    before, most, found = pa.total_allocated_bytes(), 0, 0
+    for item in stream(tmp_path):
+        most = max(most, pa.total_allocated_bytes() - before)
+        found += item.id == f"s{found}"
+    assert found == n
+    assert most < 0.7 * n * size

@@ -19,7 +19,7 @@ from reassess.work.gpus import GpuError, lease
 # Says which GPUs it got, and holds them until it is killed or its input ends.
 HOLDER = """
 import sys
-from reassess import gpus
+from reassess.work import gpus
 with gpus.lease(int(sys.argv[1])) as ids:
     print("got", *ids, flush=True)
     sys.stdin.read()
@@ -28,7 +28,7 @@ print("done", flush=True)
 # The same, with a child that sleeps in a session of its own, started in one of the two ways.
 PARENT = """
 import os, subprocess, sys
-from reassess import gpus
+from reassess.work import gpus
 with gpus.lease(1) as ids:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     if sys.argv[1] == "spawned":

@@ -12,7 +12,7 @@ import pytest
 
 from reassess import paths
 from reassess.cluster import head
-from reassess.study.study import Study
+from reassess.graph import Graph
 from reassess.work import lock, slurm, turns
 from reassess.work.lock import Lock, Owner
 from reassess.work.slurm import QueuedJob
@@ -79,7 +79,7 @@ def test_another_job_is_refused_at_once() -> None:
 
 
 def test_what_an_earlier_snakemake_left_at_work_is_named_at_the_end(
-    tiny_study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: Graph, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     queued = [QueuedJob(number, "RUNNING", "rule_train_wildcards_a") for number in ("3", "4", "7")]
     monkeypatch.setattr(slurm, "queue", lambda: queued)
@@ -88,9 +88,9 @@ def test_what_an_earlier_snakemake_left_at_work_is_named_at_the_end(
     assert "2 Slurm jobs of an earlier Snakemake are at work: 3, 4." in capsys.readouterr().out
     # One is over by then, and this Snakemake has submitted another.
     queued[:] = [QueuedJob(number, "RUNNING", "rule_train_wildcards_a") for number in ("4", "8")]
-    said = head.summary(tiny_study, [], "head.log")
+    said = head.summary(tiny, [], "head.log")
     assert "no job has failed; the same command goes on with what was stopped" in said
     assert "1 Slurm jobs of an earlier Snakemake still run: 4." in said
     assert said.endswith("to end them: scancel 4\n")
     queued[:] = queued[1:]
-    assert "earlier Snakemake" not in head.summary(tiny_study, [], "head.log")
+    assert "earlier Snakemake" not in head.summary(tiny, [], "head.log")

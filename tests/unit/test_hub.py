@@ -20,7 +20,7 @@ import yaml
 
 from reassess import paths
 from reassess.models.load import fingerprint
-from reassess.study import read as config
+from reassess.study import read
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # The client writes what it receives in pieces of 10 MiB.
@@ -104,8 +104,8 @@ def command(root: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     raw = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
     raw["models"] = {"hub": {"path": "owner/toy", "revision": REVISION, "parameters": 500_000}}
-    config.dump(config.parse(raw, "study"), "study.json")
-    return [sys.executable, "-m", "reassess.cli", "base-model", "--study", "study.json", "--model", "hub"]
+    read.dump(read.parse(raw, "study"), "study.json")
+    return [sys.executable, "-m", "reassess.cli", "model", "hub", "--study", "study.json"]
 
 
 def fetched(root: Path) -> set[str]:

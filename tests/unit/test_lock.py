@@ -20,7 +20,7 @@ from reassess.work.lock import Lock, LockLostError, Owner, is_held
 WORKER = """
 import sys, time, random
 from pathlib import Path
-from reassess.lock import Lock
+from reassess.work.lock import Lock
 folder, counter, turns, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 rng = random.Random(seed)
 for _ in range(turns):
@@ -37,7 +37,7 @@ for _ in range(turns):
 """
 HOLDER = """
 import sys, time
-from reassess.lock import Lock
+from reassess.work.lock import Lock
 lock = Lock(sys.argv[1])
 assert lock.acquire() is None
 print("held", flush=True)
@@ -171,7 +171,7 @@ def test_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_holder_that_slept_too_long_ends_itself(tmp_path: Path) -> None:
-    code = HOLDER.replace("lock = Lock", "import reassess.lock as m; m.BEAT, m.FENCE = 0.05, 1.0\nlock = Lock")
+    code = HOLDER.replace("lock = Lock", "import reassess.work.lock as m; m.BEAT, m.FENCE = 0.05, 1.0\nlock = Lock")
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -207,7 +207,7 @@ def test_a_child_process_goes_on_holding_it(tmp_path: Path) -> None:
     assert lock.token is not None
     code = """
 import sys
-from reassess.lock import Lock
+from reassess.work.lock import Lock
 lock = Lock(sys.argv[1])
 lock.adopt(sys.argv[2])
 lock.check()

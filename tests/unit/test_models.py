@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from reassess import paths
+from reassess import graph, paths
 from reassess.example import Example
+from reassess.graph import Graph
 from reassess.models.base import ModelError, build_base
 from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
-from reassess.study import read as config
 from reassess.study.models import Model, ToyModel
 from reassess.study.study import Study
 
 
-def with_model(study: Study, model: dict[str, Any]) -> Study:
+def with_model(study: Study, model: dict[str, Any]) -> Graph:
     data = json.loads(study.model_dump_json())
     data["models"] = {"mine": model}
-    return config.parse(data, "test")
+    return graph.parse(data, "test")
 
 
 def example(width: int, height: int) -> Example:
@@ -39,12 +39,12 @@ def test_toy_models_have_the_promised_size(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     study = with_model(tiny_study, {"toy": {"size": size, "steps": 2}})
-    build_base(study, "mine")
+    build_base(study, study["model", "mine"])
     record = json.loads(Path(paths.model("mine", "manifest.json")).read_text())
     assert abs(record["parameters"] - parameters) < 0.15 * parameters
     assert record["fingerprint"] == fingerprint(paths.model("mine", "model"))
     # The same study builds the same weights again.
-    build_base(study, "mine")
+    build_base(study, study["model", "mine"])
     assert json.loads(Path(paths.model("mine", "manifest.json")).read_text())["fingerprint"] == record["fingerprint"]
 
 
@@ -79,12 +79,14 @@ def test_a_local_checkpoint_is_copied(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(toy_checkpoint, "theirs")
     Path("theirs/training_args.bin").write_bytes(b"pickle")
-    build_base(with_model(tiny_study, {"path": "theirs"}), "mine")
+    study = with_model(tiny_study, {"path": "theirs"})
+    build_base(study, study["model", "mine"])
     assert fingerprint(paths.model("mine", "model")) == fingerprint(toy_checkpoint)
     assert not Path(paths.model("mine", "model/training_args.bin")).exists()
     Path("theirs/model.safetensors").rename("theirs/pytorch_model.bin")
+    study = with_model(tiny_study, {"path": "theirs", "parameters": 1000})
     with pytest.raises(ModelError, match=r"models\.mine\.path: .*no \*\.safetensors"):
-        build_base(with_model(tiny_study, {"path": "theirs", "parameters": 1000}), "mine")
+        build_base(study, study["model", "mine"])
 
 
 def test_a_hub_model_that_cannot_be_fetched_is_one_error(
@@ -93,7 +95,7 @@ def test_a_hub_model_that_cannot_be_fetched_is_one_error(
     monkeypatch.chdir(tmp_path)
     study = with_model(tiny_study, {"path": "owner/no-such-model-1B", "revision": "0" * 40})
     with pytest.raises(ModelError, match=r"models\.mine\.path: owner/no-such-model-1B at 0{40} cannot be fetched"):
-        build_base(study, "mine")
+        build_base(study, study["model", "mine"])
 
 
 def test_a_fingerprint_covers_weights_and_template_but_not_logs(toy_checkpoint: Path, tmp_path: Path) -> None:

@@ -15,22 +15,18 @@ from typing import Any
 
 import pytest
 import yaml
-from reassess.graph.jobs import Job, jobs
 
-from reassess import cli, paths
+from reassess import cli, graph, paths
 from reassess.console.durations import SHARE_OF_LIMIT, Durations
 from reassess.console.plan import clock, left, overview
 from reassess.console.schedule import critical_path, wall
-from reassess.graph import grid
-from reassess.study import read as config
-from reassess.study.study import Study
+from reassess.graph import Coordinates, Graph, Job
 from snake import ROOT, planned
 
-RULES = {"base-model": "base_model", "tables": "tabulate", "figures": "plot"}
-Graph = dict[str, list[str]]
+Needs = dict[str, list[str]]
 
 
-def drawn(seed: int) -> tuple[Graph, dict[str, float]]:
+def drawn(seed: int) -> tuple[Needs, dict[str, float]]:
     """A graph of a dozen jobs with their times."""
     draw = random.Random(seed)
     names = [f"job{i}" for i in range(draw.randint(1, 12))]
@@ -38,7 +34,7 @@ def drawn(seed: int) -> tuple[Graph, dict[str, float]]:
     return needs, {name: draw.choice([0.0, 1.0, draw.uniform(0.1, 20)]) for name in names}
 
 
-def chains(needs: Graph) -> list[tuple[str, ...]]:
+def chains(needs: Needs) -> list[tuple[str, ...]]:
     """Every chain of the graph that cannot be made longer at its front."""
     found = []
 
@@ -70,7 +66,7 @@ def test_the_critical_path_is_the_longest_and_no_schedule_beats_it() -> None:
 
 
 def test_two_slots_by_hand() -> None:
-    needs: Graph = {"a": [], "b": [], "c": ["a"], "d": ["b", "c"]}
+    needs: Needs = {"a": [], "b": [], "c": ["a"], "d": ["b", "c"]}
     seconds = {"a": 2.0, "b": 5.0, "c": 4.0, "d": 1.0}
     assert critical_path(needs, seconds) == ["a", "c", "d"]
     assert [wall(needs, seconds, slots) for slots in (1, 2)] == [12.0, 7.0]
@@ -80,17 +76,16 @@ def test_two_slots_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["config.yaml", "studies/tiny.yaml"])
 def test_the_graph_has_the_jobs_of_the_rules_in_an_order_that_can_run(name: str, root: Path) -> None:
-    study = config.load(root / name)
-    graph = jobs(study)
-    assert Counter(job.command.replace("-", "_") for job in graph.values()) == grid.jobs(study)
+    found = graph.load(root / name)
+    assert Counter(job.rule for job in found.jobs.values()) == found.counts()
     before: set[str] = set()
-    for job in graph.values():
+    for job in found.jobs.values():
         assert set(job.needs) <= before
         before.add(job.name)
-    child = graph["train toy-xs/toy/seed1/sft@32/grpo@32"] if study.name == "tiny" else None
-    if child is not None:
+    if found.study.name == "tiny":
+        child = found["train", "toy-xs/toy/seed1/sft@32/grpo@32"]
         assert child.needs == ("train toy-xs/toy/seed1/sft@32", "subset toy/seed1/32")
-        assert (child.model, child.stage, child.examples) == ("toy-xs", "grpo", 32)
+        assert (child.at.model, child.at.stage, child.at.size) == ("toy-xs", "grpo", 32)
 
 
 def timed(*records: dict[str, Any]) -> None:
@@ -102,12 +97,23 @@ def timed(*records: dict[str, Any]) -> None:
         for i, record in enumerate(records)
     ]
     # A line that a kill has cut says nothing.
-    (folder / "node1.jsonl").write_text("\n".join([*lines, '{"name": "train", "sec']))
+    (folder / "node1.jsonl").write_text("\n".join([*lines, '{"rule": "train", "sec']))
 
 
-def trained(lineage: str, seconds: float, model: str = "toy-xs", seed: int = 1, **more: Any) -> dict[str, Any]:
-    run = {"model": model, "pool": "toy", "seed": seed, "lineage": lineage}
-    return {"name": "train", "seconds": seconds, **run, **more}
+def cost(rule: str, key: str, seconds: float, at: Coordinates, **more: Any) -> dict[str, Any]:
+    """What a command has written of a job."""
+    return {"rule": rule, "key": key, "at": at._asdict(), "seconds": seconds, **more}
+
+
+def trained(name: str, seconds: float, model: str = "toy-xs", seed: int = 1, **more: Any) -> dict[str, Any]:
+    key = f"{model}/toy/seed{seed}/{name}"
+    stage, _, size = name.rpartition("/")[2].partition("@")
+    return cost("train", key, seconds, Coordinates(model, "toy", seed, int(size), stage, key), **more)
+
+
+def answered(cell: str, suite: str, seconds: float) -> dict[str, Any]:
+    at = Coordinates(cell.partition("/")[0], cell=cell, suite=suite)
+    return cost("generate", f"{cell}/{suite}", seconds, at)
 
 
 @pytest.fixture
@@ -117,21 +123,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def study(root: Path) -> Study:
+def study(root: Path) -> Graph:
     """Two toys and two real models."""
     data = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     real = {"revision": "0" * 40, "resources": {"sft": {"gpu": 2, "threads": 4, "runtime": 100}}}
     for size in (3, 7):
         data["models"][f"real-{size}b"] = {**real, "path": f"someone/Model-{size}B"}
-    return config.parse(data, "study")
+    return graph.parse(data, "study")
 
 
-def duration(study: Study, name: str) -> tuple[float, float, str]:
-    found = Durations(study).of(jobs(study)[name])
+def duration(study: Graph, name: str) -> tuple[float, float, str]:
+    found = Durations(study).of(study.jobs[name])
     return round(found.seconds, 3), round(found.cpu_seconds, 3), found.source
 
 
-def test_a_job_takes_as_long_as_its_own_last_result(here: Path, study: Study) -> None:
+def test_a_job_takes_as_long_as_its_own_last_result(here: Path, study: Graph) -> None:
     timed(
         trained("sft@200", 50.0),
         trained("sft@200", 30.0, ok=False),
@@ -142,7 +148,7 @@ def test_a_job_takes_as_long_as_its_own_last_result(here: Path, study: Study) ->
     assert duration(study, "train toy-xs/toy/seed1/sft@200") == (70, 35, "measured")
 
 
-def test_a_job_that_never_ran_takes_as_long_as_its_like(here: Path, study: Study) -> None:
+def test_a_job_that_never_ran_takes_as_long_as_its_like(here: Path, study: Graph) -> None:
     timed(trained("sft@200", 50.0), trained("sft@200", 70.0, seed=2), trained("sft@200/grpo@200", 10.0))
     assert duration(study, "train toy-xs/toy/seed2/grpo@200") == (10, 5, "like")
     assert duration(study, "train toy-xs/toy/seed1/sft@2000") == (600, 300, "like")
@@ -153,22 +159,22 @@ def test_a_job_that_never_ran_takes_as_long_as_its_like(here: Path, study: Study
     assert duration(study, "train real-3b/toy/seed1/sft@200") == (3000, 1500, "like")
 
 
-def test_a_line_through_two_sizes_knows_the_start_up(here: Path, study: Study) -> None:
+def test_a_line_through_two_sizes_knows_the_start_up(here: Path, study: Graph) -> None:
     timed(trained("sft@100", 20.0), trained("sft@200", 30.0))
     assert duration(study, "train toy-xs/toy/seed2/sft@2000") == (210, 105, "like")
     timed(trained("sft@100", 30.0), trained("sft@200", 20.0))
     assert duration(study, "train toy-xs/toy/seed2/sft@2000") == (200, 100, "like"), "no line that falls"
 
 
-def test_other_commands_are_like_their_own(here: Path, study: Study) -> None:
+def test_other_commands_are_like_their_own(here: Path, study: Graph) -> None:
     cell = "toy-xs/toy/seed1/sft@200"
     timed(
-        {"name": "generate", "cell": cell, "suite": "main", "gpus": 0, "seconds": 12.0},
-        {"name": "generate", "cell": "toy-xs/base", "suite": "held-out", "gpus": 0, "seconds": 99.0},
-        {"name": "pool", "pool": "other", "seconds": 3.0},
-        {"name": "tables", "partial": True, "seconds": 50.0},
-        {"name": "tables", "partial": False, "seconds": 5.0},
-        {"name": "subset", "pool": "toy", "seed": 1, "n": 200, "seconds": 1.0},
+        answered(cell, "main", 12.0),
+        answered("toy-xs/base", "held-out", 99.0),
+        cost("pool", "other", 3.0, Coordinates()),
+        cost("tables", "partial", 50.0, Coordinates()),
+        cost("tables", "all", 5.0, Coordinates()),
+        cost("subset", "toy/seed1/200", 1.0, Coordinates(pool="toy", seed=1, size=200)),
     )
     assert duration(study, f"generate {cell}/main") == (12, 6, "measured")
     assert duration(study, "generate toy-s/base/main") == (12, 6, "like")
@@ -178,7 +184,7 @@ def test_other_commands_are_like_their_own(here: Path, study: Study) -> None:
     assert duration(study, "score toy-s/base/main")[2] == "guess"
 
 
-def test_of_a_run_that_has_begun_the_rest_is_left(here: Path, study: Study) -> None:
+def test_of_a_run_that_has_begun_the_rest_is_left(here: Path, study: Graph) -> None:
     timed(trained("sft@200", 100.0, seed=2))
     checkpoint = Path(paths.run("toy-xs/toy/seed1/sft@200"), "checkpoints/0badcafe/checkpoint-5")
     checkpoint.mkdir(parents=True)
@@ -186,17 +192,21 @@ def test_of_a_run_that_has_begun_the_rest_is_left(here: Path, study: Study) -> N
     assert duration(study, "train toy-xs/toy/seed1/sft@200") == (70, 35, "like")
 
 
-def test_the_text_adds_up(here: Path, study: Study, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_adds_up(here: Path, study: Graph, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = overview(study, slots=3)
-    graph = jobs(study)
-    assert text.startswith(f"study toy: {len(graph)} of {len(graph)} jobs are left\n")
+    total = len(study.jobs)
+    assert text.startswith(f"study toy: {total} of {total} jobs are left\n")
     hours = 8 * 2 * SHARE_OF_LIMIT * 100 / 60
     assert re.search(rf"^  train sft +16 .* {hours:.2f} ", text, re.MULTILINE), "two models on two GPUs each"
     assert re.search(r"^critical path: .*, however many jobs run at a time$", text, re.MULTILINE)
     path = re.findall(r"^ +\S+  guess +(.*)$", text, re.MULTILINE)
-    assert path[0].startswith("base-model real-")
+    assert path[0].startswith("model real-")
     assert path[-1] in ("tables", "figures")
-    assert re.search(r"^jobs at a time +1 +2 +3 +4 +8 +16$", text, re.MULTILINE)
+    durations = Durations(study)
+    seconds = {name: durations.of(job).seconds for name, job in study.jobs.items()}
+    end = clock(wall({name: job.needs for name, job in study.jobs.items()}, seconds, 3))
+    assert re.search(rf"^with 3 jobs at a time: {end}$", text, re.MULTILINE)
+    assert "jobs at a time: " not in overview(study)
     assert "to end sooner, shorten `" in text
     assert "(with 3 jobs at a time)" in text
     assert cli.main(["plan", str(root / "studies/tiny.yaml")]) == 0
@@ -205,12 +215,11 @@ def test_the_text_adds_up(here: Path, study: Study, root: Path, capsys: pytest.C
     assert capsys.readouterr().err == "reassess: --slots 0: at least one job at a time\n"
 
 
-def test_the_advice_depends_on_how_many_jobs_run_at_a_time(here: Path, tiny_study: Study) -> None:
+def test_the_advice_depends_on_how_many_jobs_run_at_a_time(here: Path, tiny: Graph) -> None:
     times = [trained("sft@32", 100.0), trained("sft@32/grpo@32", 60.0), trained("grpo@32", 60.0)]
-    generated = {"name": "generate", "gpus": 0, "suite": "main", "seconds": 70.0}
-    timed(*times, {**generated, "cell": "toy-xs/base"}, {"name": "base-model", "model": "toy-xs", "seconds": 1.0})
-    assert "shorten `train sft`" in overview(tiny_study)
-    assert "shorten `generate main`" in overview(tiny_study, slots=1)
+    timed(*times, answered("toy-xs/base", "main", 70.0), cost("model", "toy-xs", 1.0, Coordinates("toy-xs")))
+    assert "shorten `train sft`" in overview(tiny)
+    assert "shorten `generate main`" in overview(tiny, slots=1)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +248,7 @@ def _size(folder: Path, data: dict[str, Any]) -> None:
 
 
 def _score(folder: Path, data: dict[str, Any]) -> None:
-    (folder / paths.evaluation("toy-xs/base", "main", "scores.parquet")).unlink()
+    (folder / paths.evaluation("toy-xs/base/main", "scores.parquet")).unlink()
 
 
 def _gone(folder: Path, data: dict[str, Any]) -> None:
@@ -266,7 +275,7 @@ def _run_gone(folder: Path, data: dict[str, Any]) -> None:
 
 
 def _responses_gone(folder: Path, data: dict[str, Any]) -> None:
-    (folder / paths.evaluation("toy-xs/base", "main", "responses.json")).unlink()
+    (folder / paths.evaluation("toy-xs/base/main", "responses.json")).unlink()
 
 
 CHANGES = [_nothing, _rate, _benchmark, _size, _score, _gone, _seed, _sources, _report, _run_gone, _responses_gone]
@@ -282,18 +291,19 @@ def test_what_is_left_is_what_snakemake_would_run(
     change(folder, data)
     file = tmp_path / "edited.yaml"
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
-    edited = config.load(file)
+    edited = graph.load(file)
     monkeypatch.chdir(folder)
-    graph = jobs(edited)
-    found = Counter(RULES.get(graph[name].command, graph[name].command) for name in left(edited, graph))
+    found = Counter(edited.jobs[name].rule for name in left(edited))
     assert dict(found) == planned(folder, study=file)
 
 
-def test_a_finished_study_has_nothing_left(finished: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_study_has_nothing_left(finished: Path, tiny: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    assert "0 of 28 jobs are left\nnothing to do" in overview(tiny_study)
+    assert "0 of 28 jobs are left\nnothing to do" in overview(tiny)
 
 
 def test_a_name_of_a_job() -> None:
-    assert Job("train", "a/b").name == "train a/b"
-    assert Job("train", "a/b", stage="sft").kind == "train sft"
+    job = Job("train", "a/b", (), (), ("run.json", "metrics.jsonl"), "{}")
+    assert (job.name, job.kind, job.record) == ("train a/b", "train", "run.json")
+    assert job._replace(at=Coordinates(stage="sft")).kind == "train sft"
+    assert job._replace(rule="generate", at=Coordinates(suite="main")).kind == "generate main"

@@ -6,15 +6,15 @@ import json
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from reassess import paths
-from reassess.graph import resources
-from reassess.graph.resources import Kind, defaults, for_attempt, size_in_name, size_of_directory
-from reassess.study import read as config
-from reassess.study.models import Model, Resolved
+from reassess import graph, paths
+from reassess.graph import Graph, resources
+from reassess.graph.resources import Asked, defaults, for_attempt, size_in_name, size_of_directory
+from reassess.study.models import Model
+from reassess.study.read import StudyError
 from reassess.study.study import Study
 from reassess.work import attempts
 from reassess.work.attempts import Attempt
@@ -26,15 +26,22 @@ def hub(name: str, **keys: Any) -> Model:
     return Model.model_validate({"path": name, "revision": "0" * 40, "dtype": "bfloat16", **keys})
 
 
-def asked(model: Model, kind: Kind) -> tuple[int, int, int, int]:
-    found = model.resources_for(kind)
+def with_model(study: Study, **keys: Any) -> Graph:
+    """The study with one more model."""
+    data = json.loads(study.model_dump_json())
+    data["models"]["mine"] = {"revision": "0" * 40, **keys}
+    return graph.parse(data, "my.yaml")
+
+
+def asked(model: Model, kind: str) -> tuple[int, int, int, int]:
+    found = resources.asked(model, kind)
     return found.gpu, found.threads, found.mem_mb, found.runtime
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_a_toy_takes_one_cpu(tiny_study: Study, kind: Kind) -> None:
-    assert asked(tiny_study.models["toy-xs"], kind) == CPU
-    assert not tiny_study.uses_gpu
+@pytest.mark.parametrize("kind", resources.kinds())
+def test_a_toy_takes_one_cpu(tiny: Graph, kind: str) -> None:
+    assert asked(tiny.study.models["toy-xs"], kind) == CPU
+    assert not tiny.uses_gpu
 
 
 def test_toys_have_the_sizes_that_are_written_down(toy_checkpoint: Path) -> None:
@@ -61,7 +68,7 @@ def test_toys_have_the_sizes_that_are_written_down(toy_checkpoint: Path) -> None
         (73_400_000_000, "model", 0),
     ],
 )
-def test_gpus_follow_from_memory(parameters: int, kind: Kind, gpu: int) -> None:
+def test_gpus_follow_from_memory(parameters: int, kind: str, gpu: int) -> None:
     assert defaults(parameters, kind).gpu == gpu
 
 
@@ -82,7 +89,7 @@ def test_threads_and_memory_are_those_of_a_node() -> None:
     assert (one.threads, two.threads) == (32, 16)
     assert two.mem_mb < one.mem_mb
     # Processes on a CPU, for a model that needs no more.
-    assert defaults(500_000, "sft", processes=4, nodes=2) == (0, 2, 2, 8000, 240)
+    assert defaults(500_000, "sft", processes=4, nodes=2) == (0, 2, 2, 8000, 240, None)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +104,10 @@ def test_threads_and_memory_are_those_of_a_node() -> None:
     ],
 )
 def test_a_node_has_eight_gpus_unless_the_study_says_otherwise(
-    kind: Kind, keys: dict[str, int], gpu: int, nodes: int
+    kind: str, keys: dict[str, int], gpu: int, nodes: int
 ) -> None:
     """A job that asks one node for more would wait for ever."""
-    found = hub("Qwen/Qwen2.5-VL-72B-Instruct", resources={kind: keys}).resources_for(kind)
+    found = resources.asked(hub("Qwen/Qwen2.5-VL-72B-Instruct", resources={kind: keys}), kind)
     assert (found.gpu, found.nodes) == (gpu, nodes)
 
 
@@ -108,9 +115,10 @@ def test_an_engine_stays_on_one_node() -> None:
     assert (defaults(405_000_000_000, "generate").gpu, defaults(405_000_000_000, "generate").nodes) == (8, 1)
 
 
-def test_gpus_that_do_not_spread_over_their_nodes_are_refused() -> None:
-    with pytest.raises(ValueError, match="9 processes cannot be spread evenly over 2 nodes"):
-        hub("Qwen/Qwen2.5-VL-72B-Instruct", resources={"sft": {"gpu": 9}})
+def test_gpus_that_do_not_spread_over_their_nodes_are_refused(tiny_study: Study) -> None:
+    where = r"^my\.yaml: models\.mine\.resources\.sft: "
+    with pytest.raises(StudyError, match=f"{where}9 processes cannot be spread evenly over 2 nodes"):
+        with_model(tiny_study, path="Qwen/Qwen2.5-VL-72B-Instruct", resources={"sft": {"gpu": 9}})
 
 
 @pytest.mark.parametrize(
@@ -171,8 +179,8 @@ def test_a_directory_that_does_not_tell_its_size(tmp_path: Path, content: bytes 
         (tmp_path / "model.safetensors").write_bytes(content)
     assert size_of_directory(tmp_path) is None
     with pytest.raises(ValueError, match=r"give `parameters`.*no readable \*\.safetensors"):
-        Model(path=str(tmp_path))
-    assert Model(path=str(tmp_path), parameters=7).size == 7
+        resources.weights(Model(path=str(tmp_path)))
+    assert resources.weights(Model(path=str(tmp_path), parameters=7)) == 7
 
 
 def test_what_the_study_says_wins_and_the_rest_follows_from_the_size() -> None:
@@ -185,18 +193,23 @@ def test_what_the_study_says_wins_and_the_rest_follows_from_the_size() -> None:
 
 
 def test_parameters_win_over_the_name() -> None:
-    assert hub("owner/name-7B", parameters=10_000_000).resources_for("sft").gpu == 0
-    assert hub("owner/name", parameters=3_000_000_000).resources_for("sft").gpu == 1
+    assert resources.asked(hub("owner/name-7B", parameters=10_000_000), "sft").gpu == 0
+    assert resources.asked(hub("owner/name", parameters=3_000_000_000), "sft").gpu == 1
 
 
 def test_a_large_model_makes_a_study_need_gpus(tiny_study: Study) -> None:
-    data = json.loads(tiny_study.model_dump_json())
-    mine = {"path": "owner/name-3B", "revision": "0" * 40}
-    data["models"]["mine"] = mine
-    assert config.parse(data, "test").uses_gpu
+    assert with_model(tiny_study, path="owner/name-3B").uses_gpu
     none = {kind: {"gpu": 0} for kind in ("sft", "grpo", "generate")}
-    data["models"]["mine"] = {**mine, "resources": none}
-    assert not config.parse(data, "test").uses_gpu
+    assert not with_model(tiny_study, path="owner/name-3B", resources=none).uses_gpu
+
+
+def test_a_model_is_shared_where_it_does_not_fit_one_gpu() -> None:
+    small, large = hub("owner/name-3B"), hub("owner/name-7B")
+    assert [resources.distribution(model, "sft") for model in (small, large)] == ["ddp", "zero3"]
+    # Sampling takes more than SFT.
+    between = hub("owner/name", parameters=3_400_000_000)
+    assert [resources.distribution(between, kind) for kind in ("sft", "grpo")] == ["ddp", "zero3"]
+    assert resources.distribution(hub("owner/name-7B", distributed="zero2"), "sft") == "zero2"
 
 
 def ended(number: int, why: str | None, start_step: int = 0, end_step: int | None = 0) -> Attempt:
@@ -219,25 +232,25 @@ def ended(number: int, why: str | None, start_step: int = 0, end_step: int | Non
     ],
 )
 def test_a_retry_asks_for_what_the_last_one_lacked(attempted: list[str | None], expected: tuple[int, int]) -> None:
-    base = Resolved(nodes=1, gpu=0, threads=1, mem_mb=1000, runtime=100)
+    base = Asked(mem_mb=1000, runtime=100)
     assert for_attempt(base, [ended(i, why) for i, why in enumerate(attempted)]) == expected
 
 
 def test_a_run_that_gets_on_needs_no_more_time() -> None:
-    base = Resolved(nodes=1, gpu=0, threads=1, mem_mb=1000, runtime=100)
+    base = Asked(mem_mb=1000, runtime=100)
     assert for_attempt(base, [ended(1, "time_limit", 0, 5), ended(2, "time_limit", 5, 9)]) == (1000, 100)
     # It wrote no end, but the next one went on from step 4.
     assert for_attempt(base, [ended(1, "time_limit", 0, None), ended(2, "killed", 4, None)]) == (1000, 100)
     assert for_attempt(base, [ended(1, "time_limit", 0, 5), ended(2, "time_limit", 5, 5)]) == (1000, 150)
 
 
-def test_a_rule_asks_with_one_call(tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_asks_with_one_call(tiny: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     cell = "toy-xs/toy/seed1/sft@32"
 
     def now(attempt: int = 1) -> tuple[int, int]:
-        found = resources.of(tiny_study, "toy-xs", "sft", "train", cell, attempt)
+        found = resources.of(tiny.study, tiny["train", cell], attempt)
         return found.mem_mb, found.runtime
 
     assert now() == (4000, 240)
@@ -247,14 +260,14 @@ def test_a_rule_asks_with_one_call(tiny_study: Study, tmp_path: Path, monkeypatc
     attempts.Record("train", cell).end("time_limit")
     assert now(2) == (8000, 360)
     # Another job's attempts are its own.
-    assert resources.of(tiny_study, "toy-xs", "sft", "train", "toy-xs/toy/seed1/sft@16").mem_mb == 4000
+    assert resources.of(tiny.study, tiny["train", "toy-xs/toy/seed1/sft@16"]).mem_mb == 4000
 
 
 def test_what_is_asked_of_slurm_is_asked_once_per_attempt(
-    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    attempts.Record("base-model", "toy-xs")
+    attempts.Record("model", "toy-xs")
     calls = []
 
     def why(command: str, key: str, attempt: Attempt) -> str:
@@ -263,5 +276,5 @@ def test_what_is_asked_of_slurm_is_asked_once_per_attempt(
 
     monkeypatch.setattr(attempts, "why", why)
     for attempt, asked_before in ((1, 1), (1, 1), (2, 2)):
-        found = resources.of(tiny_study, "toy-xs", "model", "base-model", "toy-xs", attempt)
+        found = resources.of(tiny.study, tiny["model", "toy-xs"], attempt)
         assert (found.mem_mb, len(calls)) == (8000, asked_before)

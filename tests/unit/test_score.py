@@ -16,12 +16,13 @@ from reassess import paths
 from reassess.data.shards import write_shards
 from reassess.evaluate.score import ScoreError, score, summaries
 from reassess.example import Example
+from reassess.graph import Graph
 from reassess.judge import JUDGE_VERSION, batch
-from reassess.study.study import Study
 from reassess.work import records
 
 RIGHT = "<think>1 + 2 = 3</think><answer>{}</answer>"
 CELL = "toy-xs/base"
+KEY = f"{CELL}/main"
 
 
 def example(name: str, gold: str, kind: str = "numeric", options: tuple[str, ...] = ()) -> Example:
@@ -43,14 +44,14 @@ def response(name: str, text: str, sample: int = 0, reason: str = "stop", step: 
 
 
 @pytest.fixture
-def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Study) -> Any:
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph) -> Any:
     """Return a function that scores the given responses and returns scores.json and the rows of scores.parquet."""
     monkeypatch.chdir(tmp_path)
     examples = [example("a", "3"), example("b", "5"), example("c", "B", "mcq", ("red", "blue")), example("d", "7")]
     write_shards(Path(paths.benchmark("tiny")) / "shards", examples)
 
     def run(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        root = Path(paths.evaluation(CELL, "main"))
+        root = Path(paths.evaluation(KEY))
         root.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), root / "responses.parquet")
         records.write(
@@ -63,14 +64,14 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Study)
                 "cpu_seconds": 1.0,
             },
         )
-        score(tiny_study, CELL, "main")
+        score(tiny, tiny["score", KEY])
         record = json.loads((root / "scores.json").read_text())
         return record, pq.read_table(root / "scores.parquet").to_pylist()
 
     return run
 
 
-def test_sums_by_hand(evaluate: Any) -> None:
+def test_sums_by_hand(evaluate: Any, tiny: Graph) -> None:
     record, rows = evaluate(
         [
             response("a", RIGHT.format(3)),
@@ -98,6 +99,7 @@ def test_sums_by_hand(evaluate: Any) -> None:
     assert record["generated"] == 4
     assert not {"seconds", "cpu_seconds"} & set(record)
     assert record["judge_version"] == JUDGE_VERSION
+    assert record["spec"] == json.loads(tiny["score", KEY].spec)
 
 
 def test_accuracy_of_samples_is_the_mean_over_them(evaluate: Any) -> None:
@@ -150,7 +152,7 @@ def test_scoring_imports_no_engine() -> None:
     assert out.stdout.strip() == "[]"
 
 
-def test_a_benchmark_of_before_there_was_metadata_is_scored(evaluate: Any) -> None:
+def test_a_benchmark_without_metadata_is_scored(evaluate: Any) -> None:
     file = next((Path(paths.benchmark("tiny")) / "shards").glob("*.parquet"))
     pq.write_table(pq.read_table(file).drop_columns(["metadata"]), file)
     record, _ = evaluate([response("a", RIGHT.format(3))])

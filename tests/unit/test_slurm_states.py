@@ -59,7 +59,7 @@ def test_the_queue_has_the_jobs_of_this_directory_alone(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     lines = [
         f"1|RUNNING|rule_train_wildcards_a_b|{tmp_path}",
-        f"2|PENDING|rule_tabulate|{tmp_path}",
+        f"2|PENDING|rule_tables|{tmp_path}",
         f"3|RUNNING|rule_train_wildcards_a_b|{tmp_path}/other",
         f"4|RUNNING|(null)|{tmp_path}",
         f"5|RUNNING|rule_of|thumb|{tmp_path}",
@@ -68,7 +68,7 @@ def test_the_queue_has_the_jobs_of_this_directory_alone(tmp_path: Path, monkeypa
     says(monkeypatch, "\n".join(lines) + "\n")
     assert slurm.queue() == [
         slurm.QueuedJob("1", "RUNNING", "rule_train_wildcards_a_b"),
-        slurm.QueuedJob("2", "PENDING", "rule_tabulate"),
+        slurm.QueuedJob("2", "PENDING", "rule_tables"),
     ]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reassess.graph import grid
-from reassess.study import read as config
+from reassess import graph
+from reassess.study import read
 from reassess.study.read import StudyError
 
 
@@ -54,7 +54,11 @@ MALFORMED = [
         {"grpo": {"gpu": 3, "nodes": 2}},
         ["resources.grpo: 3 processes", "over 2 nodes"],
     ),
-    ("models/toy-xs/resources", {"generate": {"processes": 2}}, ["resources.generate", "are for training"]),
+    (
+        "models/toy-xs/resources",
+        {"generate": {"processes": 2}},
+        ["models.toy-xs.resources: generate: ", "are for training"],
+    ),
     (
         "models/toy-xs/resources",
         {"sft": {"processes": 3}},
@@ -68,7 +72,11 @@ MALFORMED = [
     ("models/toy-xs/parameters", 0, ["models.toy-xs.parameters: 0", "greater than or equal to 1"]),
     ("models/toy-xs/resources", {"sft": {"gpu": -1}}, ["models.toy-xs.resources.sft.gpu: -1", "or equal to 0"]),
     ("models/toy-xs/resources", {"sft": {"mem_md": 1}}, ["resources.sft.mem_md: unknown key", "did you mean mem_mb?"]),
-    ("models/toy-xs/resources", {"train": {"gpu": 1}}, ["toy-xs.resources.train", "'sft', 'grpo' or 'generate'"]),
+    (
+        "models/toy-xs/resources",
+        {"train": {"gpu": 1}},
+        ["models.toy-xs.resources: 'train' is no kind of job; known: model, generate, sft, grpo"],
+    ),
     ("models/toy-xs/min_pixels", "many", ["models.toy-xs.min_pixels", "'many'", "integer"]),
     ("sizes", [200, 20000], ["sizes: 20000 is larger than pools.toy", "2400"]),
     ("sizes", [200, 200], ["sizes: duplicate values"]),
@@ -83,8 +91,8 @@ MALFORMED = [
     ("stages/grpo/trajectory", 0, ["suites.held-out: no stage of a recipe has `trajectory`"]),
     ("stages/sft/args/dataloader_drop_last", True, ["args.dataloader_drop_last cannot be set"]),
     ("recipes/again", ["sft"], ["recipes.again: the same stages as recipes.sft"]),
-    ("stages/sft/trainer", "dpo", ["stages.sft: trainer: 'dpo' is not valid", "'sft', 'grpo'"]),
-    ("stages/sft/trainer", ..., ["stages.sft: trainer: required, but missing"]),
+    ("stages/sft/kind", "dpo", ["stages.sft: kind: 'dpo' is not valid", "'sft', 'grpo'"]),
+    ("stages/sft/kind", ..., ["stages.sft: kind: required, but missing"]),
     ("stages/sft/args/learning_rat", 1e-3, ["stages.sft", "args.learning_rat", "did you mean learning_rate"]),
     ("stages/sft/args/num_generations", 4, ["stages.sft", "args.num_generations", "SFTConfig has no such option"]),
     ("stages/sft/args/learning_rate", "fast", ["stages.sft", "args.learning_rate", "'fast'", "number"]),
@@ -109,7 +117,7 @@ MALFORMED = [
     ("suites/main/sizes", [200], ["suites.main.sizes: only with `checkpoints: trajectory`"]),
     ("suites/held-out", ..., ["stages.grpo.trajectory: no suite"]),
     ("benchmarks/toy-id/sources/0/split", "train", ["benchmarks.toy-id.sources: split 'train' is for pools"]),
-    ("benchmarks/toy-text/modality", "visual", ["benchmarks.toy-text: modality 'visual' does not fit"]),
+    ("benchmarks/toy-text/modality", "visual", ["benchmarks.toy-text.sources: modality 'visual' does not fit"]),
     ("benchmarks/toy-id/sources/0/kind", "tsv", ["benchmarks.toy-id.sources.0: kind: 'tsv' is not valid", "'parquet'"]),
     ("pools/toy/sources", [{"kind": "parquet", "path": "nowhere", "licence": "MIT"}], ["no such file or directory"]),
     ("pools/toy/max_put_aside", 2, ["pools.toy.max_put_aside", "2", "less than or equal to 1"]),
@@ -123,7 +131,7 @@ MALFORMED = [
 @pytest.mark.parametrize(("path", "value", "expected"), MALFORMED, ids=[case[0] for case in MALFORMED])
 def test_a_mistake_is_one_clear_error(data: dict[str, Any], path: str, value: Any, expected: list[str]) -> None:
     with pytest.raises(StudyError) as error:
-        config.parse(put(data, path, value), "my.yaml")
+        graph.parse(put(data, path, value), "my.yaml")
     message = str(error.value)
     assert all(line.startswith("my.yaml: ") for line in message.splitlines())
     assert len(message.splitlines()) == 1, message
@@ -146,58 +154,62 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path, text: str, expected: st
     file = tmp_path / "study.yaml"
     file.write_text(text)
     with pytest.raises(StudyError) as error:
-        config.load(file)
+        graph.load(file)
     assert str(file) in str(error.value)
     assert expected in str(error.value)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="No such file"):
-        config.load(tmp_path / "none.yaml")
+        graph.load(tmp_path / "none.yaml")
 
 
 def test_several_mistakes_are_all_told(data: dict[str, Any]) -> None:
     data["sizes"], data["seedz"] = [0], [1]
     with pytest.raises(StudyError) as error:
-        config.parse(data, "my.yaml")
+        graph.parse(data, "my.yaml")
     assert len(str(error.value).splitlines()) == 2
 
 
 def test_numbers_in_scientific_notation_are_numbers(data: dict[str, Any]) -> None:
     # YAML 1.1 reads 1e-3, without a dot, as text.
-    study = config.parse(put(data, "stages/sft/args/learning_rate", "1e-3"), "my.yaml")
+    study = read.parse(put(data, "stages/sft/args/learning_rate", "1e-3"), "my.yaml")
     assert study.stages["sft"].args["learning_rate"] == 0.001
 
 
 def test_a_dumped_study_reads_back_equal(root: Path, tmp_path: Path) -> None:
     for file in [root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))]:
-        study = config.load(file)
-        config.dump(study, tmp_path / "s.json")
-        assert config.load(tmp_path / "s.json") == study
+        found = graph.load(file)
+        read.dump(found.study, tmp_path / "s.json")
+        again = graph.load(tmp_path / "s.json")
+        assert again.study == found.study
+        # Its order is that of the rows of tables.
+        assert list(again.jobs.items()) == list(found.jobs.items())
 
 
 def test_recipes_share_their_parents(data: dict[str, Any]) -> None:
-    study = config.parse(data, "my.yaml")
-    runs = grid.runs(study)
-    assert len(runs) == len(set(runs)) == 2 * 2 * 2 * 3
-    chained = grid.Run("toy-s", "toy", 1, "sft@200/grpo@200")
-    assert chained in runs
-    assert chained.parent == grid.Run("toy-s", "toy", 1, "sft@200")
-    assert runs.index(chained.parent) < runs.index(chained)
-    assert (chained.stage, chained.size) == ("grpo", 200)
+    runs = graph.parse(data, "my.yaml").runs
+    assert len(runs) == 2 * 2 * 2 * 3
+    parent = runs["toy-s/toy/seed1/sft@200"]
+    assert parent.parents == ()
+    chained = runs["toy-s/toy/seed1/sft@200/grpo@200"]
+    assert (chained.model, chained.pool, chained.seed, chained.name) == ("toy-s", "toy", 1, "sft@200/grpo@200")
+    assert chained.parents == (parent.key,)
+    assert list(runs).index(parent.key) < list(runs).index(chained.key)
+    assert (chained.stage, chained.size, chained.recipe) == ("grpo", 200, "sft-grpo")
 
 
 def test_filters(data: dict[str, Any]) -> None:
     data["exclude"] = [{"model": "toy-s", "size": 2000}, {"recipe": "grpo"}]
-    cells = grid.cells(config.parse(data, "my.yaml"))
+    cells = graph.parse(data, "my.yaml").cells
     assert not [cell for cell in cells if cell.recipe == "grpo"]
     assert not [cell for cell in cells if cell.model == "toy-s" and cell.size == 2000]
     assert len([cell for cell in cells if cell.model == "toy-s" and cell.recipe == "sft"]) == 2
     # A parent that is no cell itself is still trained.
     data["exclude"], data["only"] = [], [{"recipe": "sft-grpo"}]
-    study = config.parse(data, "my.yaml")
-    assert {cell.recipe for cell in grid.cells(study)} == {"base", "base-think", "sft-grpo"}
-    assert {run.lineage for run in grid.runs(study) if run.size == 200} == {"sft@200", "sft@200/grpo@200"}
+    found = graph.parse(data, "my.yaml")
+    assert {cell.recipe for cell in found.cells} == {"base", "base-think", "sft-grpo"}
+    assert {run.name for run in found.runs.values() if run.size == 200} == {"sft@200", "sft@200/grpo@200"}
 
 
 def test_the_schema_has_not_drifted(root: Path) -> None:
@@ -224,5 +236,5 @@ def test_studies_name_their_schema(root: Path) -> None:
 
 def test_parsing_leaves_the_input_alone(data: dict[str, Any]) -> None:
     before = copy.deepcopy(data)
-    config.parse(data, "my.yaml")
+    graph.parse(data, "my.yaml")
     assert data == before

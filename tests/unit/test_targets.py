@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reassess.graph import targets
+from reassess.graph import Graph, targets
 from reassess.study.read import StudyError
-from reassess.study.study import Study
 
 SFT = "toy-xs/toy/seed1/sft@16"
 
@@ -21,9 +20,9 @@ SFT = "toy-xs/toy/seed1/sft@16"
         (["--", "toy-xs/toy/seed1/sft@32"], ["results/runs/toy-xs/toy/seed1/sft@32/run.json"]),
     ],
 )
-def test_a_cell_as_target_is_told_its_paths(tiny_study: Study, arguments: list[str], paths: list[str]) -> None:
-    study = tiny_study.model_copy(update={"recipes": {"base": (), "sft-grpo": ("sft", "grpo")}})
-    study = tiny_study if SFT in arguments[-1] else study
+def test_a_cell_as_target_is_told_its_paths(tiny: Graph, arguments: list[str], paths: list[str]) -> None:
+    chained = tiny.study.model_copy(update={"recipes": {"base": (), "sft-grpo": ("sft", "grpo")}})
+    study = tiny if SFT in arguments[-1] else Graph(chained)
     with pytest.raises(StudyError, match="is the name of a cell; targets are paths:") as raised:
         targets.check(study, arguments)
     lines = str(raised.value).splitlines()
@@ -33,5 +32,5 @@ def test_a_cell_as_target_is_told_its_paths(tiny_study: Study, arguments: list[s
     targets.check(study, [line.strip() for line in lines[1:]])
 
 
-def test_what_is_no_cell_is_left_to_snakemake(tiny_study: Study) -> None:
-    targets.check(tiny_study, ["--cores", "2", "toy-xs", "toy-xs/toy/seed9/sft@16", "tables", "-n"])
+def test_what_is_no_cell_is_left_to_snakemake(tiny: Graph) -> None:
+    targets.check(tiny, ["--cores", "2", "toy-xs", "toy-xs/toy/seed9/sft@16", "tables", "-n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -26,7 +27,7 @@ SPLITS = {
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, list[Example]]:
-    return {name: toy.draw(source) for name, source in SPLITS.items()}
+    return {name: list(source.read()) for name, source in SPLITS.items()}
 
 
 def test_pool_pretraining_and_benchmarks_share_nothing(drawn: dict[str, list[Example]]) -> None:
@@ -73,7 +74,7 @@ def test_examples_are_distinct_and_repeatable(drawn: dict[str, list[Example]]) -
     for name, source in SPLITS.items():
         assert len({item.content_sha256() for item in drawn[name]}) == len(drawn[name]) == source.n
         assert len({item.id for item in drawn[name]}) == source.n
-        assert toy.draw(source) == drawn[name]
+        assert list(source.read()) == drawn[name]
 
 
 def test_out_of_distribution_has_pairs_that_training_has_not() -> None:
@@ -127,4 +128,9 @@ def test_the_reference_response_is_judged_right(drawn: dict[str, list[Example]])
 
 def test_asking_for_more_than_there_is_says_so() -> None:
     with pytest.raises(ValueError, match="distinct examples of 100000 could be drawn"):
-        toy.draw(ToySource(kind="toy", n=100_000, families=("locate",), split="test", text_only=True))
+        list(ToySource(kind="toy", n=100_000, families=("locate",), split="test", text_only=True).read())
+
+
+def test_examples_are_drawn_as_they_are_asked_for() -> None:
+    first, second = itertools.islice(ToySource(kind="toy", n=10**9).read(), 2)
+    assert [first.id, second.id] == ["toy-train-0-000000", "toy-train-0-000001"]

@@ -18,7 +18,7 @@ from reassess.work.turns import Interrupted, Stop
 
 HOLD = """
 import sys, time
-from reassess import turns
+from reassess.work import turns
 with turns.take("train", "a/b") as turn:
     turn.record.begin(3)
     turn.record.step = 5

@@ -18,7 +18,7 @@ from reassess import cli, paths
 from reassess.analyse.collect import collect
 from reassess.analyse.parity import check_parity
 from reassess.console.verify import VerifyError, verify
-from reassess.data.build import ids_sha256
+from reassess.data.subset import ids_sha256
 from reassess.study import read as config
 from reassess.study.study import Study
 

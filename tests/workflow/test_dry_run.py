@@ -8,32 +8,51 @@ from typing import Any
 import pytest
 import yaml
 
-from reassess.graph import grid
-from reassess.study import read as config
+from reassess import graph
+from reassess.graph import build
 from snake import ROOT, planned, snake
 
 STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
-# What `grid.jobs` calls a rule's jobs, by the rule's name.
-RULES = {"tables": "tabulate", "figures": "plot"}
 
 # Jobs of the default study from nothing. Adding to an axis must add just that axis' jobs.
 DEFAULT = {
     "pool": 1,
     "benchmark": 4,
     "subset": 4,
-    "base_model": 2,
+    "model": 2,
     "train": 24,
     "generate": 36,
     "score": 36,
-    "tabulate": 1,
-    "plot": 1,
+    "tables": 1,
+    "figures": 1,
 }
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=[file.name for file in STUDIES])
 def test_a_dry_run_plans_what_check_promises(file: Path, tmp_path: Path) -> None:
-    promised = {RULES.get(rule, rule): count for rule, count in grid.jobs(config.load(file)).items()}
-    assert planned(tmp_path, study=file) == promised
+    assert planned(tmp_path, study=file) == graph.load(file).counts()
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=[file.name for file in STUDIES])
+def test_jobs_stand_behind_what_they_need_and_share_no_file(file: Path) -> None:
+    found = graph.load(file)
+    before: set[str] = set()
+    makers: dict[str, str] = {}
+    for name, job in found.jobs.items():
+        assert name == job.name
+        assert job.rule in graph.RULES
+        assert len(set(job.needs)) == len(job.needs)
+        assert set(job.needs) <= before, f"{name} stands before one that it needs"
+        before.add(name)
+        for output in job.outputs:
+            assert makers.setdefault(output, name) == name, f"{output} is made twice"
+    # In the mapping a job would take the place of another of its name.
+    worked = [job.name for job in build._work(found.study, found.grid)]
+    assert len(set(worked)) == len(worked) == len(found.jobs) - 2
+    # What a job reads is a file of a user, or made by a job that it says it needs.
+    for name, job in found.jobs.items():
+        assert {makers[file] for file in job.inputs if file in makers} <= set(job.needs), name
+        assert {Path(file).parts[0] for file in job.inputs if file not in makers}.isdisjoint({"results"}), name
 
 
 def edited(tmp_path: Path, **changes: Any) -> Path:
@@ -58,7 +77,7 @@ def test_job_counts(tmp_path: Path, changes: dict[str, Any], more: dict[str, int
     found = planned(tmp_path, study=edited(tmp_path, **changes))
     if more is None:
         assert found["train"] == 6
-        assert found["base_model"] == 1
+        assert found["model"] == 1
         return
     assert found == {rule: count + more.get(rule, 0) for rule, count in DEFAULT.items()}
 
@@ -73,7 +92,7 @@ def test_one_more_benchmark_adds_one_benchmark_job_from_nothing(tmp_path: Path) 
 
 def test_a_single_cell_by_path(tmp_path: Path) -> None:
     target = "results/runs/toy-s/toy/seed2/sft@200/grpo@200/run.json"
-    assert planned(tmp_path, target) == {"pool": 1, "subset": 1, "base_model": 1, "train": 2}
+    assert planned(tmp_path, target) == {"pool": 1, "subset": 1, "model": 1, "train": 2}
 
 
 def test_a_wrong_target_names_the_valid_values(tmp_path: Path) -> None:
@@ -99,7 +118,7 @@ def test_a_malformed_study_stops_the_parse_without_a_traceback(tmp_path: Path, t
 def test_a_study_file_replaces_the_default_one(tmp_path: Path) -> None:
     # Snakemake would merge it into config.yaml: toy-s and the sizes of the default study would come back.
     found = planned(tmp_path, study=ROOT / "studies/tiny.yaml")
-    assert found["base_model"] == 1
+    assert found["model"] == 1
 
 
 def test_config_overrides_a_key(tmp_path: Path) -> None:
@@ -113,8 +132,10 @@ def test_the_parse_imports_nothing_heavy(root: Path) -> None:
     import sys
 
     code = (
-        "import sys; from reassess import cli, config, grid, identity, targets; config.load('config.yaml');"
-        "heavy = {'torch', 'transformers', 'trl', 'vllm', 'pandas', 'sympy', 'datasets', 'matplotlib'};"
+        "import sys; from reassess import cli, graph; from reassess.cluster import executor, head, placement;"
+        "from reassess.graph import targets; targets.known(graph.load('config.yaml'));"
+        "heavy = {'torch', 'transformers', 'trl', 'vllm', 'pandas', 'sympy', 'datasets', 'matplotlib',"
+        "'pyarrow'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from reassess import graph
 from reassess.graph import identity
 from reassess.judge import JUDGE_VERSION
 from reassess.prompts import prompt_sha256
-from reassess.study import read as config
 from reassess.study.study import Study
+from reassess.work.records import digest
 from snake import ROOT
 
 
@@ -21,22 +22,42 @@ def study(**stages: Any) -> Study:
     for stage, changes in stages.items():
         args = {**data["stages"][stage]["args"], **changes.pop("args", {})}
         data["stages"][stage].update(changes, args=args)
-    return config.parse(data, "config.yaml")
+    return graph.parse(data, "config.yaml").study
 
 
-# A change here retrains every user's models: raise a version in `identity.VERSIONS` when results change, and leave
-# these alone when they do not.
+# A change here retrains every user's models: raise the VERSION of a stage, or one in `identity.VERSIONS`, when
+# results change, and leave these alone when they do not.
 SFT = (
     '{"args":{"learning_rate":0.0007,"lr_scheduler_type":"cosine","num_train_epochs":2.0,"warmup_steps":5.0},'
-    '"batch_size":32,"model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},'
-    '"trainer":"sft","version":1}'
+    '"batch_size":32,"kind":"sft","model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},'
+    '"version":1}'
 )
 GRPO = (
     '{"args":{"learning_rate":0.0002,"max_completion_length":48,"num_generations":4,"num_train_epochs":1.0},'
-    f'"batch_size":64,"judge":"{JUDGE_VERSION}","model":{{"max_prompt_length":160}},'
-    '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":1.0,"format":0.5},"trainer":"grpo",'
-    '"trajectory":5,"version":1}'
+    f'"batch_size":64,"judge":"{JUDGE_VERSION}","kind":"grpo","model":{{"max_prompt_length":160}},'
+    '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":1.0,"format":0.5},"trajectory":5,"version":1}'
 )
+
+REPORT = (
+    '{"name":"toy","recipes":{"base":[],"grpo":["grpo"],"sft":["sft"],"sft-grpo":["sft","grpo"]},'
+    '"report":{"resamples":2000},"seed":0,"version":1}'
+)
+# Of the jobs of the default study, by rule and key.
+OTHERS = {
+    ("pool", "toy"): '{"sources":[{"kind":"toy","n":2400}],"version":1}',
+    ("benchmark", "toy-ood"): (
+        '{"modality":"visual","sources":[{"kind":"toy","n":528,"ood":true,"split":"test"}],"version":1}'
+    ),
+    ("subset", "toy/seed1/200"): "{}",
+    ("model", "toy-s"): '{"prompt":{"instruction":"Think, then answer."},"size":"s","steps":500,"version":1}',
+    ("generate", "toy-s/base/main"): (
+        '{"benchmarks":["toy-id","toy-ood","toy-text"],"decoding":{"max_tokens":48},"evaluation":{},'
+        '"model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},"seed":0,"version":1}'
+    ),
+    ("score", "toy-s/base/main"): f'{{"format":"think_answer","judge":"{JUDGE_VERSION}","version":2}}',
+    ("tables", "all"): REPORT,
+    ("figures", "all"): REPORT,
+}
 
 
 def test_golden_identities() -> None:
@@ -49,8 +70,13 @@ def test_golden_identities() -> None:
     )
     assert identity.stage_spec(golden, "toy-xs", "sft") == SFT
     assert identity.stage_spec(golden, "toy-xs", "grpo") == GRPO
-    assert identity.digest(SFT) == "5ef21116"
+    assert digest(SFT) == "e01d7487"
     assert prompt_sha256(golden.prompt)[:8] == "3232519b"
+
+
+def test_golden_identities_of_what_trains_nothing() -> None:
+    found = graph.load(ROOT / "config.yaml")
+    assert {which: found[which].spec for which in OTHERS} == OTHERS
 
 
 @pytest.mark.parametrize(
@@ -97,7 +123,7 @@ def test_the_number_of_processes_is_neutral_where_results_do_not_depend_on_it() 
     def over(processes: int, **args: Any) -> str:
         changed = study(grpo={"batch_size": 64, "args": {"num_generations": 4, **args}}).model_dump(mode="json")
         changed["models"]["toy-xs"].update(resources={"grpo": {"processes": processes}}, distributed="zero2")
-        return identity.stage_spec(config.parse(changed, "study"), "toy-xs", "grpo")
+        return identity.stage_spec(graph.parse(changed, "study").study, "toy-xs", "grpo")
 
     assert over(1) == over(2) == over(4)
     # The default split generates as many completions at once, a fixed one more of them.
@@ -115,7 +141,7 @@ def test_the_way_a_model_is_shared_matters_in_bfloat16_alone() -> None:
     def shared(distributed: str, dtype: str, gpu: int) -> str:
         changed = study().model_dump(mode="json")
         changed["models"]["toy-xs"].update(resources={"sft": {"gpu": gpu}}, distributed=distributed, dtype=dtype)
-        return identity.stage_spec(config.parse(changed, "study"), "toy-xs", "sft")
+        return identity.stage_spec(graph.parse(changed, "study").study, "toy-xs", "sft")
 
     assert shared("ddp", "float32", 2) == shared("zero2", "float32", 2) == shared("zero3", "float32", 1)
     # DeepSpeed's weights are bfloat16 then.

@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
         ("benchmark", _examples, "build a benchmark", "a benchmark of the study"),
+        ("examples", _set, "make a set of examples from a pool or another set", "a set of the study's `examples`"),
         ("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", "such as toy/seed1/200"),
         ("model", _model, "make a base model: build a toy, or fetch a pinned checkpoint", "a model of the study"),
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
@@ -292,13 +293,19 @@ def _reference(args: argparse.Namespace) -> None:
 
 
 def _examples(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_examples
+    from reassess.data.pool import build_examples
 
     build_examples(args.graph, args.work)
 
 
+def _set(args: argparse.Namespace) -> None:
+    from reassess.data.examples import build_set
+
+    build_set(args.graph, args.work)
+
+
 def _subset(args: argparse.Namespace) -> None:
-    from reassess.data.build import build_subset
+    from reassess.data.subset import build_subset
 
     build_subset(args.work)
 
@@ -312,16 +319,18 @@ def _model(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     _without_scikit_learn()
     if launch.launched():
-        from reassess.train.run import train
+        from reassess.train.frame import train
 
         # The process that has started this one holds the turn and the GPUs.
-        train(args.graph, args.graph["train", args.key])
+        job = args.graph["train", args.key]
+        with launch.join(job.key) as turn:
+            train(args.graph, job, turn)
         return
     asked = resources.of(args.graph.study, args.work)
     with gpus.lease(asked.gpu // asked.nodes):
         # The imports below take seconds, in which a notice would kill.
         args.turn.stop.listen()
-        from reassess.train.run import train
+        from reassess.train.frame import train
 
         train(args.graph, args.work, args.turn)
 
@@ -343,13 +352,13 @@ def _score(args: argparse.Namespace) -> None:
 
 
 def _tables(args: argparse.Namespace) -> None:
-    from reassess.analyse.tables import tables
+    from reassess.analyse.write import tables
 
     tables(args.graph, args.partial)
 
 
 def _figures(args: argparse.Namespace) -> None:
-    from reassess.analyse.figures import figures
+    from reassess.analyse.write import figures
 
     figures(args.graph, args.partial)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,6 +15,20 @@ KINDS = ("math", "numeric", "mcq", "text")
 
 class DataError(ValueError):
     """Data that cannot be used: the message names the file or the row and what was expected."""
+
+
+class PutAside(NamedTuple):
+    """A row that is not used, and why.
+
+    Attributes:
+        id: the row's id, or where it stands.
+        source: where it comes from.
+        reason: why; the same words for every row of which the same is wrong, so that they can be counted.
+    """
+
+    id: str
+    source: str
+    reason: str
 
 
 @dataclass(frozen=True)

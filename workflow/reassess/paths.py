@@ -7,8 +7,6 @@ a path below the directory that the function names.
 from __future__ import annotations
 
 RESULTS = "results"
-TABLES = ("capacity", "scale", "transfer", "families", "cost", "reward")
-FIGURES = ("scale", "reward")
 
 
 def study(name: str, digest: str) -> str:
@@ -26,9 +24,14 @@ def benchmark(name: str, file: str = "") -> str:
     return _join(f"{RESULTS}/benchmarks/{name}", file)
 
 
-def subset_key(pool_name: str, seed: str | int, n: str | int) -> str:
-    """The key of a training subset."""
-    return f"{pool_name}/seed{seed}/{n}"
+def examples(name: str, file: str = "") -> str:
+    """The directory of a set of examples that is made from others, laid out like a pool's."""
+    return _join(f"{RESULTS}/examples/{name}", file)
+
+
+def subset_key(pool_name: str, on: str, seed: str | int, n: str | int) -> str:
+    """The key of a training subset of a pool, or of a set of examples `on` that is made from it."""
+    return f"{pool_name}{'+' if on else ''}{on}/seed{seed}/{n}"
 
 
 def subset(key: str) -> str:
@@ -89,16 +92,6 @@ def figure(name: str, suffix: str, partial: bool = False) -> str:
 def report(kind: str, partial: bool = False) -> str:
     """The record of what `tables` or `figures` were made from."""
     return f"{RESULTS}/{kind}{'_partial' if partial else ''}.json"
-
-
-def tables() -> list[str]:
-    """The record of the tables, and every table in every format."""
-    return [report("tables"), *(table(name, suffix) for name in TABLES for suffix in ("csv", "md", "tex"))]
-
-
-def figures() -> list[str]:
-    """The record of the figures, and every figure in every format."""
-    return [report("figures"), *(figure(name, suffix) for name in FIGURES for suffix in ("svg", "pdf"))]
 
 
 def _join(directory: str, file: str) -> str:

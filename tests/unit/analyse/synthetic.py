@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +13,25 @@ import pyarrow.parquet as pq
 
 from reassess import paths
 from reassess.evaluate.score import SCORES
-from reassess.graph import grid
-from reassess.study.study import Study
+from reassess.graph import Graph, Job, parse
 
 Correct = Callable[[str, int | None, str, int], list[bool | None]]
 """(cell key, step, benchmark, items) -> whether each item is correct."""
 
 
-def make_study(**changes: Any) -> Study:
+class Said(NamedTuple):
+    """What is known of a response beside its verdict; one without a format is one whose generation failed."""
+
+    n_tokens: int = 12
+    truncated: bool = False
+    format_ok: bool | None = True
+
+
+Lengths = Callable[[str, str, int], Said]
+"""(cell key, benchmark, item) -> the response."""
+
+
+def make_study(**changes: Any) -> Graph:
     """Two models, two seeds, two sizes; the recipe `sft-grpo` keeps two checkpoints."""
     toy: dict[str, Any] = {"kind": "toy", "n": 40}
     fields: dict[str, Any] = {
@@ -30,9 +41,9 @@ def make_study(**changes: Any) -> Study:
         "sizes": [10, 20],
         "seeds": [1, 2],
         "stages": {
-            "sft": {"trainer": "sft", "batch_size": 2},
+            "sft": {"kind": "sft", "batch_size": 2},
             "grpo": {
-                "trainer": "grpo",
+                "kind": "grpo",
                 "batch_size": 8,
                 "rewards": {"accuracy": 1.0, "format": 0.5},
                 "trajectory": 2,
@@ -51,16 +62,16 @@ def make_study(**changes: Any) -> Study:
         },
         "report": {"resamples": 200},
     }
-    return Study.model_validate({**fields, **changes})
+    return parse({**fields, **changes}, "synthetic.yaml")
 
 
-def small_study(**changes: Any) -> Study:
+def small_study(**changes: Any) -> Graph:
     """One model, one seed, one size, one recipe, one visual benchmark."""
     fields: dict[str, Any] = {
         "models": {"m1": {"toy": {"size": "xs"}}},
         "sizes": [10],
         "seeds": [1],
-        "stages": {"sft": {"trainer": "sft", "batch_size": 2}},
+        "stages": {"sft": {"kind": "sft", "batch_size": 2}},
         "recipes": {"base": [], "sft": ["sft"]},
         "benchmarks": {"vis-a": {"sources": [{"kind": "toy", "n": 40, "split": "test"}]}},
         "suites": {"main": {"benchmarks": ["vis-a"]}},
@@ -75,94 +86,97 @@ def random_scores(cell: str, step: int | None, benchmark: str, n: int) -> list[b
     return [bool(value) for value in rng.random(n) < rate]
 
 
-def write_results(study: Study, correct: Correct = random_scores, n: int = 40) -> None:
-    """Write every file of a finished study under the current directory.
+def same_length(cell: str, benchmark: str, item: int) -> Said:
+    """Every response has twelve tokens; the last of forty was cut."""
+    return Said(truncated=item == 39)
+
+
+def write_results(graph: Graph, correct: Correct = random_scores, n: int = 40, lengths: Lengths = same_length) -> None:
+    """Write every record of a finished study under the current directory.
 
     Item i of a benchmark has family f0 or f1 by parity and difficulty 1 + i % 3; its gold is "7" where i % 4 < 2 or
     i % 8 == 2, else the item's number.
     """
-    for name in study.models:
-        write(Path(paths.model(name)) / "manifest.json", {"fingerprint": f"base-{name}"})
-    for run in grid.runs(study):
-        kept = study.stages[run.stage].trajectory
-        steps = [10 * (i + 1) for i in range(kept)]
-        folder = Path(paths.run(run.cell))
-        lines = [
-            {"step": step, "loss": 1.0, "reward": step / 20, "rewards/accuracy/mean": step / 40}
-            for step in range(5, 21, 5)
-        ]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        write(
-            folder / "run.json",
-            {
-                "fingerprint": f"fp {run.cell}",
-                "parent": {"fingerprint": f"fp {run.parent.cell}" if run.parent else f"base-{run.model}"},
-                "subset": {
-                    "ids_sha256": f"ids {run.seed} {run.size}",
-                    "content_sha256": f"content {run.seed} {run.size}",
-                },
-                "trained_ids_sha256": f"trained {run.seed} {run.size}",
-                "put_aside": {"too long": 1},
-                "prompt_sha256": "prompt",
-                "pixels": {"min": None, "max": None},
-                "judge_version": 1,
-                "steps_planned": 20,
-                "steps_done": 20,
-                "samples_seen": run.size * run.seed,
-                "tokens_seen": 1000 * run.size,
-                "seconds": 100.0,
-                "cpu_seconds": 200.0,
-                "device": "cpu",
-                "trajectory": [{"step": step, "fingerprint": f"fp {run.cell} {step}"} for step in steps],
-            },
-        )
-    for key, suite in grid.evaluations(study):
-        write_evaluation(study, key, suite, correct, n)
+    for job in graph.of("model"):
+        write(job, {"fingerprint": f"base-{job.key}"})
+    for job in graph.of("train"):
+        write_run(graph, job)
+    for job in graph.of("generate"):
+        write_evaluation(graph, job, correct, n, lengths)
 
 
-def write_evaluation(study: Study, key: str, suite: str, correct: Correct, n: int) -> None:
-    """Write scores.parquet and scores.json of one evaluation."""
-    spec = study.suites[suite]
+def write_run(graph: Graph, job: Job) -> None:
+    """Write run.json and metrics.jsonl of one training."""
+    run = graph.runs[job.key]
+    steps = [10 * (i + 1) for i in range(graph.study.stages[run.stage].trajectory)]
+    lines = [
+        {"step": step, "loss": 1.0, "reward": step / 20, "rewards/accuracy/mean": step / 40} for step in range(5, 21, 5)
+    ]
+    record = {
+        "fingerprint": f"fp {run.key}",
+        "parents": [{"fingerprint": f"fp {key}"} for key in run.parents] or [{"fingerprint": f"base-{run.model}"}],
+        "subset": {"ids_sha256": f"ids {run.seed} {run.size}", "content_sha256": f"content {run.seed} {run.size}"},
+        "trained_ids_sha256": f"trained {run.seed} {run.size}",
+        "put_aside": {"too long": 1},
+        "prompt_sha256": "prompt",
+        "pixels": {"min": None, "max": None},
+        "judge_version": 1,
+        "steps_planned": 20,
+        "steps_done": 20,
+        "samples_seen": run.size * run.seed,
+        "tokens_seen": 1000 * run.size,
+        "seconds": 100.0,
+        "cpu_seconds": 200.0,
+        "device": "cpu",
+        "trajectory": [{"step": step, "fingerprint": f"fp {run.key} {step}"} for step in steps],
+    }
+    write(job, record)
+    Path(paths.run(run.key, "metrics.jsonl")).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_evaluation(graph: Graph, job: Job, correct: Correct, n: int, lengths: Lengths) -> None:
+    """Write responses.json, scores.parquet and scores.json of one cell and suite."""
+    key, suite = job.at.cell, job.at.suite
+    spec = graph.study.suites[suite]
     steps: list[int | None] = [None]
     if spec.checkpoints == "trajectory":
-        stage = key.rsplit("/", 1)[-1].split("@")[0]
-        steps = [10 * (i + 1) for i in range(study.stages[stage].trajectory)]
+        steps = [10 * (i + 1) for i in range(graph.study.stages[graph.runs[key].stage].trajectory)]
     rows, counts, checkpoints = [], {}, []
-    model = key.split("/")[0]
-    made = f"base-{model}" if key in (f"{model}/base", f"{model}/base-think") else f"fp {key}"
+    cell = graph.cell(key)
+    made = f"base-{cell.model}" if cell.is_control else f"fp {key}"
     for step in steps:
         checkpoints.append({"step": step, "path": "model", "fingerprint": made if step is None else f"{made} {step}"})
         for benchmark in spec.benchmarks:
             values = correct(key, step, benchmark, n)
-            rows += [_row(benchmark, step, i, value) for i, value in enumerate(values)]
+            said = [lengths(key, benchmark, i) for i in range(n)]
+            rows += [_row(benchmark, step, i, value, said[i]) for i, value in enumerate(values)]
             name = benchmark if step is None else f"{benchmark}@{step}"
             unscored = sum(value is None for value in values)
-            counts[name] = {"n": n, "unscored": unscored, "unparsed": 2, "truncated": 1}
-    folder = Path(paths.evaluation(key, suite))
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), folder / "scores.parquet")
-    write(
-        folder / "scores.json",
-        {
-            "cell": key,
-            "suite": suite,
-            "checkpoints": checkpoints,
-            "engine": {"name": "transformers", "version": "5.16"},
-            "decoding": {"temperature": 0.0, "max_tokens": 64},
-            "prompt_sha256": "prompt",
-            "pixels": {"min": None, "max": None},
-            "benchmarks": {name: {"n": n, "content_sha256": f"content {name}"} for name in spec.benchmarks},
-            "put_aside": {},
-            "judge_version": 1,
-            "scores": counts,
-        },
-    )
+            cut = sum(response.truncated for response in said)
+            counts[name] = {"n": n, "unscored": unscored, "unparsed": 2, "truncated": cut}
+    record = {
+        "cell": key,
+        "suite": suite,
+        "model": cell.model,
+        "checkpoints": checkpoints,
+        "engine": {"name": "transformers", "version": "5.16"},
+        "decoding": {"temperature": 0.0, "max_tokens": 64},
+        "prompt_sha256": "prompt",
+        "pixels": {"min": None, "max": None},
+        "benchmarks": {name: {"n": n, "content_sha256": f"content {name}"} for name in spec.benchmarks},
+        "put_aside": {},
+        "files": {"responses.parquet": f"responses {key}"},
+    }
+    write(job, record)
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), paths.evaluation(job.key, "scores.parquet"))
+    write(graph["score", job.key], {**record, "judge_version": 1, "scores": counts})
 
 
-def write(path: Path, record: dict[str, Any]) -> None:
+def write(job: Job, record: dict[str, Any]) -> None:
+    """Write the record of a job, of what the study asks for."""
+    path = Path(job.record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps({**record, "spec": json.loads(job.spec)}))
 
 
 def edit_json(path: str, **changes: Any) -> None:
@@ -177,7 +191,7 @@ def edit_json(path: str, **changes: Any) -> None:
     Path(path).write_text(json.dumps(record))
 
 
-def _row(benchmark: str, step: int | None, i: int, correct: bool | None) -> dict[str, Any]:
+def _row(benchmark: str, step: int | None, i: int, correct: bool | None, said: Said) -> dict[str, Any]:
     common = i % 4 < 2 or i % 8 == 2
     return {
         "benchmark": benchmark,
@@ -192,7 +206,5 @@ def _row(benchmark: str, step: int | None, i: int, correct: bool | None) -> dict
         "correct": correct,
         "answer": "7",
         "reason": "equal",
-        "format_ok": True,
-        "truncated": False,
-        "n_tokens": 12,
+        **said._asdict(),
     }

@@ -11,7 +11,9 @@ from synthetic import make_study, small_study, write_results
 from reassess import paths
 from reassess.analyse.collect import MissingError, collect
 from reassess.analyse.estimates import Estimates
-from reassess.analyse.figures import figures, reward_figure, scale_figure
+from reassess.analyse.figures import reward, scale
+from reassess.analyse.write import figures
+from reassess.graph.report import files
 
 
 @pytest.fixture(autouse=True)
@@ -25,17 +27,17 @@ def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | N
 
 
 def test_figures_are_written_and_reproducible() -> None:
-    study = make_study()
-    write_results(study)
-    written = {path: Path(path).read_bytes() for path in figures(study)}
-    assert set(written) == set(paths.figures())
-    assert {path: Path(path).read_bytes() for path in figures(study)} == written
+    graph = make_study()
+    write_results(graph)
+    written = {path: Path(path).read_bytes() for path in figures(graph)}
+    assert set(written) == set(files("figures"))
+    assert {path: Path(path).read_bytes() for path in figures(graph)} == written
 
 
 def test_scale_figure_shows_the_means() -> None:
-    study = make_study()
-    write_results(study, scores)
-    panels = scale_figure(Estimates(collect(study))).axes
+    graph = make_study()
+    write_results(graph, scores)
+    panels = scale.draw(Estimates(collect(graph))).axes
     assert [panel.get_title() for panel in panels] == ["m1", "m2"]
     lines = {line.get_label(): [round(float(y), 6) for y in line.get_ydata()] for line in panels[0].get_lines()}
     assert lines == {
@@ -49,9 +51,9 @@ def test_scale_figure_shows_the_means() -> None:
 
 
 def test_reward_figure_has_a_panel_per_model_and_recipe_at_the_largest_size() -> None:
-    study = make_study()
-    write_results(study, scores)
-    axes = reward_figure(Estimates(collect(study))).axes
+    graph = make_study()
+    write_results(graph, scores)
+    axes = reward.draw(Estimates(collect(graph))).axes
     assert [axis.get_title() for axis in axes if axis.get_title()] == [
         "m1, sft-grpo, 20 examples",
         "m2, sft-grpo, 20 examples",
@@ -62,18 +64,18 @@ def test_reward_figure_has_a_panel_per_model_and_recipe_at_the_largest_size() ->
 
 
 def test_partial_figures() -> None:
-    study = make_study()
-    write_results(study)
-    shutil.rmtree(paths.evaluation("m1/pool/seed1/sft@20/grpo@20", "held-out"))
-    shutil.rmtree(paths.evaluation("m1/base", "main"))
+    graph = make_study()
+    write_results(graph)
+    shutil.rmtree(paths.evaluation("m1/pool/seed1/sft@20/grpo@20/held-out"))
+    shutil.rmtree(paths.evaluation("m1/base/main"))
     with pytest.raises(MissingError, match="m1/base: no scores of suite main"):
-        figures(study)
-    assert all(Path(path).is_file() for path in figures(study, partial=True))
+        figures(graph)
+    assert all(Path(path).is_file() for path in figures(graph, partial=True))
     shutil.rmtree("results")
-    assert all(Path(path).stat().st_size > 0 for path in figures(study, partial=True))
+    assert all(Path(path).stat().st_size > 0 for path in figures(graph, partial=True))
 
 
 def test_a_study_without_trajectories_and_with_one_size() -> None:
-    study = small_study()
-    write_results(study)
-    assert len(figures(study)) == 5
+    graph = small_study()
+    write_results(graph)
+    assert len(figures(graph)) == 5

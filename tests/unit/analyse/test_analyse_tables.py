@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import make_study, small_study, write_results
+from synthetic import Said, make_study, small_study, write_results
 
 from reassess import paths
 from reassess.analyse.collect import MissingError, ResultsError, collect
 from reassess.analyse.latex import escape, latex
 from reassess.analyse.layout import Block, Entry, Table, markdown
-from reassess.analyse.tables import tables
+from reassess.analyse.write import tables
 from reassess.console.show import summary
+from reassess.graph.report import TABLES, files
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +36,11 @@ def first(correct: dict[str, int], other: int = 0):
     return scores
 
 
-def row(name: str, method: str, partial: bool = False, block: str = "") -> list[str]:
-    """The entries of the row of a method, without its name."""
+def row(name: str, method: str, partial: bool = False, block: str = "", at: int = 0) -> list[str]:
+    """The entries of the row of a method, without its name; of several such rows the one `at`."""
     text = Path(paths.table(name, "md", partial)).read_text()
-    line = next(
-        line for line in text[text.index(block) :].splitlines() if re.match(rf"\| {re.escape(method)}[ ¹²³]", line)
-    )
+    lines = text[text.index(block) :].splitlines()
+    line = [line for line in lines if re.match(rf"\| {re.escape(method)}[ ¹²³]", line)][at]
     return [entry.strip() for entry in line.strip("|").split("|")][1:]
 
 
@@ -49,9 +49,9 @@ def csv(name: str, partial: bool = False) -> pd.DataFrame:
 
 
 def test_capacity_by_hand() -> None:
-    study = small_study()
-    write_results(study, first({"base": 10, "base-think": 12, "sft": 30}))
-    tables(study)
+    graph = small_study()
+    write_results(graph, first({"base": 10, "base-think": 12, "sft": 30}))
+    tables(graph)
     # Of the even items 15 of 20 have gold 7, of the odd ones 10 of 20: 25 of 40.
     assert row("capacity", "floor")[:3] == ["62.5", "62.5", "—"]
     base, sft = row("capacity", "base"), row("capacity", "sft")
@@ -71,22 +71,22 @@ def test_capacity_by_hand() -> None:
 
 
 def test_the_floor_is_bold_where_it_is_best_and_ties_share() -> None:
-    study = small_study()
-    write_results(study, first({"sft": 25, "base": 3}))
-    tables(study)
+    graph = small_study()
+    write_results(graph, first({"sft": 25, "base": 3}))
+    tables(graph)
     assert row("capacity", "floor")[0] == "**62.5**"
     assert row("capacity", "sft")[0].startswith("**62.5** ±")
     assert "*" not in row("capacity", "base")[0]
 
 
 def test_unscored_is_neither_wrong_nor_hidden() -> None:
-    study = small_study()
+    graph = small_study()
 
     def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
         return [None] * 10 + [True] * 15 + [False] * 15 if cell.endswith("sft@10") else [False] * n
 
-    write_results(study, scores)
-    tables(study)
+    write_results(graph, scores)
+    tables(graph)
     assert row("capacity", "sft")[0].startswith("50.0 ±")
     assert row("capacity", "sft")[3] == "10 (25.0%)"
     numbers = csv("capacity").set_index(["method", "column", "measure"]).loc["sft"]
@@ -94,16 +94,16 @@ def test_unscored_is_neither_wrong_nor_hidden() -> None:
 
 
 def test_a_missing_cell_stops_a_full_report_and_is_a_dash_in_a_partial_one(capsys: pytest.CaptureFixture[str]) -> None:
-    study = make_study()
-    write_results(study)
+    graph = make_study()
+    write_results(graph)
     for seed in (1, 2):
-        shutil.rmtree(paths.evaluation(f"m1/pool/seed{seed}/sft@20", "main"))
-    shutil.rmtree(paths.evaluation("m2/pool/seed2/sft@20", "main"))
+        shutil.rmtree(paths.evaluation(f"m1/pool/seed{seed}/sft@20/main"))
+    shutil.rmtree(paths.evaluation("m2/pool/seed2/sft@20/main"))
     with pytest.raises(MissingError, match=r"m1/pool/seed1/sft@20: no scores of suite main"):
-        tables(study)
+        tables(graph)
     assert not Path(paths.table("capacity", "md")).exists()
 
-    assert paths.table("capacity", "md", partial=True) in tables(study, partial=True)
+    assert paths.table("capacity", "md", partial=True) in tables(graph, partial=True)
     assert "m2/pool/seed2/sft@20: no scores of suite main" in capsys.readouterr().out
     assert row("capacity", "sft", partial=True)[:5] == ["—¹"] * 5
     assert re.match(r"[\d.]+² ±", row("capacity", "sft", partial=True, block="### m2")[0])
@@ -118,17 +118,17 @@ def test_a_missing_cell_stops_a_full_report_and_is_a_dash_in_a_partial_one(capsy
 
 
 def test_a_partial_report_of_nothing_is_dashes() -> None:
-    study = make_study()
-    tables(study, partial=True)
+    graph = make_study()
+    tables(graph, partial=True)
     assert row("capacity", "floor", partial=True)[0] == "—¹"
     assert all(entry.startswith("—") for name in ("base", "sft") for entry in row("capacity", name, partial=True))
 
 
 def test_a_benchmark_added_to_a_suite_is_missing_until_it_is_answered() -> None:
-    study = small_study()
-    write_results(study)
+    graph = small_study()
+    write_results(graph)
     extra = {"sources": [{"kind": "toy", "n": 40, "split": "test", "seed": 9}]}
-    more = {**study.model_dump()["benchmarks"], "extra": extra}
+    more = {**graph.study.model_dump(mode="json")["benchmarks"], "extra": extra}
     grown = small_study(benchmarks=more, suites={"main": {"benchmarks": ["vis-a", "extra"]}})
     with pytest.raises(MissingError, match="m1/base: no scores of benchmark extra in suite main"):
         tables(grown)
@@ -140,15 +140,15 @@ def test_a_benchmark_added_to_a_suite_is_missing_until_it_is_answered() -> None:
 
 
 def test_scale_and_transfer_by_hand() -> None:
-    study = make_study()
+    graph = make_study()
 
     def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
         k = {"base": 8, "base-think": 12}.get(cell.split("/")[-1], 20)
         k += 8 * ("@20" in cell) + 4 * (benchmark == "txt")
         return [i < k for i in range(n)]
 
-    write_results(study, scores)
-    tables(study)
+    write_results(graph, scores)
+    tables(graph)
     numbers = csv("scale").query("model == 'm1' and method == 'sft'").set_index(["size", "measure"])["mean"]
     assert numbers.round(6).to_dict() == {
         (10, "accuracy"): 0.5,
@@ -164,10 +164,10 @@ def test_scale_and_transfer_by_hand() -> None:
 
 
 def test_families_by_hand() -> None:
-    study = small_study()
+    graph = small_study()
     # Even items are family f0: the base has them all right, and no others.
-    write_results(study, lambda cell, step, benchmark, n: [i % 2 == 0 for i in range(n)])
-    tables(study)
+    write_results(graph, lambda cell, step, benchmark, n: [i % 2 == 0 for i in range(n)])
+    tables(graph)
     numbers = csv("families").query("method == 'base'").set_index("group")
     assert numbers.loc[["f0", "f1"], ["mean", "n"]].to_numpy().tolist() == [[1, 20], [0, 20]]
     # Difficulty 1 are items 0, 3, ..., 39, of which 0, 6, ..., 36 are even.
@@ -176,10 +176,68 @@ def test_families_by_hand() -> None:
     assert floor[["f0", "f1"]].tolist() == [0.75, 0.5]
 
 
+def lengths_by_hand(cell: str, benchmark: str, item: int) -> Said:
+    """The base says 10 tokens and once 50, cut; SFT says 20 where it is right (i < 30), else 60; item 39 failed."""
+    if cell.endswith("base"):
+        return Said(50, truncated=True, format_ok=False) if item == 0 else Said(10)
+    if cell.endswith("sft@10"):
+        return Said(0, format_ok=None) if item == 39 else Said(20 if item < 30 else 60)
+    return Said(1200)
+
+
+def test_lengths_by_hand() -> None:
+    graph = small_study()
+    correct = first({"base": 10, "base-think": 40, "sft": 30})
+
+    def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
+        found = correct(cell, step, benchmark, n)
+        return [*found[:39], None] if cell.endswith("sft@10") else found
+
+    write_results(graph, scores, lengths=lengths_by_hand)
+    tables(graph)
+    rows = {line[0]: line[1:] for line in (row("lengths", "vis-a", at=at) for at in range(3))}
+    # The base: 40 tokens more in item 0, which is right, of 40 and of 10.
+    assert rows["base"] == ["11.0", "14.0", "10.0", "—", "1 (2.5%)", "39 (97.5%)"]
+    # No answer of base-think is wrong. Item 39 has no length in SFT: 30 right, 9 wrong.
+    assert rows["base-think"][:3] == ["1,200.0", "1,200.0", "—¹"]
+    assert rows["base-think"][3].startswith("+1,189.0 [+1,18")
+    assert "- ¹ no wrong response" in Path(paths.table("lengths", "md")).read_text()
+    assert rows["sft"][:3] == ["29.2", "20.0", "60.0"]
+    assert rows["sft"][4:] == ["0 (0.0%)", "39 (100.0%)"]
+    numbers = csv("lengths").set_index(["method", "measure"])
+    assert list(numbers.columns) == ["model", "pool", "size", "column", "mean", "lo", "hi", "n", "seeds"]
+    # Of 39 pairs one is -30, 29 are +10 and 9 are +50.
+    delta = numbers.loc["sft", "delta tokens to base"]
+    assert delta["mean"] == pytest.approx((-30 + 29 * 10 + 9 * 50) / 39)
+    assert delta[["n", "seeds"]].tolist() == [39, 1]
+    assert 10 < delta["lo"] < delta["mean"] < delta["hi"] < 30
+    assert numbers.loc[("sft", "in format"), ["mean", "n"]].tolist() == [1, 39]
+    assert numbers.loc[("base", "truncated"), ["mean", "n"]].tolist() == [0.025, 40]
+
+
+def test_lengths_are_paired_and_averaged_over_seeds_and_benchmarks() -> None:
+    graph = make_study()
+
+    def lengths(cell: str, benchmark: str, item: int) -> Said:
+        longer = 10 * ("seed2" in cell) + 20 * (benchmark == "vis-b") if "sft" in cell else 0
+        return Said(100 * item + longer + 5 * ("grpo" in cell))
+
+    write_results(graph, lengths=lengths)
+    tables(graph)
+    found = csv("lengths").query("model == 'm1' and measure == 'delta tokens to base'")
+    numbers = found.set_index(["method", "column"])
+    # Items differ by hundreds of tokens and pairs do not: what is left of the interval are the seeds, 0 and 10 apart.
+    assert numbers.loc[("sft", "vis-a"), ["mean", "lo", "hi", "n", "seeds"]].tolist() == [5, 0, 10, 40, 2]
+    assert numbers.loc[("sft", "visual mean"), ["mean", "lo", "hi", "n"]].tolist() == [15, 10, 20, 80]
+    assert numbers.loc[("sft-grpo", "visual mean"), ["mean", "lo", "hi"]].tolist() == [20, 15, 25]
+    assert numbers.loc[("base-think", "txt"), ["mean", "lo", "hi"]].tolist() == [0, 0, 0]
+    assert "Visual mean: vis-a, vis-b" in Path(paths.table("lengths", "md")).read_text()
+
+
 def test_cost_cumulates_over_the_lineage_and_averages_over_seeds() -> None:
-    study = make_study()
-    write_results(study)
-    tables(study)
+    graph = make_study()
+    write_results(graph)
+    tables(graph)
     numbers = csv("cost").query("model == 'm1'").set_index("lineage")
     both = numbers.loc["sft@20/grpo@20"]
     # Samples are 20 for seed 1 and 40 for seed 2, in either stage.
@@ -189,17 +247,17 @@ def test_cost_cumulates_over_the_lineage_and_averages_over_seeds() -> None:
 
 
 def test_reward_against_accuracy() -> None:
-    study = make_study()
+    graph = make_study()
 
     def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
         fallen = step == 20 and cell.startswith("m1/")
         return [i < (10 if fallen else 30) for i in range(n)]
 
-    write_results(study, scores)
+    write_results(graph, scores)
     # A resumed run logged step 15 twice; the later line counts. A line without a reward is none of GRPO's.
     log = Path(paths.run("m1/pool/seed1/sft@10/grpo@10")) / "metrics.jsonl"
     log.write_text('{"step": 15, "reward": 99.0}\n' + log.read_text() + '{"step": 20, "train_loss": 0.1}\n')
-    tables(study)
+    tables(graph)
     numbers = csv("reward").query("size == 10").set_index(["model", "point"])
     # Logged at steps 5, 10, 15, 20 with reward step / 20.
     assert numbers["reward"].tolist() == [0.375, 0.875] * 2
@@ -211,37 +269,37 @@ def test_reward_against_accuracy() -> None:
 
 
 def test_a_study_without_trajectories_says_so() -> None:
-    study = small_study()
-    write_results(study)
-    tables(study)
+    graph = small_study()
+    write_results(graph)
+    tables(graph)
     assert "No GRPO stage of this study keeps a trajectory." in Path(paths.table("reward", "md")).read_text()
 
 
 def test_a_trajectory_suite_may_be_of_some_sizes() -> None:
-    suites = make_study().model_dump(mode="json")["suites"]
+    suites = make_study().study.model_dump(mode="json")["suites"]
     suites["held-out"]["sizes"] = [20]
-    study = make_study(suites=suites)
-    write_results(study)
-    tables(study)
+    graph = make_study(suites=suites)
+    write_results(graph)
+    tables(graph)
     assert set(csv("reward")["size"]) == {20}
-    assert not Path(paths.evaluation("m1/pool/seed1/sft@10/grpo@10", "held-out")).exists()
+    assert not Path(paths.evaluation("m1/pool/seed1/sft@10/grpo@10/held-out")).exists()
 
 
 def test_every_table_says_what_it_rests_on_and_is_the_same_each_time() -> None:
-    study = make_study()
-    write_results(study)
-    written = {path: Path(path).read_bytes() for path in tables(study)}
-    assert set(written) == set(paths.tables())
+    graph = make_study()
+    write_results(graph)
+    written = {path: Path(path).read_bytes() for path in tables(graph)}
+    assert set(written) == set(files("tables"))
     line = "Items: vis-a 40, vis-b 40, txt 40. Seeds: 1, 2. 200 bootstrap resamples"
     assert line in written[paths.table("capacity", "md")].decode()
     assert "Judge version 1. Engine: transformers 5.16." in written[paths.table("capacity", "tex")].decode()
-    assert {path: Path(path).read_bytes() for path in tables(study)} == written
+    assert {path: Path(path).read_bytes() for path in tables(graph)} == written
 
 
 def test_a_recipe_without_the_largest_size_is_marked() -> None:
-    study = make_study(exclude=[{"recipe": "sft-grpo", "size": 20}])
-    write_results(study)
-    tables(study)
+    graph = make_study(exclude=[{"recipe": "sft-grpo", "size": 20}])
+    write_results(graph)
+    tables(graph)
     text = Path(paths.table("capacity", "md")).read_text()
     assert "| sft-grpo¹ " in text
     assert "- ¹ at 10 examples, its largest size" in text
@@ -256,17 +314,17 @@ def test_a_recipe_without_the_largest_size_is_marked() -> None:
     ],
 )
 def test_a_broken_file_is_named(name: str, content: str, message: str) -> None:
-    study = small_study()
-    write_results(study)
-    Path(paths.evaluation("m1/base", "main"), name).write_text(content)
+    graph = small_study()
+    write_results(graph)
+    Path(paths.evaluation("m1/base/main"), name).write_text(content)
     with pytest.raises(ResultsError, match=message):
-        tables(study, partial=True)
+        tables(graph, partial=True)
 
 
 def test_collected_frames() -> None:
-    study = make_study()
-    write_results(study, n=8)
-    collected = collect(study)
+    graph = make_study()
+    write_results(graph, n=8)
+    collected = collect(graph)
     items, trajectory = collected.items, collected.trajectory
     # Two models x (2 controls + 2 recipes x 2 sizes x 2 seeds) x 3 benchmarks x 8 items.
     assert len(items) == 2 * 10 * 3 * 8
@@ -283,16 +341,18 @@ def test_collected_frames() -> None:
 
 
 def test_summary_shows_the_capacity_table() -> None:
-    study = small_study()
-    assert "no tables yet" in summary(study)
-    write_results(study)
-    tables(study)
-    assert Path(paths.table("capacity", "md")).read_text() in summary(study)
-    assert "results/tables/ (capacity scale transfer families cost reward; csv, md, tex)" in summary(study)
+    graph = small_study()
+    assert "no tables yet" in summary(graph.study)
+    write_results(graph)
+    tables(graph)
+    assert Path(paths.table("capacity", "md")).read_text() in summary(graph.study)
+    assert "results/tables/ (capacity scale transfer families lengths cost reward; csv, md, tex)" in summary(
+        graph.study
+    )
 
 
 def test_summary_imports_nothing_heavy() -> None:
-    code = "import sys, reassess.analyse.show; print({'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules))"
+    code = "import sys, reassess.console.show; print({'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -337,12 +397,12 @@ def test_markdown_escapes() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles() -> None:
-    study = make_study()
-    write_results(study)
-    shutil.rmtree(paths.evaluation("m1/pool/seed1/sft@20", "main"))
-    tables(study, partial=True)
+    graph = make_study()
+    write_results(graph)
+    shutil.rmtree(paths.evaluation("m1/pool/seed1/sft@20/main"))
+    tables(graph, partial=True)
     Path("awkward.tex").write_text(latex(awkward()))
-    files = [paths.table(name, "tex", partial=True) for name in paths.TABLES]
+    files = [paths.table(name, "tex", partial=True) for name in TABLES]
     body = "\n".join(rf"\input{{{file}}}\clearpage" for file in [*files, "awkward.tex"])
     document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
     Path("main.tex").write_text(document)

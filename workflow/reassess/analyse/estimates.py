@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from reassess.graph import Cell, Graph
 from reassess.study.study import Study
 
 COUNTS = ("n", "unscored", "failed", "unparsed", "truncated")
+Quantity = Literal["correct", "tokens", "tokens of right", "tokens of wrong"]
+"""What is averaged over items: whether the answer is correct, or generated tokens of all or of some responses."""
 
 
 class Method(NamedTuple):
@@ -76,7 +78,8 @@ class Estimates:
         self.graph = collected.graph
         self.study = collected.study
         # Tables ask for the same means and differences again.
-        self._known: dict[tuple[Method, Method | None, tuple[str, ...]], Estimate | None] = {}
+        self._known: dict[tuple[Method, Method | None, tuple[str, ...], Quantity], Estimate | None] = {}
+        self._items: dict[Quantity, dict[str, pd.DataFrame]] = {}
         self._suites = {
             name: suite
             for suite, spec in self.study.suites.items()
@@ -84,9 +87,16 @@ class Estimates:
             for name in spec.benchmarks
         }
 
-    @cached_property
-    def _scores(self) -> dict[str, pd.DataFrame]:
-        return item_scores(self.collected.items, ["cell"])
+    def _scores(self, what: Quantity) -> dict[str, pd.DataFrame]:
+        if what not in self._items:
+            items = self.collected.items
+            score = items["correct"]
+            if what != "correct":
+                # A response that failed has neither a length nor a format.
+                wanted = items["format_ok"].notna() if what == "tokens" else score.eq(what == "tokens of right")
+                score = items["n_tokens"].where(wanted.fillna(False))
+            self._items[what] = item_scores(items, ["cell"], score)
+        return self._items[what]
 
     @cached_property
     def questions(self) -> dict[str, pd.DataFrame]:
@@ -115,24 +125,26 @@ class Estimates:
             return None
         return float(np.mean([self.questions[name]["hit"].mean() for name in benchmarks]))
 
-    def mean(self, method: Method, benchmarks: Sequence[str]) -> Estimate | None:
-        """Return the accuracy of a method, None where a benchmark has no scores."""
-        key = (method, None, tuple(benchmarks))
+    def mean(self, method: Method, benchmarks: Sequence[str], what: Quantity = "correct") -> Estimate | None:
+        """Return the accuracy of a method, or another mean; None where a benchmark has no item for it."""
+        key = (method, None, tuple(benchmarks), what)
         if key not in self._known:
-            self._known[key] = mean_interval(self._values(method, benchmarks), *self._resampling)
+            self._known[key] = mean_interval(self._values(method, benchmarks, what), *self._resampling)
         return self._known[key]
 
-    def delta(self, method: Method, base: Method, benchmarks: Sequence[str]) -> Estimate | None:
+    def delta(
+        self, method: Method, base: Method, benchmarks: Sequence[str], what: Quantity = "correct"
+    ) -> Estimate | None:
         """Return the paired difference to a control, None where a benchmark lacks either."""
-        key = (method, base, tuple(benchmarks))
+        key = (method, base, tuple(benchmarks), what)
         if key not in self._known:
-            values, reference = self._values(method, benchmarks), self._values(base, benchmarks)
+            values, reference = (self._values(side, benchmarks, what) for side in (method, base))
             self._known[key] = delta_interval(values, reference, *self._resampling)
         return self._known[key]
 
     def group(self, method: Method, benchmark: str, picked: pd.Series[bool]) -> Estimate | None:
         """Return the accuracy on the questions of a benchmark that are `picked` (by id)."""
-        scores = self._scores.get(benchmark)
+        scores = self._scores("correct").get(benchmark)
         if scores is None:
             return None
         part = scores.loc[picked.reindex(scores.index).to_numpy(dtype=bool)]
@@ -149,6 +161,20 @@ class Estimates:
                 add_counts(total, found)
         return total
 
+    def generated(self, method: Method, benchmarks: Sequence[str]) -> tuple[int, int, int]:
+        """Return the responses of all seeds that did not fail, and of these the truncated and those in the format."""
+        keys = pd.MultiIndex.from_product([method.keys, list(benchmarks)])
+        found = self._generated.reindex(keys, fill_value=0).sum()
+        return int(found["n"]), int(found["truncated"]), int(found["format_ok"])
+
+    @cached_property
+    def _generated(self) -> pd.DataFrame:
+        """By cell and benchmark: responses that did not fail, and of these the truncated and those in the format."""
+        items = self.collected.items
+        small = items.loc[items["format_ok"].notna(), ["truncated", "format_ok"]].astype("int64").assign(n=1)
+        where = [items.loc[small.index, name].astype("object") for name in ("cell", "benchmark")]
+        return small.groupby(where).sum()
+
     def missing(self, method: Method, benchmarks: Iterable[str]) -> list[str]:
         """Return in words what a method's number lacks."""
         wanted = {(self._suites[name], name) for name in benchmarks}
@@ -159,11 +185,11 @@ class Estimates:
     def _resampling(self) -> tuple[int, int]:
         return self.study.seed, self.study.report.resamples
 
-    def _values(self, method: Method, benchmarks: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def _values(self, method: Method, benchmarks: Sequence[str], what: Quantity) -> dict[str, NDArray[np.float64]]:
         """Return item scores by benchmark, each of shape (seeds, items); all NaN for what is missing."""
         found = {}
         for name in benchmarks:
-            scores = self._scores.get(name)
+            scores = self._scores(what).get(name)
             if scores is None:
                 found[name] = np.full((len(method.cells), 1), np.nan)
             else:

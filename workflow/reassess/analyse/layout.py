@@ -81,11 +81,17 @@ def accuracy(estimate: Estimate | None, mark: int = 0, bounds: bool = False) -> 
     return Entry(percent(estimate.mean), f"±{percent(estimate.half_width)}", mark=mark)
 
 
-def difference(estimate: Estimate | None, mark: int = 0) -> Entry:
-    """Return a difference in percentage points with its sign and interval; a dash for None."""
+def difference(estimate: Estimate | None, mark: int = 0, scale: float = 100) -> Entry:
+    """Return a difference with its sign and interval; a dash for None.
+
+    Args:
+        estimate: the difference.
+        mark: number of a footnote.
+        scale: what one is in the unit that is printed; 100 for percentage points.
+    """
     if estimate is None:
         return Entry(DASH, mark=mark)
-    mean, lo, hi = (_signed(100 * value) for value in (estimate.mean, estimate.lo, estimate.hi))
+    mean, lo, hi = (_signed(scale * value) for value in (estimate.mean, estimate.lo, estimate.hi))
     return Entry(mean, f"[{lo}, {hi}]", mark=mark)
 
 
@@ -155,5 +161,5 @@ def _signless(text: str) -> str:
 
 
 def _signed(value: float) -> str:
-    text = f"{value:+.1f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
+    text = f"{value:+,.1f}"
+    return text[1:] if text in ("+0.0", "-0.0") else text.replace("-", "−")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
 from reassess import paths
 from reassess.graph import Graph
+from reassess.graph.report import Kind
 from reassess.work import records
 from reassess.work.provenance import provenance
 from reassess.work.records import file_sha256
 
 
-def record(graph: Graph, kind: Literal["tables", "figures"], written: list[str], partial: bool) -> str:
+def record(graph: Graph, kind: Kind, written: list[str], partial: bool) -> str:
     """Write the record of tables or figures, and return its path.
 
     It has the hashes of what was written and of the runs and scores that are there.

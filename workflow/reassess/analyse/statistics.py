@@ -1,4 +1,4 @@
-"""Accuracies, paired differences and their 95% bootstrap intervals.
+"""Means over items (of accuracy, of lengths), paired differences and their 95% bootstrap intervals.
 
 Items are resampled within each benchmark, the same draw for every method and seed; seeds, where there are several, are
 resampled as a level of their own, the same draw for every benchmark: a hierarchical bootstrap (Davison and Hinkley,
@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Scores = Mapping[str, NDArray[np.float64]]
-"""By benchmark: item scores of shape (seeds, items), in [0, 1], NaN where an item is not scored."""
+"""By benchmark: item scores of shape (seeds, items), NaN where an item has none."""
 
 # 2^21 float32 weights are 8 MB; 32 such blocks bound the cache to 256 MB whatever the benchmark's size.
 _BLOCK = 2**21
@@ -29,7 +30,7 @@ class Estimate:
     """A mean over benchmarks with its 95% percentile interval.
 
     Attributes:
-        mean: the point estimate, a fraction; a difference lies in [-1, 1].
+        mean: the point estimate; of an accuracy a fraction.
         lo: lower end of the interval.
         hi: upper end.
         n: items that count, summed over benchmarks.
@@ -50,14 +51,19 @@ class Estimate:
         return (self.hi - self.lo) / 2
 
 
-def item_scores(frame: pd.DataFrame, by: list[str]) -> dict[str, pd.DataFrame]:
+def item_scores(frame: pd.DataFrame, by: list[str], score: pd.Series[Any] | None = None) -> dict[str, pd.DataFrame]:
     """Return, by benchmark, a frame of item scores with one row per item id and one column per value of `by`.
 
     The samples of an item are averaged, those without a score left out; NaN where none has one.
+
+    Args:
+        frame: one row per response.
+        by: columns that tell one set of responses from another.
+        score: score of each row; the column `correct` where it is not given.
     """
     small = frame[[*by, "benchmark", "id"]].copy()
-    small["correct"] = frame["correct"].to_numpy(dtype="float64", na_value=np.nan)
-    means = small.groupby([*by, "benchmark", "id"], observed=True, sort=False)["correct"].mean()
+    small["score"] = (frame["correct"] if score is None else score).to_numpy(dtype="float64", na_value=np.nan)
+    means = small.groupby([*by, "benchmark", "id"], observed=True, sort=False)["score"].mean()
     found = {}
     for name in frame["benchmark"].unique():
         wide = means.xs(name, level="benchmark").unstack(by)
@@ -70,7 +76,7 @@ def item_scores(frame: pd.DataFrame, by: list[str]) -> dict[str, pd.DataFrame]:
 
 
 def mean_interval(scores: Scores, seed: int, resamples: int) -> Estimate | None:
-    """Return the mean over benchmarks of accuracy (over seeds and items) with its interval.
+    """Return the mean over benchmarks of the mean score (over seeds and items) with its interval.
 
     Args:
         scores: item scores by benchmark, each of shape (seeds, items); the seeds are the same in all.

@@ -14,17 +14,52 @@ Quirks kept:
 - years have the tolerance too: 1999 for 2010 is right;
 - white space at the ends of the reply is removed, a full stop is not: "Yes." for "Yes" is wrong;
 - a question is of the augmented split unless its type is "human_test".
+
+Rows: the data set's card (lmms-lab/ChartQA, README.md) and what utils.py reads of them: `type` (human_test or
+augmented_test), `question`, `answer` (one text) and `image`; they have no id. A list of one answer is read as that
+answer, as other copies of the data have it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from reassess.benchmarks import own
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example, PutAside
+from reassess.judge.quantity import read_quantity
 
+VERSION = 1
+# The copy that lmms-eval reads. Its card declares no licence; this is the one on the card of the authors' own copy
+# (ahmed-masry/ChartQA).
+SOURCE = own.Hub("lmms-lab/ChartQA", "test", "9e63b7df1592a1c2158e735cc1725454aef0d6d9", licence="GPL-3.0")
+MODALITY = "visual"
 METADATA: frozenset[str] = frozenset({"type"})
 
 _TOLERANCE = 0.05
+
+
+def example(row: Mapping[str, Any]) -> Example | PutAside:
+    """Return a row as an example; what is null in it is empty there. Raises DataError where a column is missing."""
+    type_, golds = own.text(row, "type"), own.texts(row, "answer")
+    if len(golds) > 1:
+        return PutAside("", "chartqa", "more than one answer")
+    gold = golds[0] if golds else ""
+    return Example(
+        id="",
+        image=own.image(row, "image"),
+        question=own.text(row, "question"),
+        options=(),
+        gold=gold,
+        kind="text" if read_quantity(gold) is None else "numeric",
+        rationales=(),
+        source="chartqa",
+        family=type_,
+        difficulty=0,
+        metadata=json.dumps({"type": type_}),
+    )
 
 
 def judge(item: Item) -> Outcome:

@@ -1,15 +1,14 @@
-"""Finding and applying a benchmark's own rule."""
+"""Applying a benchmark's own rule."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from reassess.benchmarks import module
 from reassess.benchmarks.item import Item, Outcome
 from reassess.judge import reply_of
 
@@ -18,14 +17,9 @@ class RuleError(ValueError):
     """Data that an official rule cannot read: the message names the file, row and key."""
 
 
-def rule(name: str) -> ModuleType:
-    """Return the module of a rule: `METADATA`, `judge`, and `summary` where the benchmark has its own aggregate."""
-    return importlib.import_module(f"reassess.benchmarks.{name}")
-
-
 def missing_metadata(name: str, metadata: str) -> list[str]:
     """Return the keys of an example's metadata that a rule needs and that are not there."""
-    return sorted(rule(name).METADATA - set(read_metadata(metadata)))
+    return sorted(module(name).METADATA - set(read_metadata(metadata)))
 
 
 def read_metadata(text: str) -> dict[str, Any]:
@@ -55,7 +49,7 @@ def apply(name: str, example: Mapping[str, Any], response: str, model_answers: M
         read_metadata(example["metadata"] or ""),
         model_answers.get(request_key(example["id"], response)),
     )
-    outcome: Outcome = rule(name).judge(item)
+    outcome: Outcome = module(name).judge(item)
     return outcome
 
 

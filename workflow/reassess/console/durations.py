@@ -16,7 +16,7 @@ from reassess.graph import Coordinates, Graph, Job, resources
 SHARE_OF_LIMIT = 0.5
 # Guessed seconds of what has no time limit in a study, and of toys, whose limit says nothing. Orders of magnitude, from
 # the default study on one core.
-SECONDS = {"pool": 60, "benchmark": 30, "subset": 2, "score": 5, "tables": 10, "figures": 10}
+SECONDS = {"pool": 60, "benchmark": 30, "examples": 30, "subset": 2, "score": 5, "tables": 10, "figures": 10}
 TOY_SECONDS = {"model": 90, "train": 60, "generate": 20}
 
 Source = Literal["measured", "like", "guess"]
@@ -52,7 +52,7 @@ class Durations:
         for name, (job, found) in newest.items():
             self._own[name] = found
             for likeness in self._likenesses(job):
-                self._like[likeness].append((job.at.size or 0, found))
+                self._like[likeness].append((_examples(job), found))
 
     def of(self, job: Job) -> Duration:
         """Return how long a job of the study will take; of a run that has begun, how long the rest of it will."""
@@ -67,7 +67,7 @@ class Durations:
             return own
         for likeness in self._likenesses(job):
             if self._like[likeness]:
-                return _mean(self._like[likeness], job.at.size or 0)
+                return _mean(self._like[likeness], _examples(job))
         if job.rule in SECONDS:
             return Duration(SECONDS[job.rule], SECONDS[job.rule], "guess")
         assert job.at.model is not None
@@ -89,6 +89,11 @@ class Durations:
         kind = "toy" if self._study.models[job.at.model].toy is not None else "real"
         what = job.at.stage or job.at.suite
         return [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
+
+
+def _examples(job: Job) -> int:
+    """Return the training examples with which a job takes longer, 0 where they make no difference."""
+    return (job.at.size or 0) if job.rule in ("subset", "train") else 0
 
 
 def _mean(found: Sequence[tuple[int, Duration]], examples: int) -> Duration:

@@ -56,13 +56,14 @@ def responses(graph: Graph, given: str) -> str:
 
 def _cell(graph: Graph, given: str) -> str:
     """Return the cell that is named, or that has a result at a path."""
-    cells = {cell.key: None for cell in graph.cells} | dict.fromkeys(graph.runs)
+    cells = list(dict.fromkeys((*(cell.key for cell in graph.cells), *graph.runs)))
     path = PurePosixPath(os.path.normpath(given))
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
     if str(path) in cells:
         return str(path)
-    folders = {PurePosixPath(job.record).parent: cell for cell in cells for job in _jobs(graph, cell)}
+    # A base model's directory is of its two controls; it stands for the first.
+    folders = {PurePosixPath(job.record).parent: cell for cell in reversed(cells) for job in _jobs(graph, cell)}
     for folder in (path, *path.parents):
         if folder in folders:
             return folders[folder]

@@ -59,7 +59,7 @@ def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
     for kind in [*kinds, ""]:
         these = {job: item for job, item in expected.items() if kind in ("", graph.jobs[job].kind)}
         cpu = sum(item.cpu_seconds for item in these.values()) / 3600
-        gpu = sum(item.seconds * resources.of(graph.study, graph.jobs[job]).gpu for job, item in these.items()) / 3600
+        gpu = sum(item.seconds * _gpus(graph, job) for job, item in these.items()) / 3600
         mean = clock(sum(item.seconds for item in these.values()) / len(these))
         rows.append([kind or "all", str(len(these)), _hours(cpu), _hours(gpu), mean if kind else ""])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -69,6 +69,12 @@ def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
         )
         for row in rows
     ]
+
+
+def _gpus(graph: Graph, job: str) -> int:
+    """Return the GPUs that a job asks for: those alone that run a model ask for any."""
+    found = graph.jobs[job]
+    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate") else 0
 
 
 def _hours(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reassess import paths
+from reassess.graph.report import FIGURES, TABLES
 from reassess.study.study import Study
 
 
@@ -19,8 +20,8 @@ def summary(study: Study) -> str:
             f"{capacity.parent}/ holds the tables of another study, not of {study.name}: studies that run in one "
             f"directory share results/; run {study.name} to write its own, or keep studies apart with --directory"
         )
-    tables = " ".join(name for name in paths.TABLES if Path(paths.table(name, "md")).is_file())
-    figures = " ".join(name for name in paths.FIGURES if Path(paths.figure(name, "svg")).is_file())
+    tables = " ".join(name for name in TABLES if Path(paths.table(name, "md")).is_file())
+    figures = " ".join(name for name in FIGURES if Path(paths.figure(name, "svg")).is_file())
     return (
         f"{text}\n"
         f"tables:  {capacity.parent}/ ({tables or 'none'}; csv, md, tex)\n"

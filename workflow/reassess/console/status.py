@@ -49,7 +49,7 @@ def matrix(graph: Graph, chosen: Filter = _EVERY, states: Collection[str] = ()) 
     lines += ["", f"{done} of {len(cells)} {which} are done{shown}"]
     lines += [LEGEND] if rows else []
     if chosen == _EVERY:
-        shared = (job for job in graph.jobs.values() if job.rule in ("pool", "benchmark", "subset"))
+        shared = (job for job in graph.jobs.values() if job.rule in ("pool", "benchmark", "examples", "subset"))
         look.found |= {job.name: item for job in shared if (item := unfinished(job)) is not None}
     return "\n".join([*lines, *(item.line for item in look.found.values())]).lstrip("\n")
 

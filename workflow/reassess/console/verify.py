@@ -10,14 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess.data.build import content_sha256, ids_sha256, shuffled
-from reassess.data.shards import example
+from reassess.data.collection import content_sha256
+from reassess.data.subset import ids_sha256, shuffled
 from reassess.evaluate.score import summaries
 from reassess.example import record_sha256
 from reassess.graph import Graph, Job
 from reassess.graph.state import Difference, States, nested
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
+from reassess.sources.rows import example
 from reassess.work.progress import Progress
 from reassess.work.records import file_sha256
 
@@ -81,6 +82,7 @@ class _Verification:
             {
                 "pool": self._examples,
                 "benchmark": self._examples,
+                "examples": self._examples,
                 "subset": self._subset,
                 "model": self._base,
                 "train": self._run,
@@ -94,13 +96,13 @@ class _Verification:
             self._differs(job.record, "content", f"not readable ({said})", "a record", _AGAIN)
 
     def _examples(self, job: Job, record: dict[str, Any]) -> None:
-        """Check the content of a pool or benchmark."""
+        """Check the content of a pool, benchmark or set."""
         folder = Path(job.record).parent
         hashes: list[tuple[str, str]] = []
         shard = folder
         try:
             for shard in sorted(folder.glob("shards/*.parquet")):
-                for batch in pq.ParquetFile(shard).iter_batches(_ROWS):
+                for batch in pq.ParquetFile(shard, pre_buffer=False).iter_batches(_ROWS):
                     hashes += [(item.id, record_sha256(item)) for item in map(example, batch.to_pylist())]
         except (OSError, pa.ArrowException) as error:
             found = f"not readable ({_first_line(error)})"
@@ -255,7 +257,7 @@ def _folders(graph: Graph) -> Iterator[str]:
     """Yield the directories that are read as a whole; a trajectory's checkpoints are as large as the model."""
     for job in graph.jobs.values():
         folder = Path(job.record).parent
-        if job.rule in ("pool", "benchmark"):
+        if job.rule in ("pool", "benchmark", "examples"):
             yield f"{folder.as_posix()}/shards"
         elif job.rule in ("model", "train"):
             yield f"{folder.as_posix()}/model"

@@ -1,1 +1,1 @@
-"""Examples: the record, its sources, pools, subsets and manifests."""
+"""The data room: pools, benchmarks, sets of examples and subsets, each with its manifest."""

@@ -1,9 +1,9 @@
-"""The Parquet form of example records."""
+"""Directories of Parquet shards: writing and reading examples a few rows at a time."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +11,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess.example import Example
+from reassess.sources.rows import SCHEMA, example, row
 
-# Columns that a user's file may lack.
-OPTIONAL = ("metadata",)
 SHARD_ROWS = 2000
-
-# The image column has the layout of `datasets.Image`, and says so, so that `datasets.load_dataset("parquet", ...)`
-# shows pictures.
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("image", _IMAGE),
-        ("question", pa.string()),
-        ("options", pa.list_(pa.string())),
-        ("gold", pa.string()),
-        ("kind", pa.string()),
-        ("rationales", pa.list_(pa.string())),
-        ("source", pa.string()),
-        ("family", pa.string()),
-        ("difficulty", pa.int64()),
-        ("metadata", pa.string()),
-    ]
-).with_metadata(
-    {
-        "huggingface": json.dumps(
-            {
-                "info": {
-                    "features": {
-                        **{
-                            key: {"dtype": "string", "_type": "Value"}
-                            for key in ("id", "question", "gold", "kind", "source", "family", "metadata")
-                        },
-                        "image": {"_type": "Image"},
-                        "options": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
-                        "rationales": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
-                        "difficulty": {"dtype": "int64", "_type": "Value"},
-                    }
-                }
-            }
-        )
-    }
-)
+# Rows of a row group of a shard. At most two groups are in memory when shards are written or read: images are large.
+GROUP_ROWS = 250
 
 
-def write_shards(directory: str | Path, examples: Sequence[Example]) -> list[str]:
-    """Write examples as Parquet shards of `SHARD_ROWS` rows and return the file names."""
+def write_shards(directory: str | Path, examples: Iterable[Example]) -> list[str]:
+    """Write examples as Parquet shards of `SHARD_ROWS` rows as they come, one at least, and return the file names."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    total = max(1, -(-len(examples) // SHARD_ROWS))
-    names = []
-    for i in range(total):
-        rows = [_row(example) for example in examples[i * SHARD_ROWS : (i + 1) * SHARD_ROWS]]
-        name = f"examples-{i:05d}-of-{total:05d}.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / name)
-        names.append(name)
+    names: list[str] = []
+    groups = _groups(examples)
+    group = next(groups, [])
+    while group or not names:
+        names.append(f"examples-{len(names):05d}.parquet")
+        with pq.ParquetWriter(folder / names[-1], SCHEMA) as writer:
+            for _ in range(SHARD_ROWS // GROUP_ROWS):
+                writer.write_table(pa.Table.from_pylist([row(item) for item in group], schema=SCHEMA))
+                group = next(groups, [])
+                if not group:
+                    break
     return names
+
+
+def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    rest = iter(examples)
+    while group := list(itertools.islice(rest, GROUP_ROWS)):
+        yield group
+
+
+def stream(directory: str | Path) -> Iterator[Example]:
+    """Yield the examples of a pool, set or benchmark directory in file order, holding a few at a time.
+
+    Raises:
+        FileNotFoundError: the directory has no shards.
+    """
+    for file in _shards(directory):
+        # `pre_buffer` would keep all that was read until the end of the file.
+        with pq.ParquetFile(file, pre_buffer=False) as opened:
+            for batch in opened.iter_batches(GROUP_ROWS):
+                yield from map(example, batch.to_pylist())
 
 
 def read_shards(directory: str | Path, ids: Iterable[str] | None = None) -> list[Example]:
@@ -76,14 +62,15 @@ def read_shards(directory: str | Path, ids: Iterable[str] | None = None) -> list
         FileNotFoundError: the directory has no shards.
         KeyError: an id is not there.
     """
-    examples = [example(row) for file in _shards(directory) for row in pq.read_table(file).to_pylist()]
     if ids is None:
-        return examples
-    by_id = {item.id: item for item in examples}
-    missing = [id_ for id_ in ids if id_ not in by_id]
+        return list(stream(directory))
+    wanted = list(ids)
+    there = set(wanted)
+    by_id = {item.id: item for item in stream(directory) if item.id in there}
+    missing = [id_ for id_ in wanted if id_ not in by_id]
     if missing:
         raise KeyError(f"{directory}: {len(missing)} ids are not there, the first is {missing[0]!r}")
-    return [by_id[id_] for id_ in ids]
+    return [by_id[id_] for id_ in wanted]
 
 
 def _shards(directory: str | Path) -> list[Path]:
@@ -102,31 +89,6 @@ def read_columns(directory: str | Path, columns: Sequence[str]) -> dict[str, dic
     found = {}
     for file in _shards(directory):
         there = [name for name in columns if name in pq.read_schema(file).names]
-        for row in pq.read_table(file, columns=there).to_pylist():
-            found[row["id"]] = {**dict.fromkeys(columns), **row}
+        for fields in pq.read_table(file, columns=there).to_pylist():
+            found[fields["id"]] = {**dict.fromkeys(columns), **fields}
     return found
-
-
-def example(row: dict[str, Any]) -> Example:
-    """Return the example in one row of a Parquet file with the columns of `SCHEMA`."""
-    image = row["image"]
-    return Example(
-        id=row["id"] or "",
-        image=image["bytes"] if image else None,
-        question=row["question"] or "",
-        options=tuple(row["options"] or ()),
-        gold=row["gold"] or "",
-        kind=row["kind"] or "",
-        rationales=tuple(row["rationales"] or ()),
-        source=row["source"] or "",
-        family=row["family"] or "",
-        difficulty=row["difficulty"] or 0,
-        metadata=row.get("metadata") or "",
-    )
-
-
-def _row(item: Example) -> dict[str, Any]:
-    row = {key: getattr(item, key) for key in SCHEMA.names if key != "image"}
-    row["image"] = None if item.image is None else {"bytes": item.image, "path": None}
-    row["options"], row["rationales"] = list(item.options), list(item.rationales)
-    return row

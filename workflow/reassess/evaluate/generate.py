@@ -121,38 +121,18 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         f"with {info.name} {info.version}, {info.dtype}, {info.device}",
         flush=True,
     )
-    setting = Setting(
-        model=model,
-        processor=processor,
-        max_model_len=model.max_prompt_length
-        + len(processor.tokenizer(prefill)["input_ids"])
-        + spec.decoding.max_tokens,
-        seed=study.seed,
-        gpus=gpus,
-        batch_size=study.evaluation.batch_size,
-        engine_args=study.evaluation.engine_args,
-    )
     if turn is not None:
         turn.stop.listen()
         turn.record.begin(len(wanted) - len(missing))
         turn.is_reuse = not missing
+    setting = _setting(study, model, processor, spec.decoding.max_tokens, prefill, gpus)
     errors = _ask(info, setting, missing, stores, spec.decoding, turn)
     if errors and len(errors) == len({row.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
     rows = [_row(row, prefill, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
     digest = _write_parquet(Path(job.outputs[1]), rows)
     record = {
-        "cell": cell,
-        "model": job.at.model,
-        "suite": suite,
-        "spec": json.loads(job.spec),
-        "checkpoints": [item._asdict() for item in found],
-        "engine": {**info._asdict(), "args": _engine_args(study)},
-        "decoding": spec.decoding.model_dump(mode="json"),
-        "prefill": prefill,
-        "prompt_sha256": prompt_sha256(study.prompt),
-        "pixels": {"min": model.min_pixels, "max": model.max_pixels},
-        "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
+        **_asked(graph, job, info, found),
         "put_aside": put_aside,
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
@@ -164,6 +144,39 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     }
     records.write(job.record, record)
     print(f"{cell} {suite}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
+
+
+def _setting(study: Study, model: Model, processor: Any, max_tokens: int, prefill: str, gpus: int) -> Setting:
+    """Return what an engine is started with."""
+    return Setting(
+        model=model,
+        processor=processor,
+        max_model_len=model.max_prompt_length + len(processor.tokenizer(prefill)["input_ids"]) + max_tokens,
+        seed=study.seed,
+        gpus=gpus,
+        batch_size=study.evaluation.batch_size,
+        engine_args=study.evaluation.engine_args,
+    )
+
+
+def _asked(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) -> dict[str, Any]:
+    """Return what the record of responses says of who was asked what, and how."""
+    study = graph.study
+    assert job.at.model is not None
+    model, spec = study.models[job.at.model], study.suites[job.at.suite]
+    return {
+        "cell": job.at.cell,
+        "model": job.at.model,
+        "suite": job.at.suite,
+        "spec": json.loads(job.spec),
+        "checkpoints": [item._asdict() for item in found],
+        "engine": {**info._asdict(), "args": _engine_args(study)},
+        "decoding": spec.decoding.model_dump(mode="json"),
+        "prefill": graph.cell(job.at.cell).prefill,
+        "prompt_sha256": prompt_sha256(study.prompt),
+        "pixels": {"min": model.min_pixels, "max": model.max_pixels},
+        "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
+    }
 
 
 def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from reassess.benchmarks import rules
+from reassess.benchmarks import module, rules
 from reassess.benchmarks.item import Row
 from reassess.study.data import Benchmark
 from reassess.study.study import Study
@@ -72,7 +72,7 @@ def _summary(spec: Benchmark, rows: Rows, examples: Mapping[str, Any]) -> dict[s
     if spec.judge_model is not None:
         answers = Path(spec.judge_model.answers).read_bytes()
         record["judge_model"] = {"name": spec.judge_model.name, "sha256": hashlib.sha256(answers).hexdigest()}
-    aggregate = getattr(rules.rule(spec.rule), "summary", None)
+    aggregate = getattr(module(spec.rule), "summary", None)
     if aggregate is not None:
         by_sample: dict[int, list[Row]] = defaultdict(list)
         for row in rows:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import graphlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reassess import paths
-from reassess.graph import checks, identity, resources
+from reassess.graph import checks, identity, report, resources
 from reassess.graph.cells import Cell, Grid, Run, lay_out
 from reassess.graph.job import Coordinates, Job, name
 from reassess.study import read
 from reassess.study.study import Study
 
 # The rules in the order of a study's work: of the jobs of one, none needs one of a later rule.
-RULES = ("pool", "benchmark", "subset", "model", "train", "generate", "score", "tables", "figures")
+RULES = ("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "tables", "figures")
 
 
 class Graph:
@@ -50,12 +51,13 @@ class Graph:
     def jobs(self) -> dict[str, Job]:
         """The jobs of a run from nothing by name, each after those that it needs."""
         found = {job.name: job for job in _work(self.study, self.grid)}
-        everything = tuple(found)
-        made = tuple(file for job in found.values() for file in job.outputs)
         spec = identity.report_spec(self.study)
-        for rule, files in (("tables", paths.tables()), ("figures", paths.figures())):
-            job = Job(rule, "all", everything, made, tuple(files), spec)
-            found[job.name] = job
+        # The records are written last, and have the hashes of the other files. Figures are of the results that the tables'
+        # record names. Each file that the two ask for takes its share of the time of a dry run.
+        results = tuple(job.record for job in found.values() if job.rule in ("train", "score"))
+        tables = Job("tables", "all", tuple(found), results, tuple(report.files("tables")), spec)
+        figures = Job("figures", "all", (tables.name,), (tables.record,), tuple(report.files("figures")), spec)
+        found |= {job.name: job for job in (tables, figures)}
         return found
 
     def __getitem__(self, which: tuple[str, str]) -> Job:
@@ -150,8 +152,9 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     for benchmark in dict.fromkeys(item for suite in study.suites.values() for item in suite.benchmarks):
         files = study.benchmarks[benchmark].files
         yield _examples("benchmark", benchmark, files, identity.benchmark_spec(study, benchmark))
-    for subset in dict.fromkeys((run.pool, run.seed, run.size) for run in grid.runs.values()):
-        yield _subset(*subset)
+    yield from _sets(study, {run.on for run in grid.runs.values() if run.on})
+    for subset in dict.fromkeys((run.pool, run.on, run.seed, run.size) for run in grid.runs.values()):
+        yield _subset(study, *subset)
     for model in dict.fromkeys(cell.model for cell in grid.cells):
         outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.models[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))
@@ -169,20 +172,45 @@ def _examples(rule: str, key: str, files: list[str], spec: str) -> Job:
     return Job(rule, key, (), tuple(files), (folder(key, "manifest.json"), folder(key, "shards")), spec)
 
 
-def _subset(pool: str, seed: int, size: int) -> Job:
-    key = paths.subset_key(pool, seed, size)
-    outputs = (paths.subset(key),)
+def _sets(study: Study, wanted: set[str]) -> Iterator[Job]:
+    """Yield the sets of examples that stages train on, and those that they are made from, first."""
+    order = graphlib.TopologicalSorter({item: step.INPUTS for item, step in study.examples.items()}).static_order()
+    needed = set(wanted)
+    for item in reversed(sets := [item for item in order if item in study.examples]):
+        if item in needed:
+            needed |= set(study.examples[item].INPUTS)
+    for item in sets:
+        if item not in needed:
+            continue
+        reads = [_made(study, read) for read in study.examples[item].INPUTS]
+        outputs = (paths.examples(item, "manifest.json"), paths.examples(item, "shards"))
+        needs, manifests = tuple(name(*made) for made, _ in reads), tuple(manifest for _, manifest in reads)
+        yield Job("examples", item, needs, manifests, outputs, identity.examples_spec(study, item))
+
+
+def _made(study: Study, item: str) -> tuple[tuple[str, str], str]:
+    """Return rule and key of the job that makes a pool or a set of examples, and its manifest."""
+    if item in study.pools:
+        return ("pool", item), paths.pool(item, "manifest.json")
+    return ("examples", item), paths.examples(item, "manifest.json")
+
+
+def _subset(study: Study, pool: str, on: str, seed: int, size: int) -> Job:
+    key = paths.subset_key(pool, on, seed, size)
     at = Coordinates(pool=pool, seed=seed, size=size)
-    return Job("subset", key, (name("pool", pool),), (paths.pool(pool, "manifest.json"),), outputs, "{}", at)
+    maker, manifest = (
+        ("examples", paths.examples(on, "manifest.json")) if on else ("pool", paths.pool(pool, "manifest.json"))
+    )
+    return Job("subset", key, (name(maker, on or pool),), (manifest,), (paths.subset(key),), "{}", at)
 
 
 def _train(run: Run, spec: str) -> Job:
     parents = [name("train", key) for key in run.parents] or [name("model", run.model)]
     records = [paths.run(key, "run.json") for key in run.parents] or [paths.model(run.model, "manifest.json")]
-    subset = paths.subset_key(run.pool, run.seed, run.size)
+    subset = paths.subset_key(run.pool, run.on, run.seed, run.size)
     needs = (*parents, name("subset", subset))
     inputs = (*records, paths.subset(subset))
-    outputs = (paths.run(run.key, "run.json"), paths.run(run.key, "metrics.jsonl"))
+    outputs = (paths.run(run.key, "run.json"),)
     at = Coordinates(run.model, run.pool, run.seed, run.size, run.stage, run.key)
     return Job("train", run.key, needs, inputs, outputs, spec, at)
 
@@ -207,7 +235,8 @@ def _evaluations(study: Study, grid: Grid) -> Iterator[Job]:
         )  # fmt: skip
         yield generate
         judged = tuple(paths.evaluation(key, f"scores.{suffix}") for suffix in ("json", "parquet"))
-        yield Job("score", key, (generate.name,), (*said, *answers[suite]), judged, scored[suite], at)
+        # The record of responses is written last, and has their hash.
+        yield Job("score", key, (generate.name,), (said[0], *answers[suite]), judged, scored[suite], at)
 
 
 def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:

@@ -57,6 +57,7 @@ class Run(NamedTuple):
         name: what its path has behind the seed.
         stage: the last stage.
         size: training examples of the last stage.
+        on: the set of examples that the last stage trains on, empty for the pool itself.
         parents: the keys of the runs that it starts from; none where that is the base model.
         recipe: the recipe that ends here, or the names of its stages where it only leads to one.
     """
@@ -68,6 +69,7 @@ class Run(NamedTuple):
     name: str
     stage: str
     size: int
+    on: str
     parents: tuple[str, ...]
     recipe: str
 
@@ -132,7 +134,8 @@ def _chain(study: Study, cell: Cell, recipes: dict[tuple[str, ...], str]) -> Ite
         name = f"{name}/{stage}@{cell.size}" if name else f"{stage}@{cell.size}"
         key = paths.cell(cell.model, cell.pool, cell.seed, name)
         recipe = recipes.get(stages[:i], "-".join(stages[:i]))
-        yield Run(key, cell.model, cell.pool, cell.seed, name, stage, cell.size, parents, recipe)
+        on = study.stages[stage].on or ""
+        yield Run(key, cell.model, cell.pool, cell.seed, name, stage, cell.size, on, parents, recipe)
         parents = (key,)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from reassess.graph import resources
@@ -13,6 +14,7 @@ from reassess.study.study import Study
 
 def problems_of(study: Study) -> Iterator[str]:
     """Yield what does not fit together, each with its key path."""
+    yield from _of_sets(study)
     for name, model in study.models.items():
         try:
             found = list(_of_model(name, model))
@@ -28,6 +30,32 @@ def problems_of(study: Study) -> Iterator[str]:
             problem = split_problem(spec.args, spec.batch_size, processes)
             if problem:
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
+
+
+def _of_sets(study: Study) -> Iterator[str]:
+    """Yield stages whose set of examples is unknown, or of another pool than some of their cells."""
+    for stage, spec in study.stages.items():
+        if spec.on is None:
+            continue
+        if spec.on not in study.examples:
+            near = difflib.get_close_matches(spec.on, study.examples, n=3)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            known = ", ".join(study.examples) or "none"
+            yield f"stages.{stage}.on: no set of examples is called {spec.on!r}; {hint}known: {known}"
+            continue
+        pools = _pools(study, spec.on)
+        if others := [pool for pool in study.pools if {pool} != pools]:
+            yield (
+                f"stages.{stage}.on: {spec.on!r} is made from {', '.join(sorted(pools))}, and cells of "
+                f"{', '.join(others)} would train on it too; a study with such a stage has that pool alone"
+            )
+
+
+def _pools(study: Study, name: str) -> set[str]:
+    """Return the pools that a set is made from."""
+    if name in study.pools:
+        return {name}
+    return {pool for read in study.examples[name].INPUTS for pool in _pools(study, read)}
 
 
 def _of_model(name: str, model: Model) -> Iterator[str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from reassess.graph import resources
-from reassess.judge import JUDGE_VERSION
 from reassess.study.data import Pool
 from reassess.study.study import Study
+from reassess.versions import JUDGE_VERSION, VERSIONS
 from reassess.work.records import canonical
 
 # Arguments of vllm.LLM that decide how much fits into memory and not what is said.
@@ -28,19 +28,24 @@ NEUTRAL_ENGINE_ARGS = frozenset(
     }
 )
 
-# Stages have versions of their own.
-VERSIONS = {"data": 1, "toy": 1, "generate": 1, "score": 2, "rules": 1, "tables": 1}
-
 
 def pool_spec(study: Study, name: str) -> str:
     """Identity of a pool's examples."""
     return canonical({"version": VERSIONS["data"], **_sources(study.pools[name])})
 
 
+def examples_spec(study: Study, name: str) -> str:
+    """Identity of a set of examples, besides what it is made from."""
+    step = study.examples[name]
+    made_from = {"kind": step.kind, "version": step.VERSION, "on": list(step.INPUTS)}
+    return canonical({"data": VERSIONS["data"], **made_from, **step.identity()})
+
+
 def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
-    return canonical({"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)})
+    fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
+    return canonical(fields | ({"own": spec.own.identity()} if spec.own else {}))
 
 
 def model_spec(study: Study, name: str) -> str:

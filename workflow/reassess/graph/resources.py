@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from reassess import paths
 from reassess.graph.job import Job
 from reassess.stages import KINDS
 from reassess.stages.base import Needs
@@ -252,12 +254,13 @@ def of(study: Study, job: Job, attempt: int = 1) -> Asked:
         attempt: Snakemake's number of this attempt; what is known is asked again for each.
     """
     base = asked_by(study, job)
-    file = attempts.file_of(job.rule, job.key)
+    # As text: a dry run asks this of thousands of jobs that were never attempted.
+    file = f"{paths.attempts(job.rule, job.key)}.jsonl"
     try:
-        known = file.stat()
+        known = os.stat(file)  # noqa: PTH116
     except FileNotFoundError:
         return base
-    ended = _ended(job.rule, job.key, attempt, str(file.absolute()), known.st_mtime_ns, known.st_size)
+    ended = _ended(job.rule, job.key, attempt, os.path.abspath(file), known.st_mtime_ns, known.st_size)  # noqa: PTH100
     mem_mb, runtime = for_attempt(base, ended)
     return base._replace(mem_mb=mem_mb, runtime=runtime)
 

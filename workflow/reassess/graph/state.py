@@ -87,7 +87,7 @@ class States:
     def differences(self, job: Job) -> list[Difference]:
         """Return how the record of a job differs from what is asked now, its own inputs included.
 
-        Nothing where there is no record. What it was made from may be outdated itself: see `of`.
+        Nothing where there is no record. What it was made from may be outdated itself, or gone: see `of`.
 
         Raises:
             RecordError: a record is broken.
@@ -97,6 +97,7 @@ class States:
             return []
         found = list(nested("spec", record.get("spec", {}), json.loads(job.spec)))
         check = {
+            "examples": self._examples,
             "subset": self._subset,
             "train": self._run,
             "generate": self._responses,
@@ -111,17 +112,22 @@ class States:
         needs = [self._graph.jobs[name] for name in job.needs]
         return [(need, found) for need in needs if need.rule in rules and (found := self.record(need)) is not None]
 
+    def _examples(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        for need, manifest in self._needed(job, "pool", "examples"):
+            used = ((record.get("read") or {}).get(need.key) or {}).get("content_sha256")
+            yield from nested(f"read.{need.key}.content_sha256", used, manifest.get("content_sha256"))
+
     def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        for _, pool in self._needed(job, "pool"):
+        for _, pool in self._needed(job, "pool", "examples"):
             yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
 
     def _run(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         makers = [self._graph.jobs[name] for name in job.needs if self._graph.jobs[name].rule != "subset"]
         parents = record.get("parents") or []
         for i, maker in enumerate(makers):
-            there = self.record(maker)
-            used = parents[i].get("fingerprint") if i < len(parents) else None
-            yield from nested(f"parents[{i}].fingerprint (of {maker.record})", used, (there or {}).get("fingerprint"))
+            if (there := self.record(maker)) is not None:
+                used = parents[i].get("fingerprint") if i < len(parents) else None
+                yield from nested(f"parents[{i}].fingerprint (of {maker.record})", used, there["fingerprint"])
         for _, subset in self._needed(job, "subset"):
             used = record.get("subset") or {}
             yield from nested("subset.ids_sha256", used.get("ids_sha256"), subset.get("ids_sha256"))
@@ -144,7 +150,12 @@ class States:
         return {None: record["fingerprint"]}
 
     def _scores(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        for _, responses in self._needed(job, "generate"):
+        for need in (self._graph.jobs[name] for name in job.needs):
+            responses = self.record(need)
+            if responses is None:
+                # Responses that were deleted once they were judged: the record of the scores repeats theirs.
+                yield from self._responses(need, record)
+                continue
             judged, there = ((item.get("files") or {}).get("responses.parquet") for item in (record, responses))
             yield from nested("files.responses.parquet", judged, there)
 

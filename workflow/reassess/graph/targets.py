@@ -27,7 +27,7 @@ def check(graph: Graph, arguments: Iterable[str]) -> None:
     given = list(arguments)
     for argument in given:
         _check_no_cell(graph, argument.rstrip("/"))
-    made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|subsets|models|runs|evals|tables|figures)/")
+    made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|examples|subsets|models|runs|evals|tables|figures)/")
     asked = [argument.rstrip("/") for argument in given if made.match(argument)]
     if not asked or "--cleanup-metadata" in given:
         return

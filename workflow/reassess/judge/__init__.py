@@ -8,6 +8,7 @@ from reassess.judge.batch import Case, judge_many
 from reassess.judge.extract import reply_of
 from reassess.judge.formats import follows_format
 from reassess.judge.missed import contains_gold
-from reassess.judge.verdict import JUDGE_VERSION, Judgement, judge
+from reassess.judge.verdict import Judgement, judge
+from reassess.versions import JUDGE_VERSION
 
 __all__ = ["JUDGE_VERSION", "Case", "Judgement", "contains_gold", "follows_format", "judge", "judge_many", "reply_of"]

@@ -12,9 +12,6 @@ from reassess.judge.options import Key, read_choice, read_key, same_choice
 from reassess.judge.quantity import Quantity, compare_quantities, read_quantity
 from reassess.judge.statement import claim, shortened
 
-# Part of every score's identity: raise it when any verdict changes.
-JUDGE_VERSION = "2"
-
 KINDS = ("math", "numeric", "mcq", "text")
 
 

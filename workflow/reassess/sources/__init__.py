@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from reassess.sources.jsonl import JsonlSource
 from reassess.sources.parquet import ParquetSource
 from reassess.sources.toy import ToySource
 
-Source = Annotated[ToySource | ParquetSource, Field(discriminator="kind")]
+Source = Annotated[ToySource | ParquetSource | JsonlSource, Field(discriminator="kind")]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import field_validator
 
-from reassess.spec import Strict
+from reassess.example import DataError, Example, PutAside
+from reassess.sources.base import SourceOptions
+
+# Rows that are decoded at once: images are large.
+ROWS = 256
+# Bytes read at once: without a limit a column of a whole row group is, and many files have one row group. With
+# `pre_buffer`, pyarrow's default, it would keep the whole file until its end.
+BUFFER = 2**20
 
 
-class ParquetSource(Strict):
+class ParquetSource(SourceOptions):
     """Examples of your own, in Parquet files with the columns of an example record."""
 
     kind: Literal["parquet"]
@@ -26,3 +34,61 @@ class ParquetSource(Strict):
         if not Path(path).exists():
             raise ValueError(f"no such file or directory: {path!r}")
         return path
+
+    @property
+    def files(self) -> list[str]:
+        root = Path(self.path)
+        return [str(file) for file in (sorted(root.rglob("*.parquet")) if root.is_dir() else [root])]
+
+    def read(self) -> Iterator[Example | PutAside]:
+        """Yield the rows as examples, file by file.
+
+        Raises:
+            DataError: there is no file, one is not Parquet, its columns are not those of an example record, or a row
+                names its image by path.
+        """
+        from reassess.sources.rows import example
+
+        if not self.files:
+            raise DataError(f"{self.path}: no *.parquet files")
+        for file in self.files:
+            for row in _rows(file):
+                image = row["image"]
+                if image and image["bytes"] is None and image["path"]:
+                    raise DataError(
+                        f"{file}: row {row['id']!r} names its image by path ({image['path']!r}); put the bytes into "
+                        "the file, as `datasets` does with `embed_external_files=True`"
+                    )
+                empty = next((key for key in ("options", "rationales") if None in (row[key] or ())), None)
+                if empty:
+                    yield PutAside(row["id"] or "", row["source"] or "", f"{empty} has an empty value")
+                    continue
+                yield example(row)
+
+
+def _rows(file: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file with the columns of an example record, a few of a row group at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from reassess.sources.rows import OPTIONAL, SCHEMA
+
+    schema = pa.schema(list(SCHEMA))
+    try:
+        with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
+            there = opened.schema_arrow.names
+            missing = [name for name in schema.names if name not in (*there, *OPTIONAL)]
+            if missing:
+                raise DataError(f"{file}: columns missing: {', '.join(missing)}; expected {', '.join(schema.names)}")
+            for batch in opened.iter_batches(ROWS, columns=[name for name in schema.names if name in there]):
+                table = pa.Table.from_batches([batch])
+                for name in OPTIONAL:
+                    if name not in there:
+                        table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+                try:
+                    rows = table.select(schema.names).cast(schema).to_pylist()
+                except (pa.ArrowException, ValueError) as error:
+                    raise DataError(f"{file}: columns are not of the types of an example record ({error})") from None
+                yield from rows
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file}: not a readable Parquet file ({error})") from None

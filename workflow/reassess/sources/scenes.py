@@ -27,7 +27,6 @@ from PIL import Image, ImageDraw
 
 from reassess.example import DataError, Example
 from reassess.prompts import letter
-from reassess.sources.toy import ToySource
 
 Split = Literal["pretrain", "train", "test"]
 SIDE = 32
@@ -47,7 +46,6 @@ HELD_OUT = frozenset(map(frozenset, [("red", "blue"), ("green", "purple"), ("yel
 HELD_OUT_DIGITS = frozenset(map(frozenset, [(1, 4), (2, 8), (3, 6), (0, 7), (5, 9)]))
 MOVES = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
 MAX_HEIGHT = 5
-LICENCE = "CC BY 4.0 (digits: Optical Recognition of Handwritten Digits, UCI)"
 # Difficulty levels: the number of reasoning steps. Out of distribution are the same levels with pairs that were held
 # out, and a third level with more objects or moves.
 LEVELS = (1, 2)
@@ -129,30 +127,29 @@ def drill(rng: random.Random) -> tuple[str, str]:
     return ", ".join(asked for asked, _ in facts), " ".join(f"{asked} = {result}." for asked, result in facts)
 
 
-def draw(source: ToySource) -> list[Example]:
-    """Return the examples of a toy source: `n` distinct ones, the same for the same source.
+def draw(
+    n: int, families: tuple[str, ...], split: Split, ood: bool = False, text_only: bool = False, seed: int = 0
+) -> Iterator[Example]:
+    """Yield `n` distinct examples, the same for the same arguments: see `ToySource`.
 
     Raises:
         DataError: so many are asked for that no new scenes are found.
     """
-    rng = random.Random(f"toy {source.seed} {source.split} {source.ood} {source.text_only}")
-    name = f"toy-{source.split}{'-ood' if source.ood else ''}{'-text' if source.text_only else ''}"
-    streams = [scenes([slot], source.split, rng, source.ood) for slot in slots(source.families, source.ood)]
-    examples: list[Example] = []
+    rng = random.Random(f"toy {seed} {split} {ood} {text_only}")
+    name = f"toy-{split}{'-ood' if ood else ''}{'-text' if text_only else ''}"
+    streams = [scenes([slot], split, rng, ood) for slot in slots(families, ood)]
     seen: set[str] = set()
-    while len(examples) < source.n:
+    for i in range(n):
         for _ in range(1000):
-            found = next(streams[len(examples) % len(streams)])
-            id_ = f"{name}-{source.seed}-{len(examples):06d}"
-            item = example(found, id_, rng, source.split, source.text_only)
+            found = next(streams[i % len(streams)])
+            item = example(found, f"{name}-{seed}-{i:06d}", rng, split, text_only)
             content = item.content_sha256()
             if content not in seen:
                 break
         else:
-            raise DataError(f"toy source: only {len(examples)} distinct examples of {source.n} could be drawn")
+            raise DataError(f"toy source: only {i} distinct examples of {n} could be drawn")
         seen.add(content)
-        examples.append(item)
-    return examples
+        yield item
 
 
 def example(found: Scene, id_: str, rng: random.Random, split: Split, text_only: bool = False) -> Example:

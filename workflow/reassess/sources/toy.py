@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-from reassess.spec import Positive, Strict
+from reassess.example import Example
+from reassess.sources.base import Modality, SourceOptions
+from reassess.spec import Positive
 
 Family = Literal["sum", "bars", "tallest", "locate"]
 FAMILIES: tuple[Family, ...] = ("sum", "bars", "tallest", "locate")
 
 
-class ToySource(Strict):
+class ToySource(SourceOptions):
     """Visual questions drawn here: perception, then a short chain of reasoning."""
 
     kind: Literal["toy"]
@@ -27,3 +30,32 @@ class ToySource(Strict):
     """The text twins: the same questions with a description in place of the image."""
     seed: int = 0
     """Seed of the drawing."""
+
+    @property
+    def licence(self) -> str:
+        return "CC BY 4.0 (digits: Optical Recognition of Handwritten Digits, UCI)"
+
+    @property
+    def size(self) -> int:
+        return self.n
+
+    def misfits(self, modality: Modality | None) -> Iterator[str]:
+        """Yield what is wrong with the split, and with pictures where there should be none."""
+        if modality is None:
+            if self.split == "test":
+                yield "split 'test' is for benchmarks; a pool takes 'train'"
+            return
+        if self.split == "train":
+            yield "split 'train' is for pools; a benchmark takes 'test'"
+        if self.text_only != (modality == "text"):
+            yield f"modality {modality!r} does not fit text_only: {self.text_only}"
+
+    def read(self) -> Iterator[Example]:
+        """Yield `n` distinct examples, the same for the same options.
+
+        Raises:
+            DataError: so many are asked for that no new scenes are found.
+        """
+        from reassess.sources import scenes
+
+        return scenes.draw(self.n, self.families, self.split, self.ood, self.text_only, self.seed)

@@ -171,11 +171,11 @@ def _members(file: str, class_name: str) -> tuple[str, ...]:
 
 def _class_body(file: str, class_name: str) -> list[ast.stmt]:
     """Return the statements of a class of an installed package, whose import would take seconds."""
-    package, _, rest = file.partition("/")
+    package = Path(file).parts[0]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
-    tree = ast.parse((Path(spec.origin).parent / rest).read_text(encoding="utf-8"))
+    tree = ast.parse((Path(spec.origin).parents[1] / file).read_text(encoding="utf-8"))
     return next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import graphlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reassess.study.study import Study
@@ -14,6 +16,16 @@ def problems_of(study: Study) -> Iterable[str]:
         values = getattr(study, axis)
         if len(set(values)) != len(values):
             yield f"{axis}: duplicate values in {list(values)}"
+    yield from _of_recipes(study)
+    yield from _of_suites(study)
+    yield from _of_data(study)
+    yield from _of_examples(study)
+    yield from _of_trajectories(study)
+    yield from _of_filters(study)
+
+
+def _of_recipes(study: Study) -> Iterator[str]:
+    """Yield recipes of unknown stages, of the same stages, and of names that are taken."""
     for recipe, stages in study.recipes.items():
         for stage in stages:
             if stage not in study.stages:
@@ -27,6 +39,10 @@ def problems_of(study: Study) -> Iterable[str]:
         if stages in same:
             yield f"recipes.{recipe}: the same stages as recipes.{same[stages]}"
         same.setdefault(stages, recipe)
+
+
+def _of_suites(study: Study) -> Iterator[str]:
+    """Yield suites of unknown benchmarks, of benchmarks that stand twice, and of sizes that they cannot have."""
     answered: set[str] = set()
     for suite, spec in study.suites.items():
         if len(set(spec.benchmarks)) != len(spec.benchmarks):
@@ -46,20 +62,42 @@ def problems_of(study: Study) -> Iterable[str]:
         for size in spec.sizes or ():
             if size not in study.sizes:
                 yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(study.sizes)}"
-    for pool, pool_spec in study.pools.items():
-        if all(source.kind == "toy" for source in pool_spec.sources):
-            n = sum(source.n for source in pool_spec.sources if source.kind == "toy")
-            if max(study.sizes) > n:
-                yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {n} examples"
-        for source in pool_spec.sources:
-            if source.kind == "toy" and source.split == "test":
-                yield f"pools.{pool}.sources: split 'test' is for benchmarks; a pool takes 'train'"
-    for benchmark, spec_ in study.benchmarks.items():
-        for source in spec_.sources:
-            if source.kind == "toy" and source.split == "train":
-                yield f"benchmarks.{benchmark}.sources: split 'train' is for pools; a benchmark takes 'test'"
-            if source.kind == "toy" and source.text_only != (spec_.modality == "text"):
-                yield f"benchmarks.{benchmark}: modality {spec_.modality!r} does not fit text_only: {source.text_only}"
+
+
+def _of_data(study: Study) -> Iterator[str]:
+    """Yield which sources do not suit what reads them, and sizes that no pool can have."""
+    for pool, spec in study.pools.items():
+        if spec.size is not None and max(study.sizes) > spec.size:
+            yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {spec.size} examples"
+        for source in spec.sources:
+            for problem in source.misfits(None):
+                yield f"pools.{pool}.sources: {problem}"
+    for benchmark, asked in study.benchmarks.items():
+        for source in asked.sources:
+            for problem in source.misfits(asked.modality):
+                yield f"benchmarks.{benchmark}.sources: {problem}"
+
+
+def _of_examples(study: Study) -> Iterator[str]:
+    """Yield sets of examples that are made from nothing known or from themselves, or that a name does not tell."""
+    known = [*study.pools, *(name for name in study.examples if name not in study.pools)]
+    for name, step in study.examples.items():
+        if name in study.pools:
+            yield f"examples.{name}: the name of a pool; choose another"
+        for read in step.INPUTS:
+            if read not in known:
+                near = difflib.get_close_matches(read, known, n=3)
+                hint = f"did you mean {' or '.join(near)}? " if near else ""
+                yield f"examples.{name}: no pool or set is called {read!r}; {hint}known: {_names(known)}"
+    try:
+        graphlib.TopologicalSorter({name: step.INPUTS for name, step in study.examples.items()}).prepare()
+    except graphlib.CycleError as error:
+        circle: list[str] = error.args[1]
+        yield f"examples.{circle[0]}: made from itself: {' -> '.join(circle)}"
+
+
+def _of_trajectories(study: Study) -> Iterator[str]:
+    """Yield checkpoints that are kept and not evaluated, or evaluated and not kept."""
     used = {stage for stages in study.recipes.values() for stage in stages}
     keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
     on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
@@ -69,6 +107,10 @@ def problems_of(study: Study) -> Iterable[str]:
         yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
     if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
         yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
+
+
+def _of_filters(study: Study) -> Iterator[str]:
+    """Yield what `exclude` and `only` name that is not in the study."""
     axes: dict[str, Iterable[Any]] = {
         "model": study.models,
         "pool": study.pools,

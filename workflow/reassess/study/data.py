@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from reassess.benchmarks import KNOWN, has_rows, module
+from reassess.benchmarks.own import OwnRows
 from reassess.sources import Source
-from reassess.sources.parquet import ParquetSource
-from reassess.spec import Strict
+from reassess.spec import Name, Strict
 
 
 class Pool(Strict):
@@ -21,33 +23,31 @@ class Pool(Strict):
     """Largest share of rows that may be unusable (broken image, empty gold) before the job fails."""
 
     @property
+    def origins(self) -> tuple[Source | OwnRows, ...]:
+        """What the examples are read from."""
+        return self.sources
+
+    @property
     def files(self) -> list[str]:
         """The user's files that the examples are read from."""
-        named = [Path(source.path) for source in self.sources if isinstance(source, ParquetSource)]
-        found = [sorted(path.rglob("*.parquet")) if path.is_dir() else [path] for path in named]
-        return [str(file) for files in found for file in files]
+        return [file for source in self.origins for file in source.files]
+
+    @property
+    def size(self) -> int | None:
+        """The number of examples, None where only reading tells."""
+        sizes = [source.size for source in self.origins]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-Rule = Literal[
-    "ai2d",
-    "chartqa",
-    "dynamath",
-    "gpqa",
-    "gsm8k",
-    "hallusionbench",
-    "logicvista",
-    "logicvista_vlmevalkit",
-    "math_500",
-    "mathverse",
-    "mathvision",
-    "mathvista",
-    "mmlu",
-    "mmlu_pro",
-    "mmmu",
-    "mmmu_pro",
-    "mmstar",
-    "we_math",
-]
+def _known(name: str) -> str:
+    if name in KNOWN:
+        return name
+    near = difflib.get_close_matches(name, KNOWN, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ValueError(f"unknown benchmark {name!r}; {hint}known: {', '.join(KNOWN)}")
+
+
+Known = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(KNOWN)})]
 
 
 class JudgeModel(Strict):
@@ -67,17 +67,81 @@ class JudgeModel(Strict):
 
 
 class Benchmark(Pool):
-    """Evaluation examples."""
+    """Evaluation examples: example records from `sources`, or a known benchmark's own rows at `path`."""
 
+    sources: tuple[Source, ...] = ()
+    """Where the examples come from."""
+    of: Known | None = None
+    """The known benchmark that this is; the one that it is called like, where that one's rows are known."""
+    path: str | None = None
+    """A copy of the known benchmark's own rows, in place of `sources`: a Parquet file or a directory of them."""
+    licence: str | None = None
+    """Licence of the rows at `path`, recorded in the manifest; the one that the data is known to have by default."""
     modality: Literal["visual", "text"] = "visual"
-    """`text` benchmarks have no images; the transfer table compares the two groups."""
-    rule: Rule | None = None
-    """The benchmark's own scoring rule, reported beside the judge's verdict; it decides nothing."""
+    """`text` benchmarks have no images; the transfer table compares the two groups. A known benchmark has its own."""
+    rule: Known | None = None
+    """A benchmark's own scoring rule, reported beside the judge's verdict; it decides nothing. A known one has it."""
     judge_model: JudgeModel | None = None
     """The large model that the rule leaves some responses to; without one they stay undecided."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follows(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(of := data.get("of"), str) and has_rows(of):
+            return {"modality": module(of).MODALITY, "rule": of, **data}
+        return data
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str | None) -> str | None:
+        if path is not None and not Path(path).exists():
+            raise ValueError(f"no such file or directory: {path!r}")
+        return path
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Benchmark:
+        if self.of is None:
+            if self.path is not None:
+                raise ValueError(f"path: whose rows? say `of`, one of {', '.join(filter(has_rows, KNOWN))}")
+            if not self.sources:
+                raise ValueError("sources: required, but missing")
+        elif not has_rows(self.of):
+            raise ValueError(f"of: of {self.of!r} the rule alone is known; give `sources` and `rule: {self.of}`")
+        elif (self.path is None) == (not self.sources):
+            raise ValueError(f"needs either `path`, a copy of the rows of {module(self.of).SOURCE}, or `sources`")
+        if self.path is None and self.licence is not None:
+            raise ValueError("licence: that of the rows at `path`; each of `sources` has its own")
+        if self.own is not None and not self.own.licence:
+            raise ValueError(f"licence: required, because none is known of {module(self.own.of).SOURCE}")
+        return self
 
     @model_validator(mode="after")
     def _model_needs_rule(self) -> Benchmark:
         if self.judge_model is not None and self.rule is None:
             raise ValueError("judge_model needs `rule`: without one nothing is left to a model")
         return self
+
+    @property
+    def own(self) -> OwnRows | None:
+        """The benchmark's own rows, None where `sources` have example records."""
+        if self.of is None or self.path is None:
+            return None
+        return OwnRows(self.of, self.path, self.licence or module(self.of).SOURCE.licence)
+
+    @property
+    def origins(self) -> tuple[Source | OwnRows, ...]:
+        """Sources and own rows."""
+        return (*self.sources, *([self.own] if self.own else []))
+
+
+def _called(data: Any) -> Any:
+    """Return benchmarks by name, those that are called like one whose rows are known said to be that one."""
+    if not isinstance(data, dict):
+        return data
+    return {
+        name: {"of": name, **spec} if isinstance(spec, dict) and isinstance(name, str) and has_rows(name) else spec
+        for name, spec in data.items()
+    }
+
+
+Benchmarks = Annotated[dict[Name, Benchmark], BeforeValidator(_called)]

@@ -82,8 +82,8 @@ def parse(data: dict[str, Any], source: str) -> Study:
 
 
 def dump(study: Study, path: str | Path) -> None:
-    """Write the validated study for the jobs of a workflow; the file is left alone where it says the same."""
-    text = json.dumps(study.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    """Write the validated study for the jobs of a workflow, in its order; a file that says the same is left alone."""
+    text = json.dumps(study.model_dump(mode="json"), indent=1) + "\n"
     target = Path(path)
     if target.exists() and target.read_text(encoding="utf-8") == text:
         return

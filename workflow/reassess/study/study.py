@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from reassess.prompts import Prompt
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import Stage
-from reassess.study.data import Benchmark, Pool
+from reassess.steps import Step
+from reassess.study.data import Benchmarks, Pool
 from reassess.study.models import Model
 from reassess.study.suites import Evaluation, Suite
 
@@ -58,15 +59,17 @@ class Study(Strict):
     """Base models by name."""
     pools: Annotated[dict[Name, Pool], Field(min_length=1)]
     """Pools of training examples by name; SFT and RL of a cell draw from the same one."""
+    examples: dict[Name, Step] = {}
+    """Sets of examples that are made from a pool or from another set, by name."""
     sizes: Annotated[tuple[Positive, ...], Field(min_length=1)]
     """Training examples. A smaller subset is a prefix of a larger one."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     """Seeds of subsets and training."""
     stages: dict[Name, Stage]
-    """Training stages by name: a trainer and its options."""
+    """Training stages by name: a kind and its options."""
     recipes: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1)]
     """Lists of stages. An empty list is the base model."""
-    benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    benchmarks: Annotated[Benchmarks, Field(min_length=1)]
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""

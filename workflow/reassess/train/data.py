@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 
 from reassess import prompts
-from reassess.example import Example
+from reassess.example import Example, PutAside
 from reassess.models import load
 from reassess.prompts import Prompt
 from reassess.study.models import Model
@@ -30,14 +30,6 @@ class Rows(NamedTuple):
     prompt: Prompt
     model: Model
     processor: Any
-
-
-class PutAside(NamedTuple):
-    """An example that is not trained on, and why."""
-
-    id: str
-    source: str
-    reason: str
 
 
 def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:

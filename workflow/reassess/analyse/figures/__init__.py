@@ -1,0 +1,1 @@
+"""One figure per file, each with `draw`; `reassess.graph.report` names them."""

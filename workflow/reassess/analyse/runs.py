@@ -1,0 +1,43 @@
+"""The runs of a study by what differs in the seed alone, and what they were made from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reassess.analyse.collect import Collected
+from reassess.graph import Run
+
+
+class Group(NamedTuple):
+    """Runs that differ in the seed alone.
+
+    Attributes:
+        model: the base model.
+        pool: the pool.
+        name: what their paths have behind the seed.
+        runs: one per seed.
+    """
+
+    model: str
+    pool: str
+    name: str
+    runs: tuple[Run, ...]
+
+
+def run_groups(collected: Collected) -> list[Group]:
+    """Return the runs of a study by model, pool and name, in the study's order."""
+    found: dict[tuple[str, str, str], list[Run]] = {}
+    for run in collected.graph.runs.values():
+        found.setdefault((run.model, run.pool, run.name), []).append(run)
+    return [Group(*key, tuple(runs)) for key, runs in found.items()]
+
+
+def chain(collected: Collected, run: Run) -> list[Run]:
+    """Return a run and all that it was made from."""
+    parents = [link for key in run.parents for link in chain(collected, collected.graph.runs[key])]
+    return list(dict.fromkeys((run, *parents)))
+
+
+def title(collected: Collected, group: Group) -> str:
+    """Return the name of a group's row; the pool is named where the study has several."""
+    return f"{group.pool}/{group.name}" if len(collected.study.pools) > 1 else group.name

@@ -1,0 +1,1 @@
+"""One table per file, each with `build`; `reassess.graph.report` names them."""

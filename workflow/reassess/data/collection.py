@@ -1,0 +1,111 @@
+"""Collections of examples on the disk: written aside as they come, counted, hashed, and put in place as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from reassess.data.shards import write_shards
+from reassess.example import DataError, Example, PutAside, record_sha256
+from reassess.work import records
+
+# What a manifest counts its examples by.
+COUNTED = ("source", "family", "difficulty", "kind")
+
+
+class Collection:
+    """A directory of shards in the making. What was there stays until `put_in_place`, and whatever fails before.
+
+    Args:
+        name: what is made, for messages.
+        root: its directory.
+        left_out: the file for those that are put aside: one JSON line each, with id, source and reason.
+    """
+
+    def __init__(self, name: str, root: Path, left_out: str) -> None:
+        self.name = name
+        self.n = 0
+        self.reasons: Counter[str] = Counter()
+        self.first: PutAside | None = None
+        self._root = root
+        self._left_out = left_out
+        self._aside = root / ".aside"
+        self._counts: dict[str, Counter[str]] = {key: Counter() for key in COUNTED}
+        self._content = hashlib.sha256()
+        self._ids: set[str] = set()
+
+    def __enter__(self) -> Collection:
+        # A killed attempt leaves its own.
+        shutil.rmtree(self._aside, ignore_errors=True)
+        self._aside.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+    @property
+    def put_aside(self) -> int:
+        """How many are put aside."""
+        return self.reasons.total()
+
+    def write(self, rows: Iterable[Example | PutAside]) -> None:
+        """Write examples in the order in which they come, holding a few at a time.
+
+        Raises:
+            DataError: an id stands twice.
+        """
+        with (self._aside / self._left_out).open("w", encoding="utf-8") as left_out:
+            write_shards(self._aside / "shards", self._examples(rows, left_out))
+
+    def _examples(self, rows: Iterable[Example | PutAside], left_out: TextIO) -> Iterator[Example]:
+        for item in rows:
+            if isinstance(item, PutAside):
+                self.first = self.first or item
+                self.reasons[item.reason] += 1
+                left_out.write(json.dumps(item._asdict(), ensure_ascii=False) + "\n")
+                continue
+            if item.id in self._ids:
+                raise DataError(f"{self.name}: the id {item.id!r} stands twice; ids must be unique")
+            self._ids.add(item.id)
+            self._content.update(_line(item.id, record_sha256(item)))
+            for key, counter in self._counts.items():
+                counter[str(getattr(item, key))] += 1
+            self.n += 1
+            yield item
+
+    def described(self) -> dict[str, Any]:
+        """Return what a manifest says of the examples themselves."""
+        counts = {key: dict(sorted(counter.items())) for key, counter in self._counts.items()}
+        return {"n": self.n, "content_sha256": self._content.hexdigest(), "counts": counts}
+
+    def put_in_place(self, manifest: dict[str, Any]) -> None:
+        """Put what was written in place of what was there: without a manifest there is nothing, and it comes last."""
+        (self._root / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(self._root / "shards", ignore_errors=True)
+        for name in (self._left_out, "shards"):
+            (self._aside / name).replace(self._root / name)
+        records.write(self._root / "manifest.json", manifest)
+
+    def why(self) -> str:
+        """Return the reasons for which examples are put aside with their numbers, the most frequent first."""
+        return ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
+
+
+def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:
+    """Return the hash of a collection: over ids and hashes (`record_sha256`) of its examples, in order."""
+    content = hashlib.sha256()
+    for id_, digest in hashes:
+        content.update(_line(id_, digest))
+    return content.hexdigest()
+
+
+def _line(id_: str, digest: str) -> bytes:
+    return f"{id_}:{digest}\n".encode()

@@ -1,0 +1,65 @@
+"""Subsets: the first ids of a pool's shuffle under a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from reassess.data.collection import COUNTED
+from reassess.example import DataError
+from reassess.graph import Job
+from reassess.work import records
+
+
+def build_subset(job: Job) -> None:
+    """Write the first ids of a shuffle under the seed: a smaller subset is a prefix of a larger one.
+
+    Raises:
+        DataError: the pool, or the set, has fewer usable examples.
+    """
+    pool, seed, n = job.at.pool, job.at.seed, job.at.size
+    assert pool is not None
+    assert seed is not None
+    assert n is not None
+    root = Path(job.inputs[0]).parent
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    rows = pq.read_table(root / "shards", columns=["id", *COUNTED]).to_pylist()
+    if n > len(rows):
+        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values())
+        raise DataError(f"sizes: {n} is larger than {root}, which has {len(rows)} examples ({left_out} left out)")
+    by_id = {row["id"]: row for row in rows}
+    rows = [by_id[id_] for id_ in shuffled(pool, seed, by_id)]
+    ids = [row["id"] for row in rows[:n]]
+    record = {
+        "pool": pool,
+        "seed": seed,
+        "n": n,
+        "spec": json.loads(job.spec),
+        "ids": ids,
+        "ids_sha256": ids_sha256(ids),
+        "pool_content_sha256": manifest["content_sha256"],
+        "counts": {key: _counts(row[key] for row in rows[:n]) for key in COUNTED},
+    }
+    records.write(job.record, record)
+
+
+def shuffled(pool: str, seed: int, ids: Iterable[str]) -> list[str]:
+    """Return ids of a pool in the order of one seed, in whatever order they are given.
+
+    By a hash of each id, so that a set that is made from the pool keeps the pool's order.
+    """
+    return sorted(ids, key=lambda id_: hashlib.sha256(f"{pool} {seed} {id_}".encode()).digest())
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """Return the hash of ids in their order."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def _counts(values: Iterable[object]) -> dict[str, int]:
+    return dict(sorted(Counter(map(str, values)).items()))

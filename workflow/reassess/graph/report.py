@@ -1,0 +1,35 @@
+"""The tables and figures of a study: the one place that names them, in the order in which they are printed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reassess import paths
+
+Kind = Literal["tables", "figures"]
+KINDS: tuple[Kind, ...] = ("tables", "figures")
+
+# What makes each, as `module:function`; resolved when it is made, because it imports pandas or matplotlib.
+TABLES = {
+    "capacity": "reassess.analyse.tables.capacity:build",
+    "scale": "reassess.analyse.tables.scale:build",
+    "transfer": "reassess.analyse.tables.transfer:build",
+    "families": "reassess.analyse.tables.families:build",
+    "lengths": "reassess.analyse.tables.lengths:build",
+    "cost": "reassess.analyse.tables.cost:build",
+    "reward": "reassess.analyse.tables.reward:build",
+}
+FIGURES = {
+    "scale": "reassess.analyse.figures.scale:draw",
+    "reward": "reassess.analyse.figures.reward:draw",
+}
+TABLE_FORMATS = ("csv", "md", "tex")
+FIGURE_FORMATS = ("svg", "pdf")
+
+
+def files(kind: Kind) -> list[str]:
+    """Return the record of all tables or figures, and every one of them in every format."""
+    names, formats, path = (
+        (TABLES, TABLE_FORMATS, paths.table) if kind == "tables" else (FIGURES, FIGURE_FORMATS, paths.figure)
+    )
+    return [paths.report(kind), *(path(name, suffix) for name in names for suffix in formats)]

@@ -1,0 +1,32 @@
+"""What every kind of source says of itself before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from reassess.spec import Strict
+
+Modality = Literal["visual", "text"]
+
+
+class SourceOptions(Strict):
+    """Base of the kinds of sources.
+
+    A kind has besides `kind`, `licence` (of the data, for the manifest) and `read`, which yields its examples, and
+    what cannot be one as `PutAside`, without holding more than a few.
+    """
+
+    @property
+    def files(self) -> list[str]:
+        """The user's files that are read: where one is newer than what was made from it, that is made again."""
+        return []
+
+    @property
+    def size(self) -> int | None:
+        """The number of examples, None where only reading tells."""
+        return None
+
+    def misfits(self, modality: Modality | None) -> Iterator[str]:
+        """Yield why the examples do not suit a benchmark of a modality, or a pool where that is None."""
+        yield from ()

@@ -1,0 +1,8 @@
+"""Versions of the code that results depend on: raised when a change of code changes results, and they are made anew.
+
+Kinds of stages, rewards and steps have versions of their own, beside their code.
+"""
+
+# Of the judge: another one scores everything again, and trains again what its rewards have trained.
+JUDGE_VERSION = "2"
+VERSIONS = {"data": 1, "toy": 1, "generate": 1, "score": 2, "rules": 1, "tables": 1}
