@@ -52,8 +52,8 @@ class Graph:
         """The jobs of a run from nothing by name, each after those that it needs."""
         found = {job.name: job for job in _work(self.study, self.grid)}
         spec = identity.report_spec(self.study)
-        # Records are written last, and have the hashes of other files. Figures are of the results that the record of the
-        # tables names. Each file that the two ask for takes its share of the time of a dry run.
+        # Records are written last, and have the hashes of other files. Figures are of the results that the record of
+        # the tables names. Each file that the two ask for takes its share of the time of a dry run.
         read = [job for job in found.values() if job.rule in ("train", "score")]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
         tables = Job("tables", "all", names, results, tuple(report.files("tables")), spec)

@@ -53,7 +53,7 @@ class Task(NamedTuple):
         world: the training processes that the study gives it.
         parents: the checkpoints that it starts from.
         subset: the record of the subset file; empty where the stage reads no examples.
-        examples: the directory of the pool, or the set, that the subset was drawn from; says nothing where the stage reads none.
+        examples: the directory of the pool, or the set, that the subset was drawn from; says nothing without a subset.
     """
 
     graph: Graph
