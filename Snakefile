@@ -29,3 +29,4 @@ rule all:
     input:
         GRAPH["tables", "all"].outputs,
         GRAPH["figures", "all"].outputs,
+        targets.holes(GRAPH),

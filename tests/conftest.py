@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,14 @@ from reassess.work.records import digest
 from snake import snake
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _every_module() -> Iterator[None]:
+    """Commands that train hide scikit-learn from transformers, in a process that is theirs and here is everybody's."""
+    yield
+    if sys.modules.get("sklearn", sys) is None:
+        del sys.modules["sklearn"]
 
 
 @pytest.fixture(scope="session")

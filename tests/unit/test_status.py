@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from attempted import attempted
-from reassess import cli, paths
+from reassess import cli, graph, paths
 from reassess.console.failures import failures
 from reassess.console.status import matrix
 from reassess.graph import Graph
+from reassess.graph.state import States
 from reassess.study.study import Filter
 from reassess.work import slurm
 from reassess.work.lock import Lock
@@ -151,6 +152,33 @@ def test_responses_of_another_benchmark_or_decoding_are_outdated(
     assert states(tiny, GRPO) == ["done", "outdated", "done"]
     Path(paths.evaluation(f"{GRPO}/held-out", "scores.parquet")).unlink()
     assert states(tiny, GRPO) == ["done", "outdated", "answered"]
+
+
+def test_what_was_trained_on_another_pool_is_outdated(
+    finished: Path, tmp_path: Path, tiny: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    manifest = Path(paths.pool("toy", "manifest.json"))
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**record, "content_sha256": "0" * 64}))
+    found = States(tiny)
+    assert found.of(tiny["pool", "toy"]) == "done"
+    subset = tiny["subset", "toy/seed1/32"]
+    assert found.of(subset) == "outdated"
+    (difference,) = found.differences(subset)
+    assert str(difference) == f"pool_content_sha256 is {record['content_sha256'][:16]}, expected {'0' * 16}"
+    # Of what they were made from: the run's own subset is still the one that it has read.
+    assert found.differences(tiny["train", GRPO]) == []
+    assert states(tiny, GRPO) == ["outdated", "outdated", "outdated"]
+    assert states(tiny, "toy-xs/base") == ["done", "done"]
+    raw = tiny.study.model_dump(mode="json")
+    raw["pools"]["toy"]["sources"][0]["n"] = 96
+    manifest.write_text(json.dumps(record))
+    edited = graph.parse(raw, "edited")
+    assert States(edited).of(edited["pool", "toy"]) == "outdated"
+    assert states(edited, SFT) == ["outdated", "outdated"]
+    assert {States(edited).of(job) for job in edited.of("subset")} == {"outdated"}
 
 
 def test_the_summary_of_a_workflow_has_what_failed_in_it(tiny_results: Path, tiny: Graph) -> None:

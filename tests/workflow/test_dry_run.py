@@ -30,7 +30,8 @@ DEFAULT = {
 
 @pytest.mark.parametrize("file", STUDIES, ids=[file.name for file in STUDIES])
 def test_a_dry_run_plans_what_check_promises(file: Path, tmp_path: Path) -> None:
-    assert planned(tmp_path, study=file) == graph.load(file).counts()
+    promised = {rule: count for rule, count in graph.load(file).counts().items() if count}
+    assert planned(tmp_path, study=file) == promised
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=[file.name for file in STUDIES])

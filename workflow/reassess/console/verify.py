@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +17,12 @@ from reassess.evaluate.score import summaries
 from reassess.example import record_sha256
 from reassess.graph import Graph, Job
 from reassess.graph.state import Difference, States, nested
+from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
 from reassess.sources.rows import example
 from reassess.work.progress import Progress
-from reassess.work.records import file_sha256
+from reassess.work.records import RecordError, file_sha256
 
 # Rows of a shard that are decoded at once: images are large.
 _ROWS = 256
@@ -76,9 +78,16 @@ class _Verification:
         self.checked.add(job.record)
         try:
             record = self._states.record(job)
+        except RecordError as error:
+            self.wrong.add(job.record)
+            self.say(str(error))
+            return
+        try:
             assert record is not None
-            for difference in self._states.differences(job):
-                self._say(job.record, str(difference), _RUN)
+            # A broken record of what it was made from is noted where that is checked.
+            with contextlib.suppress(RecordError):
+                for difference in self._states.differences(job):
+                    self._say(job.record, str(difference), _RUN)
             {
                 "pool": self._examples,
                 "benchmark": self._examples,
@@ -139,6 +148,7 @@ class _Verification:
     def _run(self, job: Job, record: dict[str, Any]) -> None:
         """Check a run's files, the rows that it was trained on, and its trajectory."""
         again = "train it again"
+        self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), _RUN)
         self._equal(job.record, "steps_done", record["steps_done"], record["steps_planned"], again)
         self._trained_on(job, record)
         self._file(job.record, "metrics.jsonl", record, "delete the record and run the study again")
@@ -152,11 +162,14 @@ class _Verification:
         for name, expected in (("cell", job.at.cell), ("suite", job.at.suite), ("prefill", prefill)):
             self._equal(job.record, name, record.get(name), expected, "evaluate it again")
         self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), _RUN)
+        decoding = self.study.suites[job.at.suite].decoding.model_dump(mode="json")
+        self._same(job.record, "decoding", record["decoding"], decoding, _RUN)
         todo = "delete it and run the study again; responses are kept elsewhere"
         self._file(job.record, "responses.parquet", record, todo)
 
     def _scores(self, job: Job, record: dict[str, Any]) -> None:
         """Check what was judged, and that the sums are those of the rows."""
+        self._equal(job.record, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
         responses = self._peek(self.graph.jobs[job.needs[0]].record)
         for key in _COPIED if responses is not None else ():
             self._same(job.record, key, record[key], (responses or {}).get(key), _SCORE)

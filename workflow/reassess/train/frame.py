@@ -53,7 +53,7 @@ class Task(NamedTuple):
         world: the training processes that the study gives it.
         parents: the checkpoints that it starts from.
         subset: the record of the subset file; empty where the stage reads no examples.
-        examples: the directory of the pool, or the set, that the subset was drawn from.
+        examples: the directory of the pool, or the set, that the subset was drawn from; says nothing without a subset.
     """
 
     graph: Graph
@@ -169,8 +169,9 @@ def _check(graph: Graph, job: Job, turn: Turn) -> Task:
     run = graph.runs[job.key]
     makers = [need for name in job.needs if (need := graph.jobs[name]).rule in ("model", "train")]
     needed = [(maker.record, "parent checkpoint") for maker in makers]
-    drawn_from = graph.jobs[job.needs[-1]].inputs[0]
-    if graph.study.stages[run.stage].READS_EXAMPLES:
+    reads = graph.study.stages[run.stage].READS_EXAMPLES
+    drawn_from = graph.jobs[job.needs[-1]].inputs[0] if reads else None
+    if drawn_from is not None:
         needed += [(job.inputs[-1], "subset"), (drawn_from, "pool" if not run.on else "set of examples")]
     for file, what in needed:
         if not Path(file).exists():
@@ -184,12 +185,12 @@ def _check(graph: Graph, job: Job, turn: Turn) -> Task:
             raise TrainError(f"{model} is not the checkpoint that {maker.record} describes; make it again")
         parents.append(Parent(model, recorded))
     subset: dict[str, Any] = {}
-    if graph.study.stages[run.stage].READS_EXAMPLES:
+    if drawn_from is not None:
         subset = records.read(job.inputs[-1], ids=list, pool_content_sha256=str) or {}
         if subset["pool_content_sha256"] != (records.read(drawn_from, content_sha256=str) or {})["content_sha256"]:
             raise TrainError(f"{job.inputs[-1]} was drawn from another state of {run.on or run.pool!r}; make it again")
     world = launch.wanted(graph.study, job)
-    return Task(graph, job, turn, world, tuple(parents), subset, Path(drawn_from).parent)
+    return Task(graph, job, turn, world, tuple(parents), subset, Path(drawn_from or ".").parent)
 
 
 def _take_over(task: Task) -> bool:
