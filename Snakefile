@@ -26,7 +26,7 @@ localrules:
 
 rule all:
     default_target: True
-    # Everything and not only the last: Snakemake does not miss a file that was deleted, or whose making was interrupted,
-    # behind what was once made from it.
     input:
-        [file for job in GRAPH.jobs.values() for file in job.outputs],
+        GRAPH["tables", "all"].outputs,
+        GRAPH["figures", "all"].outputs,
+        targets.holes(GRAPH),

@@ -1,6 +1,6 @@
 """How long nothing runs between a job and the one that waits for it, on a played Slurm cluster.
 
-    .venv/bin/python benchmarks/dead_time.py --seconds 4 4 40 4 150 4
+    .venv/bin/python perf/dead_time.py --seconds 4 4 40 4 150 4
 
 Two Snakemakes run the same chain of jobs side by side: one with the executor's own polling, one with profiles/slurm.
 Dead time of an edge is Slurm's StartTime of the next job minus its EndTime of the previous one; both count whole
@@ -30,8 +30,10 @@ SNAKEFILE = """\
 SECONDS = {seconds}
 
 if {held} and workflow.is_main_process:
-    from reassess import polling
-    polling.hold_to_settings()
+    from reassess import graph
+    from reassess.cluster import executor
+    # Any study: by its jobs a refusal is recorded, and these here are not refused.
+    executor.hold_to_settings(graph.load("{study}"))
 
 rule all:
     input: "link" + str(len(SECONDS) - 1)
@@ -68,7 +70,7 @@ class Edge(NamedTuple):
 def start(cluster: Cluster, folder: Path, seconds: list[int], arguments: list[str]) -> subprocess.Popen[bytes]:
     """Start a Snakemake on the chain; its log is `head.log`."""
     folder.mkdir()
-    text = SNAKEFILE.format(seconds=seconds, held=arguments == PROFILE)
+    text = SNAKEFILE.format(seconds=seconds, held=arguments == PROFILE, study=ROOT / "studies/tiny.yaml")
     (folder / "Snakefile").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(folder / "Snakefile")]
     with (folder / "head.log").open("wb") as log:

@@ -1,6 +1,6 @@
 """Compares the judge with three verifiers that people use, on labelled cases: agreement, errors and time per case.
 
-    python benchmarks/judge.py [tests/judge/cases/*.jsonl] [--errors]
+    python perf/judge.py [tests/judge/cases/*.jsonl] [--errors]
 
 The verifiers judge the same cases in turn, in one process on one core; the times are of that run. A case has `kind`,
 `response`, `gold`, `options` and `correct` (true, false, or null where the gold is no answer).

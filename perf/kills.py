@@ -1,6 +1,6 @@
 """Kills a study at random moments, starts it again until it is done, and compares its tables with those of a whole run.
 
-    python benchmarks/kills.py --kills 20
+    python perf/kills.py --kills 20
 
 Each trial is a study of its own that starts from the data and the base model of the whole run, and is killed once, by
 SIGKILL, at a moment drawn uniformly over the time that an unbroken run takes: Snakemake alone (its jobs go on without

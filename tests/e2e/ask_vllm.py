@@ -12,15 +12,17 @@ import time
 from pathlib import Path
 
 from reassess import engines
+from reassess.engines import vllm
+from reassess.engines.base import EngineInfo
 
 
 def main(job_file: str, out_file: str) -> None:
     """Answer the pickled jobs `[(directory, requests, decoding)]` in order; write responses and seconds as JSON."""
     setting, jobs = pickle.loads(Path(job_file).read_bytes())
-    reasons = [engines.why_not_vllm(gpus) for gpus in (0, 1)]
+    reasons = [vllm.why_not(gpus) for gpus in (0, 1)]
     if reasons[0]:
         raise SystemExit(reasons[0])
-    info = engines.EngineInfo("vllm", "", "float32", "cpu")
+    info = EngineInfo("vllm", "", "float32", "cpu")
     started = time.monotonic()
     engine = engines.start(info, jobs[0][0], setting)
     seconds = {"start": time.monotonic() - started}

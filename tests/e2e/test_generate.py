@@ -19,15 +19,17 @@ import pytest
 
 import snake
 from reassess import engines, paths
-from reassess import transformers as transformers_engine
-from reassess.engines.base import EngineError, Request, Response, Setting
-from reassess.evaluate.generate import TOO_LONG, EvaluationError, generate
+from reassess.engines import transformers as transformers_engine
+from reassess.engines import vllm as vllm_engine
+from reassess.engines.base import EngineError, EngineInfo, Request, Response, Setting
+from reassess.evaluate.generate import EvaluationError, generate
 from reassess.evaluate.store import Store
 from reassess.example import Example
-from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
+from reassess.graph import Graph, parse
+from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_model, load_processor, picture, render
 from reassess.sources.toy import ToySource
-from reassess.study import read as config
-from reassess.study.study import Study
+from reassess.study import read
+from reassess.study.read import StudyError
 from reassess.study.suites import Decoding
 from reassess.work import attempts
 from reassess.work.turns import TRY_AGAIN
@@ -39,15 +41,19 @@ SAMPLED = Decoding(temperature=1.0, top_p=0.9, max_tokens=24)
 needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
 
 
-def edited(study: Study, **changes: Any) -> Study:
+def edited(graph: Graph, **changes: Any) -> Graph:
     """Return a study with top-level parts replaced."""
-    return config.parse({**study.model_dump(mode="json"), **changes}, "test")
+    return parse({**graph.study.model_dump(mode="json"), **changes}, "test")
+
+
+def ask(graph: Graph, key: str) -> None:
+    generate(graph, graph["generate", key])
 
 
 @pytest.fixture
-def work(tiny_results: Path, tiny_study: Study) -> Study:
+def work(tiny_results: Path, tiny: Graph) -> Graph:
     """The tiny study answered by transformers, its results in the current directory."""
-    return edited(tiny_study, evaluation={"engine": "transformers", "batch_size": 8})
+    return edited(tiny, evaluation={"engine": "transformers", "batch_size": 8})
 
 
 def suite(benchmarks: tuple[str, ...] = ("toy-id", "toy-text"), **decoding: Any) -> dict[str, Any]:
@@ -55,8 +61,8 @@ def suite(benchmarks: tuple[str, ...] = ("toy-id", "toy-text"), **decoding: Any)
     return {"main": {"benchmarks": list(benchmarks), "decoding": decoding or {"max_tokens": 8}}, "held-out": held_out}
 
 
-def records(cell: str, name: str = "main") -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    root = Path(paths.evaluation(cell, name))
+def records(key: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    root = Path(paths.evaluation(key))
     rows: list[dict[str, Any]] = pq.read_table(root / "responses.parquet").to_pylist()
     return json.loads((root / "responses.json").read_text()), rows
 
@@ -70,13 +76,13 @@ def stored() -> int:
 
 
 @pytest.fixture(scope="module")
-def talkative(toy_checkpoint: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def talkative(toy_checkpoint: Path, tiny: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that says something else to every prompt and would often write image placeholders."""
     import torch
 
     directory = tmp_path_factory.mktemp("talkative") / "model"
     shutil.copytree(toy_checkpoint, directory)
-    model = load_model(directory, tiny_study.models["toy-xs"])
+    model = load_model(directory, tiny.study.models["toy-xs"])
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
@@ -88,19 +94,19 @@ def talkative(toy_checkpoint: Path, tiny_study: Study, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="module")
-def setting(toy_checkpoint: Path, tiny_study: Study) -> Setting:
-    model = tiny_study.models["toy-xs"]
+def setting(toy_checkpoint: Path, tiny: Graph) -> Setting:
+    model = tiny.study.models["toy-xs"]
     return Setting(model, load_processor(toy_checkpoint, model), 200, 0, 0, 16, {})
 
 
 @pytest.fixture(scope="module")
-def requests(toy_examples: list[Example], tiny_study: Study, setting: Setting) -> list[Request]:
+def requests(toy_examples: list[Example], tiny: Graph, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
     twins = list(ToySource(kind="toy", n=32, split="test", text_only=True).read())
     lengths = Lengths(setting.processor, setting.model)
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):
-        text = render(example, tiny_study.prompt, setting.processor)
+        text = render(example, tiny.study.prompt, setting.processor)
         length = lengths.of(text, picture(example, setting.model))
         for prefill in ("", "<think>"):
             found.append(Request(f"{number}{prefill}", text + prefill, example, length, None))
@@ -111,7 +117,7 @@ def requests(toy_examples: list[Example], tiny_study: Study, setting: Setting) -
 def by_transformers(
     directory: Path, setting: Setting, requests: list[Request], decoding: Decoding
 ) -> dict[str, Response]:
-    info = engines.EngineInfo("transformers", "", "float32", "cpu")
+    info = EngineInfo("transformers", "", "float32", "cpu")
     engine = engines.start(info, str(directory), setting)
     return {key: row for batch in engine.answer(requests, decoding) for key, row in batch.items()}
 
@@ -176,136 +182,148 @@ def test_samples_do_not_depend_on_their_batch(talkative: Path, setting: Setting,
 
 
 def test_auto_says_why_it_takes_transformers(
-    tiny_study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: Graph, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
-    info = engines.choose(edited(tiny_study, evaluation={"engine": "auto"}), "toy-xs", 0)
+    monkeypatch.setattr(vllm_engine.importlib.util, "find_spec", lambda name: None)
+    info = engines.choose(edited(tiny, evaluation={"engine": "auto"}).study, "toy-xs", 0)
     assert (info.name, info.dtype, info.device) == ("transformers", "float32", "cpu")
     assert capsys.readouterr().out == "engine: transformers (vllm is not installed)\n"
     with pytest.raises(EngineError, match=r"evaluation\.engine: vllm cannot run here: vllm is not installed"):
-        engines.choose(edited(tiny_study, evaluation={"engine": "vllm"}), "toy-xs", 0)
+        engines.choose(edited(tiny, evaluation={"engine": "vllm"}).study, "toy-xs", 0)
 
 
-def test_engine_arguments_of_the_study_are_refused(tiny_study: Study) -> None:
+def test_engine_arguments_of_the_study_are_refused(tiny: Graph) -> None:
     evaluation = {"engine": "transformers", "engine_args": {"dtype": "auto"}}
     with pytest.raises(EngineError, match=r"evaluation\.engine_args\.dtype: set models\.<name>\.dtype"):
-        engines.choose(edited(tiny_study, evaluation=evaluation), "toy-xs", 0)
+        engines.choose(edited(tiny, evaluation=evaluation).study, "toy-xs", 0)
 
 
 # Evaluations
 
 
-def test_store_answers_what_it_has(work: Study) -> None:
-    generate(work, "toy-xs/base", "main")
-    record, rows = records("toy-xs/base")
+def test_store_answers_what_it_has(work: Graph) -> None:
+    ask(work, "toy-xs/base/main")
+    record, rows = records("toy-xs/base/main")
     assert (record["generated"], record["reused"], len(rows)) == (64, 0, 64)
     assert record["benchmarks"]["toy-text"]["modality"] == "text"
     assert [row["id"] for row in rows[:2]] == ["toy-test-0-000000", "toy-test-0-000001"]
-    before = (Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet").read_bytes()
+    before = (Path(paths.evaluation("toy-xs/base/main")) / "responses.parquet").read_bytes()
 
-    generate(work, "toy-xs/base", "main")
-    again, _ = records("toy-xs/base")
+    ask(work, "toy-xs/base/main")
+    again, _ = records("toy-xs/base/main")
     assert (again["generated"], again["reused"]) == (0, 64)
-    assert (Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet").read_bytes() == before
+    assert (Path(paths.evaluation("toy-xs/base/main")) / "responses.parquet").read_bytes() == before
     timings = {"seconds", "cpu_seconds", "generated", "reused"}
     assert {k: v for k, v in again.items() if k not in timings} == {k: v for k, v in record.items() if k not in timings}
     assert stored() == 64
 
 
-def test_no_engine_starts_where_nothing_is_missing(work: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    generate(work, "toy-xs/base", "main")
+def test_no_engine_starts_where_nothing_is_missing(work: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(work, "toy-xs/base/main")
 
     def start(*args: Any) -> None:
         raise AssertionError("an engine was started")
 
     monkeypatch.setattr(engines, "start", start)
-    generate(work, "toy-xs/base", "main")
+    ask(work, "toy-xs/base/main")
     with pytest.raises(AssertionError, match="an engine was started"):
-        generate(work, "toy-xs/base-think", "main")
+        ask(work, "toy-xs/base-think/main")
 
 
-def test_one_more_benchmark_generates_its_own(work: Study) -> None:
+def test_one_more_benchmark_generates_its_own(work: Graph) -> None:
     one = edited(work, suites=suite(("toy-text",)))
-    generate(one, "toy-xs/base", "main")
-    generate(edited(work, suites=suite(("toy-id", "toy-text"))), "toy-xs/base", "main")
-    record, rows = records("toy-xs/base")
+    ask(one, "toy-xs/base/main")
+    ask(edited(work, suites=suite(("toy-id", "toy-text"))), "toy-xs/base/main")
+    record, rows = records("toy-xs/base/main")
     assert (record["generated"], record["reused"]) == (32, 32)
     assert [row["benchmark"] for row in rows] == ["toy-id"] * 32 + ["toy-text"] * 32
     assert stored() == 64
 
 
-def test_forced_think_is_part_of_the_response(work: Study) -> None:
-    generate(work, "toy-xs/base-think", "main")
-    record, rows = records("toy-xs/base-think")
+def test_forced_think_is_part_of_the_response(work: Graph) -> None:
+    ask(work, "toy-xs/base-think/main")
+    record, rows = records("toy-xs/base-think/main")
     assert record["prefill"] == "<think>"
     assert all(row["response"].startswith("<think>") and row["prompt_tokens"] > 1 for row in rows)
 
 
-def test_samples_have_seeds_of_their_own(work: Study) -> None:
+def test_samples_have_seeds_of_their_own(work: Graph) -> None:
     drawn = {"temperature": 1.0, "max_tokens": 8}
     seeds = []
     for study_seed in (0, 1):
-        study = edited(work, seed=study_seed, suites=suite(("toy-text",), n=4, **drawn))
-        generate(study, "toy-xs/base", "main")
-        record, rows = records("toy-xs/base")
+        graph = edited(work, seed=study_seed, suites=suite(("toy-text",), n=4, **drawn))
+        ask(graph, "toy-xs/base/main")
+        record, rows = records("toy-xs/base/main")
         assert (record["generated"], len(rows)) == (128, 128)
         assert [row["sample"] for row in rows[:5]] == [0, 1, 2, 3, 0]
         seeds.append([row["seed"] for row in rows])
         first = [row["response"] for row in rows]
         shutil.rmtree("results/responses")
-        generate(study, "toy-xs/base", "main")
-        assert [row["response"] for row in records("toy-xs/base")[1]] == first
+        ask(graph, "toy-xs/base/main")
+        assert [row["response"] for row in records("toy-xs/base/main")[1]] == first
         assert len(set(first)) > 32
     assert len({*seeds[0], *seeds[1]}) == 256
     # More samples keep those that are there.
-    generate(edited(work, seed=1, suites=suite(("toy-text",), n=6, **drawn)), "toy-xs/base", "main")
-    record, _ = records("toy-xs/base")
+    ask(edited(work, seed=1, suites=suite(("toy-text",), n=6, **drawn)), "toy-xs/base/main")
+    record, _ = records("toy-xs/base/main")
     assert (record["generated"], record["reused"]) == (64, 128)
 
 
-def test_every_step_of_a_trajectory_is_answered(work: Study, talkative: Path) -> None:
+def test_every_step_of_a_trajectory_is_answered(work: Graph, talkative: Path) -> None:
     cell = "toy-xs/toy/seed1/grpo@32"
     steps = {2: Path(paths.model("toy-xs")) / "model", 4: talkative}
     root = Path(paths.run(cell))
     root.mkdir(parents=True)
     kept = [{"step": step, "path": str(path), "fingerprint": fingerprint(path)} for step, path in steps.items()]
     (root / "run.json").write_text(json.dumps({"trajectory": kept}))
-    generate(work, cell, "held-out")
-    record, rows = records(cell, "held-out")
+    ask(work, f"{cell}/held-out")
+    record, rows = records(f"{cell}/held-out")
     assert [(row["step"], row["path"]) for row in record["checkpoints"]] == [(k, str(v)) for k, v in steps.items()]
     assert [row["step"] for row in rows] == [2] * 32 + [4] * 32
     assert {row["response"] for row in rows[:32]}.isdisjoint(row["response"] for row in rows[32:])
 
 
-def test_long_prompts_are_put_aside_and_counted(work: Study) -> None:
-    model = work.model_dump(mode="json")["models"]["toy-xs"] | {"max_prompt_length": 34}
-    generate(edited(work, models={"toy-xs": model}), "toy-xs/base", "main")
-    record, rows = records("toy-xs/base")
+def test_long_prompts_are_put_aside_and_counted(work: Graph) -> None:
+    model = work.study.model_dump(mode="json")["models"]["toy-xs"] | {"max_prompt_length": 34}
+    ask(edited(work, models={"toy-xs": model}), "toy-xs/base/main")
+    record, rows = records("toy-xs/base/main")
     aside = sum(counts.get(TOO_LONG, 0) for counts in record["put_aside"].values())
     assert 0 < aside < 64
     assert len(rows) == 64 - aside
     assert max(row["prompt_tokens"] for row in rows) <= 34
 
 
-def test_changed_checkpoint_is_refused(work: Study) -> None:
+def test_changed_checkpoint_is_refused(work: Graph) -> None:
     weights = Path(paths.model("toy-xs")) / "model" / "generation_config.json"
     weights.write_text(weights.read_text() + " ")
     with pytest.raises(EvaluationError, match="the checkpoint was changed after it was made"):
-        generate(work, "toy-xs/base", "main")
+        ask(work, "toy-xs/base/main")
+
+
+def test_cell_that_is_not_there_is_named(work: Graph) -> None:
+    cell = "toy-xs/toy/seed1/grpo@32"
+    with pytest.raises(EvaluationError, match=rf"run.json: not there; {cell} has to be made"):
+        ask(work, f"{cell}/main")
+    record = Path(paths.run(cell, "run.json"))
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    with pytest.raises(EvaluationError, match="no trajectory, but suite 'held-out' asks for one"):
+        ask(work, f"{cell}/held-out")
 
 
 @pytest.mark.parametrize(
-    ("cell", "name", "message"),
+    ("key", "hint"),
     [
-        ("toy-xs/toy/seed1/sft@32", "main", "run.json: not there"),
-        ("toy-xs/base", "held-out", "no trajectory, but suite 'held-out' asks for one"),
-        ("toy-xs/base", "mian", "suite 'mian' is not in the study; known: main, held-out"),
-        ("nobody/base", "main", "no model 'nobody' in the study; known: toy-xs"),
+        # The base model has no trajectory.
+        ("toy-xs/base/held-out", "did you mean .*toy-xs/base/main"),
+        ("toy-xs/base/mian", "did you mean toy-xs/base/main or "),
+        ("nobody/base/main", "did you mean .*toy-xs/base/main"),
+        ("nonsense", "known: toy-xs/base/main, toy-xs/base-think/main, "),
     ],
 )
-def test_cell_that_cannot_be_evaluated_is_named(work: Study, cell: str, name: str, message: str) -> None:
-    with pytest.raises(EvaluationError, match=message):
-        generate(work, cell, name)
+def test_evaluation_that_the_study_has_not_is_named(tiny: Graph, key: str, hint: str) -> None:
+    with pytest.raises(StudyError, match=rf"^study tiny: nothing to generate is called '{key}'; {hint}"):
+        ask(tiny, key)
 
 
 # A killed evaluation
@@ -315,36 +333,36 @@ SAMPLES = 12
 TOTAL = 64 * SAMPLES
 RUN = """
 import os, sys
-from reassess import config
+from reassess import graph
 from reassess.evaluate.generate import generate
-study = config.load(sys.argv[1])
+study = graph.load(sys.argv[1])
 for directory in sys.argv[2:]:
     os.chdir(directory)
-    generate(study, "toy-xs/base", "main")
+    generate(study, study["generate", "toy-xs/base/main"])
 """
 
 
 @pytest.fixture(scope="module")
-def slow(tiny_study: Study) -> Study:
+def slow(tiny: Graph) -> Graph:
     """The tiny study with an engine that takes seconds: few sequences at a time, many samples."""
     evaluation: dict[str, Any] = {"engine": "transformers", "batch_size": 8}
     if importlib.util.find_spec("vllm") is not None:
         evaluation = {"engine": "vllm", "engine_args": {"max_num_seqs": 2}}
-    return edited(tiny_study, evaluation=evaluation, suites=suite(n=SAMPLES, temperature=1.0, max_tokens=24))
+    return edited(tiny, evaluation=evaluation, suites=suite(n=SAMPLES, temperature=1.0, max_tokens=24))
 
 
 @pytest.fixture(scope="module")
-def unbroken(slow: Study, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(slow: Graph, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The responses of an evaluation that nothing happened to."""
     folder = tmp_path_factory.mktemp("unbroken") / "work"
     shutil.copytree(tiny_base, folder)
-    config.dump(slow, folder / "study.json")
+    read.dump(slow.study, folder / "study.json")
     subprocess.run([sys.executable, "-c", RUN, str(folder / "study.json"), str(folder)], check=True)
-    return folder / paths.evaluation("toy-xs/base", "main") / "responses.parquet"
+    return folder / paths.evaluation("toy-xs/base/main") / "responses.parquet"
 
 
-def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: Path) -> None:
-    config.dump(slow, "study.json")
+def test_killed_evaluation_continues(slow: Graph, tiny_results: Path, unbroken: Path) -> None:
+    read.dump(slow.study, "study.json")
     command = [sys.executable, "-c", RUN, str(tiny_results / "study.json")]
     process = subprocess.Popen([*command, str(tiny_results)])
     while stored() == 0 and process.poll() is None:
@@ -354,24 +372,23 @@ def test_killed_evaluation_continues(slow: Study, tiny_results: Path, unbroken: 
     assert process.returncode == -9, "it ended before it could be killed"
     before = stored()
     assert 0 < before < TOTAL
-    assert not Path(paths.evaluation("toy-xs/base", "main"), "responses.parquet").exists()
+    assert not Path(paths.evaluation("toy-xs/base/main"), "responses.parquet").exists()
     # What a kill in the middle of a write leaves.
     (file,) = Path("results/responses").glob("*/*.jsonl")
     with file.open("ab") as handle:
         handle.write(b'{"key": "torn')
 
     subprocess.run([*command, str(tiny_results)], check=True)
-    record, _ = records("toy-xs/base")
+    record, _ = records("toy-xs/base/main")
     assert (record["reused"], record["generated"]) == (before, TOTAL - before)
     assert len(Store(paths.store(record["checkpoints"][0]["fingerprint"]))) == TOTAL
-    responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
+    responses = Path(paths.evaluation("toy-xs/base/main")) / "responses.parquet"
     assert pq.read_table(responses).equals(pq.read_table(unbroken))
 
 
-def test_an_evaluation_that_is_asked_to_stop_continues(slow: Study, tiny_results: Path, unbroken: Path) -> None:
-    config.dump(slow, "study.json")
-    command = [sys.executable, "-m", "reassess.cli", "generate", "--study", "study.json"]
-    command += ["--cell", "toy-xs/base", "--suite", "main"]
+def test_an_evaluation_that_is_asked_to_stop_continues(slow: Graph, tiny_results: Path, unbroken: Path) -> None:
+    read.dump(slow.study, "study.json")
+    command = [sys.executable, "-m", "reassess.cli", "generate", "toy-xs/base/main", "--study", "study.json"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while stored() == 0 and process.poll() is None:
         time.sleep(0.02)
@@ -379,21 +396,21 @@ def test_an_evaluation_that_is_asked_to_stop_continues(slow: Study, tiny_results
     _, said = process.communicate()
     assert process.returncode == TRY_AGAIN
     assert "stopped by SIGTERM; what was done is saved, and the same command continues" in said
-    assert not Path(paths.evaluation("toy-xs/base", "main"), "responses.parquet").exists()
+    assert not Path(paths.evaluation("toy-xs/base/main"), "responses.parquet").exists()
     before = stored()
     assert 0 < before < TOTAL
     subprocess.run(command, check=True)
     first, second = attempts.read("generate", "toy-xs/base/main")
     assert (first.why, first.start_step, first.end_step) == ("terminated", 0, before)
     assert (second.why, second.start_step, second.end_step) == ("finished", before, TOTAL)
-    responses = Path(paths.evaluation("toy-xs/base", "main")) / "responses.parquet"
+    responses = Path(paths.evaluation("toy-xs/base/main")) / "responses.parquet"
     assert pq.read_table(responses).equals(pq.read_table(unbroken))
 
 
-def test_a_preempted_evaluation_continues(slow: Study, tiny_results: Path, unbroken: Path, slurm: Cluster) -> None:
+def test_a_preempted_evaluation_continues(slow: Graph, tiny_results: Path, unbroken: Path, slurm: Cluster) -> None:
     """Slurm tells only the first process of a job step, which has to be the one that knows what to do."""
-    config.dump(slow, "study.json")
-    target = paths.evaluation("toy-xs/base", "main", "responses.parquet")
+    read.dump(slow.study, "study.json")
+    target = paths.evaluation("toy-xs/base/main", "responses.parquet")
     options = ["--set-resources", "generate:slurm_partition=low", "--retries", "0", "--", target]
     line = snake.command(tiny_results, *options, study=tiny_results / "study.json", profile=ROOT / "profiles/slurm")
     with Path("head.log").open("wb") as log:

@@ -14,11 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from reassess.graph.jobs import jobs
 
-from reassess import paths
+from reassess import graph, paths
 from reassess.console.status import comment
-from reassess.study import read as config
 from reassess.work.lock import Lock
 from slurm_cluster import Cluster, wait_for
 from snake import ROOT, command, tables
@@ -69,8 +67,8 @@ def test_the_study_ends_with_the_tables_of_a_local_run(slurm: Cluster, finished:
     assert ran.code == 0, ran.log
     assert tables(tmp_path) == tables(finished)
     # By these, status tells what waits.
-    known = {comment(job.command, job.key) for job in jobs(config.load(TINY)).values() if "/" in job.key}
-    assert {name for name in known if not name.startswith("rule_subset")} <= set(ran.jobs)
+    known = {comment(job) for job in graph.load(TINY).jobs.values() if "/" in job.key}
+    assert known <= set(ran.jobs)
     cells = [job for name, job in ran.jobs.items() if name.startswith(("rule_train_", "rule_generate_"))]
     at_once = [
         (one["NodeList"], other["NodeList"])
@@ -99,7 +97,7 @@ def test_jobs_with_a_gpu_alone_go_where_gpus_are(slurm: Cluster, tmp_path: Path)
     targets = ["results/models/toy-xs/manifest.json", "results/subsets/toy/seed1/16.json"]
     ran = on_slurm(slurm, folder, "--retries", "0", "--", *targets, study=file, profile=profile)
     assert ran.code == 0, ran.log
-    model, subset = ran.jobs["rule_base_model_wildcards_toy-xs"], ran.jobs["rule_subset_wildcards_toy_1_16"]
+    model, subset = ran.jobs["rule_model_wildcards_toy-xs"], ran.jobs["rule_subset_wildcards_toy_seed1_16"]
     assert (model["Partition"], subset["Partition"]) == ("gpu", "low")
     assert model["TresPerJob"] == "gres:gpu:h200:2"
     assert "TresPerJob" not in subset
@@ -119,12 +117,12 @@ def test_jobs_on_two_nodes(slurm: Cluster, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(study), encoding="utf-8")
     arguments = ["--retries", "0", "--default-resources", "mem_mb=1000", "runtime=5", "gpu=0", "tasks_per_gpu=0"]
     arguments += ["nodes=1", "gpu_model=h200"]
-    sft, grpo = (paths.run(f"toy-xs/toy/seed1/{lineage}", "run.json") for lineage in ("sft@16", "grpo@32"))
+    sft, grpo = (paths.run(f"toy-xs/toy/seed1/{name}", "run.json") for name in ("sft@16", "grpo@32"))
     ran = on_slurm(slurm, tmp_path / "work", *arguments, "--", sft, grpo, study=file)
     assert ran.code == 1
     record = json.loads((tmp_path / "work" / sft).read_text(encoding="utf-8"))
     assert record["processes"] == 2
-    on_cpu, on_gpu = (ran.jobs[f"rule_train_wildcards_toy-xs_toy_1_{lineage}"] for lineage in ("sft@16", "grpo@32"))
+    on_cpu, on_gpu = (ran.jobs[f"rule_train_wildcards_toy-xs_toy_seed1_{name}"] for name in ("sft@16", "grpo@32"))
     assert (on_cpu["NumNodes"], on_gpu["NumNodes"]) == ("2", "2")
     # Slurm alone might take three of one node.
     assert (on_gpu["TresPerJob"], on_gpu["TresPerNode"]) == ("gres:gpu:h200:4", "gres:gpu:h200:2")
@@ -154,7 +152,7 @@ def test_a_job_that_cannot_be_submitted_fails(slurm: Cluster, tmp_path: Path, as
     assert said.startswith(reason)
     assert "sbatch call" not in ran.log
     summary = ran.log[ran.log.index("1 jobs did not finish:") :].splitlines()[1]
-    assert summary.startswith(f"  toy-xs: base-model failed (attempt 2): could not be submitted: {reason}")
+    assert summary.startswith(f"  toy-xs: model failed (attempt 2): could not be submitted: {reason}")
     assert ("see slurm_partition/gpu_partition in the profile" in summary) == asked.startswith("slurm_partition")
     status = [sys.executable, "-m", "reassess.cli", "status", str(file)]
     shown = subprocess.run(status, capture_output=True, text=True, cwd=folder, check=True).stdout

@@ -17,12 +17,11 @@ from typing import Any
 
 import pytest
 import yaml
-from reassess.graph.grid import Run
 
-from reassess import paths
-from reassess.study import read as config
-from reassess.study.study import Study
-from reassess.train.run import train
+from reassess import graph, paths
+from reassess.console.status import comment
+from reassess.graph import Graph
+from reassess.train.frame import train
 from reassess.work import attempts
 from slurm_cluster import Cluster
 from snake import ROOT, command
@@ -32,15 +31,15 @@ TOO_LITTLE_MB = 450
 # The shortest limit that Slurm knows; half of it is kept for saving.
 LIMIT_MINUTES = 1
 LONG_SECONDS = 35
-SFT = [Run("toy-xs", "toy", seed, "sft@32") for seed in (1, 2, 3)]
+SFT = [f"toy-xs/toy/seed{seed}/sft@32" for seed in (1, 2, 3)]
 # Trains for longer than one attempt may.
-LONG = Run("toy-xs", "toy", 1, "long@32")
-GRPO = Run("toy-xs", "toy", 1, "grpo@32")
-STARVED = Run("starved", "toy", 1, "sft@16")
+LONG = "toy-xs/toy/seed1/long@32"
+GRPO = "toy-xs/toy/seed1/grpo@32"
+STARVED = "starved/toy/seed1/sft@16"
 RUNS = [*SFT, LONG, GRPO, STARVED]
 
 
-def write(file: Path, epochs: int) -> Study:
+def write(file: Path, epochs: int) -> Graph:
     """Write the tiny study with runs that are long enough for something to happen to them."""
     raw = yaml.safe_load((ROOT / "studies/tiny.yaml").read_text(encoding="utf-8"))
     raw["seeds"] = [1, 2, 3]
@@ -55,7 +54,7 @@ def write(file: Path, epochs: int) -> Study:
     starved = {"sft": {"mem_mb": TOO_LITTLE_MB, "runtime": 20}}
     raw["models"]["starved"] = {**raw["models"]["toy-xs"], "resources": starved}
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return config.load(file)
+    return graph.load(file)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +62,12 @@ def slow_study(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The study; how long its longest run takes is set by how fast this machine trains."""
     folder = tmp_path_factory.mktemp("study")
     shutil.copytree(tiny_base, folder / "work")
-    study = write(folder / "slow.yaml", epochs=1)
+    once = write(folder / "slow.yaml", epochs=1)
     with working_in(folder / "work"):
-        train(study, SFT[0])
-        lines = (Path("results/runs") / SFT[0].cell / "metrics.jsonl").read_text().splitlines()
+        train(once, once["train", SFT[0]])
+        lines = Path(paths.run(SFT[0], "metrics.jsonl")).read_text().splitlines()
     samples_per_second = statistics.median(json.loads(line)["samples_per_second"] for line in lines)
-    write(folder / "slow.yaml", epochs=math.ceil(LONG_SECONDS * samples_per_second / LONG.size))
+    write(folder / "slow.yaml", epochs=math.ceil(LONG_SECONDS * samples_per_second / once["train", LONG].at.size))
     return folder / "slow.yaml"
 
 
@@ -80,23 +79,23 @@ def prepared(tiny_base: Path, slow_study: Path, tmp_path_factory: pytest.TempPat
 
     folder = tmp_path_factory.mktemp("prepared") / "work"
     shutil.copytree(tiny_base, folder)
-    study = config.load(slow_study)
+    slow = graph.load(slow_study)
     with working_in(folder):
-        build_base(study, "starved")
-        for run in RUNS:
-            build_subset(run.pool, run.seed, run.size)
+        build_base(slow, slow["model", "starved"])
+        for job in slow.of("subset"):
+            build_subset(job)
     return folder
 
 
 @pytest.fixture(scope="module")
-def unbroken(prepared: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Run, str]:
+def unbroken(prepared: Path, slow_study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The fingerprints of the runs' models where nothing happens."""
     folder = tmp_path_factory.mktemp("unbroken") / "work"
     shutil.copytree(prepared, folder)
-    study: Study = config.load(slow_study)
+    slow = graph.load(slow_study)
     with working_in(folder):
         for run in RUNS:
-            train(study, run)
+            train(slow, slow["train", run])
         return {run: fingerprint(folder, run) for run in RUNS}
 
 
@@ -110,21 +109,21 @@ def working_in(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def fingerprint(folder: Path, run: Run) -> str:
-    return str(json.loads((folder / f"results/runs/{run.cell}/run.json").read_text())["fingerprint"])
+def fingerprint(folder: Path, run: str) -> str:
+    return str(json.loads((folder / paths.run(run, "run.json")).read_text())["fingerprint"])
 
 
-def reasons(folder: Path, run: Run) -> list[str | None]:
+def reasons(folder: Path, run: str) -> list[str | None]:
     with working_in(folder):
-        return [attempt.why for attempt in attempts.read("train", run.cell)]
+        return [attempt.why for attempt in attempts.read("train", run)]
 
 
 class Head:
     """A Snakemake on the login node."""
 
-    def __init__(self, cluster: Cluster, study: Path, folder: Path, runs: list[Run], *arguments: str) -> None:
-        self.cluster, self.folder = cluster, folder
-        targets = ["--", *(paths.run(run.cell, "run.json") for run in runs)]
+    def __init__(self, cluster: Cluster, study: Path, folder: Path, runs: list[str], *arguments: str) -> None:
+        self.cluster, self.folder, self.graph = cluster, folder, graph.load(study)
+        targets = ["--", *(paths.run(run, "run.json") for run in runs)]
         line = command(folder, *arguments, *targets, study=study, profile=ROOT / "profiles/slurm")
         self.log = folder / f"head-{time.time()}.log"
         with self.log.open("wb") as log:
@@ -140,17 +139,17 @@ class Head:
             time.sleep(0.1)
         return found
 
-    def is_saved(self, run: Run) -> bool:
+    def is_saved(self, run: str) -> bool:
         """Whether a run has a checkpoint to go on from."""
-        return any((self.folder / f"results/runs/{run.cell}").glob("checkpoints/*/checkpoint-*"))
+        return any((self.folder / paths.run(run)).glob("checkpoints/*/checkpoint-*"))
 
-    def until_saved(self, run: Run) -> None:
+    def until_saved(self, run: str) -> None:
         self.until(lambda: self.is_saved(run))
 
-    def job(self, run: Run) -> dict[str, str]:
+    def job(self, run: str) -> dict[str, str]:
         """The newest Slurm job of a run."""
-        comment = f"rule_train_wildcards_{run.model}_{run.pool}_{run.seed}_{run.lineage}"
-        return [job for job in self.cluster.jobs() if job["comment"] == comment][-1]
+        known = comment(self.graph["train", run])
+        return [job for job in self.cluster.jobs() if job["comment"] == known][-1]
 
     def finish(self, seconds: float = 420) -> None:
         assert self.process.wait(seconds) == 0, self.said()
@@ -193,21 +192,21 @@ def weather(slurm: Cluster, prepared: Path, slow_study: Path, tmp_path_factory: 
     return folder
 
 
-def test_a_node_is_lost(weather: Path, unbroken: dict[Run, str]) -> None:
+def test_a_node_is_lost(weather: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(weather, SFT[0]) == unbroken[SFT[0]]
     assert reasons(weather, SFT[0]) == ["node_lost", "finished"]
 
 
-def test_a_job_is_preempted(weather: Path, unbroken: dict[Run, str]) -> None:
+def test_a_job_is_preempted(weather: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(weather, GRPO) == unbroken[GRPO]
     assert reasons(weather, GRPO) == ["preempted", "finished"]
     with working_in(weather):
-        first, second = attempts.read("train", GRPO.cell)
+        first, second = attempts.read("train", GRPO)
     # It was told, and has saved the very step.
     assert first.end_step == second.start_step > 0
 
 
-def test_a_job_is_cancelled(weather: Path, unbroken: dict[Run, str]) -> None:
+def test_a_job_is_cancelled(weather: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(weather, SFT[1]) == unbroken[SFT[1]]
     assert reasons(weather, SFT[1]) == ["cancelled", "finished"]
 
@@ -234,13 +233,13 @@ def limits(slurm: Cluster, prepared: Path, slow_study: Path, tmp_path_factory: p
     return folder
 
 
-def test_the_time_limit(limits: Path, unbroken: dict[Run, str]) -> None:
+def test_the_time_limit(limits: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(limits, LONG) == unbroken[LONG]
     *stopped, last = reasons(limits, LONG)
     assert set(stopped) == {"time_limit"}
     assert last == "finished"
     with working_in(limits):
-        found = attempts.read("train", LONG.cell)
+        found = attempts.read("train", LONG)
     # Each goes on where the one before stopped, as the same Slurm job: no retry is used up.
     assert [attempt.start_step for attempt in found[1:]] == [attempt.end_step for attempt in found[:-1]]
     assert len({attempt.job for attempt in found}) == 1
@@ -248,7 +247,7 @@ def test_the_time_limit(limits: Path, unbroken: dict[Run, str]) -> None:
     assert all(attempt.log is not None and (limits / attempt.log).stat().st_size > 0 for attempt in found)
 
 
-def test_too_little_memory(limits: Path, unbroken: dict[Run, str], slurm: Cluster) -> None:
+def test_too_little_memory(limits: Path, unbroken: dict[str, str], slurm: Cluster) -> None:
     assert fingerprint(limits, STARVED) == unbroken[STARVED]
     *failed, last = reasons(limits, STARVED)
     assert set(failed) == {"out_of_memory"}
@@ -259,10 +258,10 @@ def test_too_little_memory(limits: Path, unbroken: dict[Run, str], slurm: Cluste
     assert list(memory) == [TOO_LITTLE_MB * 2**i for i in range(len(failed) + 1)]
 
 
-def test_a_job_that_slurm_has_lost_sight_of_is_not_joined_by_another(limits: Path, unbroken: dict[Run, str]) -> None:
+def test_a_job_that_slurm_has_lost_sight_of_is_not_joined_by_another(limits: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(limits, SFT[2]) == unbroken[SFT[2]]
     with working_in(limits):
-        found = attempts.read("train", SFT[2].cell)
+        found = attempts.read("train", SFT[2])
     assert found[-1].is_success
     for one, other in itertools.pairwise(found):
         assert one.ended is not None
@@ -270,7 +269,7 @@ def test_a_job_that_slurm_has_lost_sight_of_is_not_joined_by_another(limits: Pat
 
 
 def test_the_head_is_killed_and_started_again_while_its_job_runs(
-    slurm: Cluster, prepared: Path, slow_study: Path, unbroken: dict[Run, str], tmp_path: Path
+    slurm: Cluster, prepared: Path, slow_study: Path, unbroken: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "work"
     shutil.copytree(prepared, folder)
@@ -287,7 +286,7 @@ def test_the_head_is_killed_and_started_again_while_its_job_runs(
     assert second.job(run)["id"] != orphan["id"]
     assert fingerprint(folder, run) == unbroken[run]
     with working_in(folder):
-        found = attempts.read("train", run.cell)
+        found = attempts.read("train", run)
     # The orphan did the work; the job that was submitted beside it waited and took the result over.
     assert [(attempt.job, attempt.why) for attempt in found[:1]] == [(orphan["id"], "finished")]
     assert all(attempt.end_step == 0 for attempt in found[1:])

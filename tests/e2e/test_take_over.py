@@ -7,77 +7,75 @@ import time
 from pathlib import Path
 
 import pytest
-from reassess.graph.grid import Run
 
 from reassess import paths
+from reassess.graph import Graph, parse
 from reassess.models.load import fingerprint
-from reassess.study import read as config
-from reassess.study.study import Study
 from reassess.train import checkpoints
-from reassess.train.run import train
+from reassess.train.frame import train
 from reassess.work import attempts, turns
 
-RUN = Run("toy-xs", "toy", 1, "grpo@32")
+RUN = "toy-xs/toy/seed1/grpo@32"
 
 
 @pytest.fixture
-def study(tiny_study: Study) -> Study:
+def graph(tiny: Graph) -> Graph:
     """Two checkpoints beside the end of the run, and a trajectory."""
-    raw = tiny_study.model_dump(mode="json")
+    raw = tiny.study.model_dump(mode="json")
     raw["stages"]["grpo"]["args"]["save_steps"] = 4
-    return config.parse(raw, "saves")
+    return parse(raw, "saves")
 
 
 def kept() -> list[str]:
     """Names of the checkpoints that are there."""
-    return [path.name for path in Path(paths.run(RUN.cell)).glob("checkpoints/*/checkpoint-*")]
+    return [path.name for path in Path(paths.run(RUN)).glob("checkpoints/*/checkpoint-*")]
 
 
 @pytest.fixture
-def finished(tiny_results: Path, study: Study, monkeypatch: pytest.MonkeyPatch) -> str:
+def finished(tiny_results: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> str:
     """The fingerprint of a run whose job died before it could remove its checkpoints and publish its record."""
     with monkeypatch.context() as before_its_end:
         before_its_end.setattr(checkpoints, "clean", lambda root: None)
-        train(study, RUN)
+        train(graph, graph["train", RUN])
     assert kept()
-    record = Path(paths.run(RUN.cell, "run.json"))
+    record = Path(paths.run(RUN, "run.json"))
     expected = str(json.loads(record.read_text())["fingerprint"])
     record.unlink()
     return expected
 
 
 def test_what_is_finished_is_published_and_its_checkpoints_go(
-    study: Study, finished: str, monkeypatch: pytest.MonkeyPatch
+    graph: Graph, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(turns.SINCE, "0")
-    train(study, RUN)
-    record = json.loads(Path(paths.run(RUN.cell, "run.json")).read_text())
+    train(graph, graph["train", RUN])
+    record = json.loads(Path(paths.run(RUN, "run.json")).read_text())
     assert record["fingerprint"] == finished
     assert kept() == []
     assert all(fingerprint(item["path"]) == item["fingerprint"] for item in record["trajectory"])
 
 
 def test_a_run_that_is_asked_for_again_starts_from_its_parent(
-    study: Study, finished: str, monkeypatch: pytest.MonkeyPatch
+    graph: Graph, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(turns.SINCE, str(time.time()))
-    train(study, RUN)
-    last = attempts.read("train", RUN.cell)[-1]
+    train(graph, graph["train", RUN])
+    last = attempts.read("train", RUN)[-1]
     assert (last.start_step, last.is_success) == (0, True)
-    record = json.loads(Path(paths.run(RUN.cell, "run.json")).read_text())
+    record = json.loads(Path(paths.run(RUN, "run.json")).read_text())
     assert record["fingerprint"] == finished
     assert kept() == []
 
 
 def test_a_run_with_a_damaged_trajectory_is_not_taken_for_finished(
-    study: Study, finished: str, monkeypatch: pytest.MonkeyPatch
+    graph: Graph, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(turns.SINCE, "0")
-    weights = next(Path(paths.run(RUN.cell)).glob("checkpoints/*/trajectory/*/model.safetensors"))
+    weights = next(Path(paths.run(RUN)).glob("checkpoints/*/trajectory/*/model.safetensors"))
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    train(study, RUN)
-    record = json.loads(Path(paths.run(RUN.cell, "run.json")).read_text())
+    train(graph, graph["train", RUN])
+    record = json.loads(Path(paths.run(RUN, "run.json")).read_text())
     assert record["fingerprint"] == finished
     assert all(fingerprint(item["path"]) == item["fingerprint"] for item in record["trajectory"])

@@ -11,49 +11,51 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from reassess.graph.grid import Run
 
-from reassess.graph import identity
+from reassess import paths
+from reassess.graph import Graph, parse
 from reassess.judge import Case, judge_many
 from reassess.models.load import fingerprint
-from reassess.study import read as config
-from reassess.study.study import Study
-from reassess.train.run import TrainError, train
+from reassess.train.frame import TrainError, train
 from reassess.work import attempts
 
-SFT = Run("toy-xs", "toy", 1, "sft@32")
-CHAIN = Run("toy-xs", "toy", 1, "sft@32/grpo@32")
+SFT = "toy-xs/toy/seed1/sft@32"
+CHAIN = "toy-xs/toy/seed1/sft@32/grpo@32"
 
 
-def variant(study: Study, stage: str, **args: Any) -> Study:
+def variant(tiny: Graph, stage: str, **args: Any) -> Graph:
     """Return the study with other options of one stage."""
-    raw = study.model_dump(mode="json")
+    raw = tiny.study.model_dump(mode="json")
     raw["stages"][stage]["args"].update(args)
-    return config.parse(raw, "variant")
+    return parse(raw, "variant")
 
 
-def directory(run: Run) -> Path:
-    return Path("results/runs") / run.cell
+def directory(key: str) -> Path:
+    return Path(paths.run(key))
 
 
-def record(run: Run) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((directory(run) / "run.json").read_text())
+def record(key: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory(key) / "run.json").read_text())
     return found
 
 
-def metrics(run: Run) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory(run) / "metrics.jsonl").read_text().splitlines()]
+def metrics(key: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory(key) / "metrics.jsonl").read_text().splitlines()]
+
+
+def make(graph: Graph, key: str) -> None:
+    train(graph, graph["train", key])
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tiny_base: Path, tiny: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A working directory in which SFT, and GRPO on top of it, have been trained."""
     folder = tmp_path_factory.mktemp("trained") / "work"
     shutil.copytree(tiny_base, folder)
     before = Path.cwd()
     os.chdir(folder)
-    train(variant(tiny_study, "sft", num_train_epochs=6), SFT)
-    train(variant(tiny_study, "grpo", log_completions=True, num_completions_to_print=0), CHAIN)
+    make(variant(tiny, "sft", num_train_epochs=6), SFT)
+    make(variant(tiny, "grpo", log_completions=True, num_completions_to_print=0), CHAIN)
     yield folder
     os.chdir(before)
 
@@ -65,14 +67,14 @@ def test_sft_learns(trained: Path) -> None:
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
-def test_the_record_of_a_run_is_complete(trained: Path, tiny_study: Study) -> None:
+def test_the_record_of_a_run_is_complete(trained: Path, tiny: Graph) -> None:
     sft, chain = record(SFT), record(CHAIN)
     subset = json.loads(Path("results/subsets/toy/seed1/32.json").read_text())
     base = json.loads(Path("results/models/toy-xs/manifest.json").read_text())
-    assert sft["parent"] == {"path": "results/models/toy-xs/model", "fingerprint": base["fingerprint"]}
-    assert chain["parent"] == {"path": (directory(SFT) / "model").as_posix(), "fingerprint": sft["fingerprint"]}
+    assert sft["parents"] == [{"path": "results/models/toy-xs/model", "fingerprint": base["fingerprint"]}]
+    assert chain["parents"] == [{"path": (directory(SFT) / "model").as_posix(), "fingerprint": sft["fingerprint"]}]
     assert sft["fingerprint"] == fingerprint(directory(SFT) / "model") != base["fingerprint"]
-    assert chain["spec"] == json.loads(identity.stage_spec(tiny_study, "toy-xs", "grpo"))
+    assert chain["spec"] == json.loads(tiny["train", CHAIN].spec)
     for run in (sft, chain):
         assert run["steps_done"] == run["steps_planned"]
         assert run["subset"]["ids_sha256"] == subset["ids_sha256"] == run["trained_ids_sha256"]
@@ -135,13 +137,13 @@ def test_the_trajectory_ends_in_the_exported_weights(trained: Path) -> None:
     assert kept[-1]["fingerprint"] == record(CHAIN)["fingerprint"] != kept[0]["fingerprint"]
 
 
-def test_images_are_never_sampled(trained: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_never_sampled(trained: Path, tiny: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     """A policy that all but insists on image tokens still samples none, and training goes on."""
     import torch
 
     from reassess.models import load
 
-    weights = load.load_model("results/models/toy-xs/model", tiny_study.models["toy-xs"])
+    weights = load.load_model("results/models/toy-xs/model", tiny.study.models["toy-xs"])
     token = weights.config.image_token_id
     seen: list[int] = []
 
@@ -161,14 +163,14 @@ def test_images_are_never_sampled(trained: Path, tiny_study: Study, monkeypatch:
 
     original = load.load_model
     monkeypatch.setattr(load, "load_model", insisting)
-    train(variant(tiny_study, "grpo", max_steps=1, generation_kwargs={"suppress_tokens": [5]}), CHAIN)
+    make(variant(tiny, "grpo", max_steps=1, generation_kwargs={"suppress_tokens": [5]}), CHAIN)
     assert seen
     assert token not in seen
     assert 5 not in seen
 
 
 @pytest.mark.usefixtures("tiny_results")
-def test_a_run_that_stops_early_is_no_run(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_stops_early_is_no_run(tiny: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     from reassess.train.callbacks import Checkpointing
 
     def stop(self: Checkpointing, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -176,35 +178,35 @@ def test_a_run_that_stops_early_is_no_run(tiny_study: Study, monkeypatch: pytest
 
     monkeypatch.setattr(Checkpointing, "on_step_end", stop)
     with pytest.raises(TrainError, match="stopped at step 1 of 8"):
-        train(tiny_study, SFT)
+        make(tiny, SFT)
     assert not (directory(SFT) / "run.json").exists()
     assert not (directory(SFT) / "model").exists()
-    [attempt] = attempts.read("train", SFT.cell)
-    assert (attempt.why, attempt.detail) == ("failed", f"{SFT.cell}: stopped at step 1 of 8")
+    [attempt] = attempts.read("train", SFT)
+    assert (attempt.why, attempt.detail) == ("failed", f"{SFT}: stopped at step 1 of 8")
 
 
 @pytest.mark.usefixtures("tiny_results")
-def test_what_cannot_be_trained_from_is_refused(tiny_study: Study) -> None:
+def test_what_cannot_be_trained_from_is_refused(tiny: Graph) -> None:
     with pytest.raises(TrainError, match="the parent checkpoint is not there or not finished"):
-        train(tiny_study, CHAIN)
+        make(tiny, CHAIN)
     with pytest.raises(TrainError, match=r"stages.sft.args: .*nonsense"):
-        train(variant(tiny_study, "sft", hub_strategy="nonsense"), SFT)
-    raw = tiny_study.model_dump(mode="json")
+        make(variant(tiny, "sft", hub_strategy="nonsense"), SFT)
+    raw = tiny.study.model_dump(mode="json")
     raw["models"]["toy-xs"]["resources"] = {"sft": {"gpu": 1}}
     with pytest.raises(TrainError, match=r"resources.sft.gpu is 1 but no GPU is visible"):
-        train(config.parse(raw, "variant"), SFT)
+        make(parse(raw, "variant"), SFT)
     manifest = Path("results/pools/toy/manifest.json")
     manifest.write_text(manifest.read_text().replace('"content_sha256": "', '"content_sha256": "0'))
     with pytest.raises(TrainError, match="drawn from another state of pool 'toy'"):
-        train(tiny_study, SFT)
+        make(tiny, SFT)
     with Path("results/models/toy-xs/model/config.json").open("a") as handle:
         handle.write("\n")
     with pytest.raises(TrainError, match=r"is not the checkpoint that .*manifest.json describes"):
-        train(tiny_study, SFT)
+        make(tiny, SFT)
 
 
 @pytest.mark.usefixtures("tiny_results")
-def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: Study, toy_checkpoint: Path) -> None:
+def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny: Graph, toy_checkpoint: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -212,10 +214,10 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
     from reassess.sources.toy import ToySource
     from reassess.train import data, export
 
-    spec = tiny_study.models["toy-xs"]
+    spec = tiny.study.models["toy-xs"]
     model = load.load_model(toy_checkpoint, spec)
     rows = data.Rows(
-        list(ToySource(kind="toy", n=2).read()), tiny_study.prompt, spec, load.load_processor(toy_checkpoint, spec)
+        list(ToySource(kind="toy", n=2).read()), tiny.study.prompt, spec, load.load_processor(toy_checkpoint, spec)
     )
     exported = Path("exported")
     weights = model.state_dict()
@@ -231,19 +233,19 @@ def test_an_exported_model_that_is_not_the_trained_one_is_refused(tiny_study: St
         export.check(exported, weights, spec, rows)
 
 
-def test_bfloat16_is_for_the_export_alone(trained: Path, tiny_study: Study) -> None:
+def test_bfloat16_is_for_the_export_alone(trained: Path, tiny: Graph) -> None:
     """Small updates vanish in bfloat16 weights, so those that the optimizer works on are float32."""
     import torch
 
     from reassess.models import load
 
-    run = Run("toy-xs", "toy", 1, "sft@16")
-    raw = tiny_study.model_dump(mode="json")
+    key = "toy-xs/toy/seed1/sft@16"
+    raw = tiny.study.model_dump(mode="json")
     raw["models"]["toy-xs"]["dtype"] = "bfloat16"
     exported = []
-    for study in (tiny_study, config.parse(raw, "variant")):
-        train(study, run)
-        exported.append(load.load_model(directory(run) / "model", study.models["toy-xs"]).state_dict())
+    for graph in (tiny, parse(raw, "variant")):
+        make(graph, key)
+        exported.append(load.load_model(directory(key) / "model", graph.study.models["toy-xs"]).state_dict())
     full, half = exported
-    assert json.loads((directory(run) / "model/config.json").read_text())["dtype"] == "bfloat16"
+    assert json.loads((directory(key) / "model/config.json").read_text())["dtype"] == "bfloat16"
     assert all(torch.equal(half[name], full[name].to(torch.bfloat16)) for name in full)

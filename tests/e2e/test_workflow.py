@@ -94,15 +94,15 @@ def test_a_second_run_has_nothing_to_do(copied: Path) -> None:
 def test_a_deleted_score_is_scored_again_and_nothing_else(copied: Path) -> None:
     before = tables(copied)
     (copied / f"results/evals/{CELL}/main/scores.parquet").unlink()
-    assert planned(copied, "tables", study=TINY) == {"score": 1, "tabulate": 1}
-    result = snake(copied, "tables", study=TINY)
+    assert planned(copied, study=TINY) == {"score": 1, "tables": 1, "figures": 1}
+    result = snake(copied, study=TINY)
     assert result.returncode == 0, result.stdout + result.stderr
     assert tables(copied) == before
 
 
 def test_a_changed_learning_rate_reruns_its_cells_alone(copied: Path, tmp_path: Path) -> None:
     study = edited(tmp_path, lambda data: data["stages"]["grpo"]["args"].update(learning_rate=1e-4))
-    assert planned(copied, study=study) == {"train": 2, "generate": 4, "score": 4, "tabulate": 1, "plot": 1}
+    assert planned(copied, study=study) == {"train": 2, "generate": 4, "score": 4, "tables": 1, "figures": 1}
 
 
 def test_a_changed_parent_reruns_its_children(copied: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_gpus_logging_and_comments_rerun_nothing(copied: Path, tmp_path: Path) -
 
 def test_a_renamed_study_reruns_only_its_tables(copied: Path, tmp_path: Path) -> None:
     found = planned(copied, study=edited(tmp_path, lambda data: data.update(name="renamed")))
-    assert found == {"tabulate": 1, "plot": 1}
+    assert found == {"tables": 1, "figures": 1}
 
 
 def test_mended_user_files_are_read_again(copied: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_one_more_benchmark_trains_nothing(copied: Path, tmp_path: Path) -> None
         data["suites"]["main"]["benchmarks"].append("more")
 
     found = planned(copied, study=edited(tmp_path, change))
-    assert found == {"benchmark": 1, "generate": 6, "score": 6, "tabulate": 1, "plot": 1}
+    assert found == {"benchmark": 1, "generate": 6, "score": 6, "tables": 1, "figures": 1}
 
 
 def test_one_more_size_trains_that_size_alone(copied: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_one_more_size_trains_that_size_alone(copied: Path, tmp_path: Path) -> N
         data["exclude"] = [{"size": [16, 24], "recipe": ["grpo", "sft-grpo"]}]
 
     found = planned(copied, study=edited(tmp_path, change))
-    assert found == {"subset": 1, "train": 1, "generate": 1, "score": 1, "tabulate": 1, "plot": 1}
+    assert found == {"subset": 1, "train": 1, "generate": 1, "score": 1, "tables": 1, "figures": 1}
 
 
 def test_tables_build_from_whatever_is_there(copied: Path) -> None:
@@ -242,13 +242,13 @@ def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(
     held = Lock(paths.lock("score", f"{CELL}/main"))
     assert held.acquire() is None
     try:
-        process = started(copied, "tables")
+        process = started(copied)
         deadline = time.monotonic() + 120
         while not is_held(paths.lock("snakemake", "head")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        second = snake(copied, "tables", study=TINY)
+        second = snake(copied, study=TINY)
         assert second.returncode != 0
         assert f"another Snakemake is at work in this directory (process {process.pid} on" in second.stderr
         assert "Traceback" not in second.stderr
@@ -257,7 +257,7 @@ def test_a_killed_snakemake_leaves_no_lock_and_a_living_one_is_left_alone(
         process.wait()
     finally:
         held.release()
-    done = snake(copied, "tables", study=TINY)
+    done = snake(copied, study=TINY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert scores.exists()
 

@@ -13,30 +13,30 @@ from pathlib import Path
 
 import pytest
 
-from reassess.graph import identity
+from reassess.graph import Graph, parse
 from reassess.models.base import build_base
 from reassess.models.pretraining import Pretraining
-from reassess.study import read as config
-from reassess.study.study import Study
+from reassess.study import read
 from reassess.work import attempts, turns
+from reassess.work.records import digest
 from reassess.work.turns import Interrupted
 
 STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def study(tiny_study: Study) -> Study:
-    raw = tiny_study.model_dump(mode="json")
+def graph(tiny: Graph) -> Graph:
+    raw = tiny.study.model_dump(mode="json")
     raw["models"]["toy-xs"]["toy"]["steps"] = STEPS
-    return config.parse(raw, "study")
+    return parse(raw, "study")
 
 
 @pytest.fixture(scope="module")
-def unbroken(study: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
+def unbroken(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The fingerprint of the model that was made in one go."""
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("unbroken"))
-    build_base(study, "toy-xs")
+    build_base(graph, graph["model", "toy-xs"])
     found = fingerprint()
     os.chdir(before)
     return found
@@ -46,7 +46,7 @@ def fingerprint() -> str:
     return str(json.loads(Path("results/models/toy-xs/manifest.json").read_text())["fingerprint"])
 
 
-def test_asked_to_stop(study: Study, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asked_to_stop(graph: Graph, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     moments = sorted(random.Random("stop").sample(range(1, STEPS - 1), 2))
     after_step = Pretraining.after_step
@@ -61,23 +61,23 @@ def test_asked_to_stop(study: Study, unbroken: str, tmp_path: Path, monkeypatch:
     for _ in range(2):
         with (
             pytest.raises(Interrupted, match="stopped by SIGTERM"),
-            turns.take("base-model", "toy-xs") as turn,
+            turns.take("model", "toy-xs") as turn,
         ):
-            build_base(study, "toy-xs", turn)
+            build_base(graph, graph["model", "toy-xs"], turn)
         assert not Path("results/models/toy-xs/manifest.json").exists()
-    with turns.take("base-model", "toy-xs") as turn:
-        build_base(study, "toy-xs", turn)
+    with turns.take("model", "toy-xs") as turn:
+        build_base(graph, graph["model", "toy-xs"], turn)
     assert fingerprint() == unbroken
-    found = attempts.read("base-model", "toy-xs")
+    found = attempts.read("model", "toy-xs")
     assert [attempt.why for attempt in found] == ["terminated", "terminated", "finished"]
     assert [attempt.start_step for attempt in found[1:]] == [attempt.end_step for attempt in found[:2]]
     assert not list(Path("results/models/toy-xs").glob("pretraining-*"))
 
 
-def test_killed(study: Study, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed(graph: Graph, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config.dump(study, "study.json")
-    command = [sys.executable, "-m", "reassess.cli", "base-model", "--study", "study.json", "--model", "toy-xs"]
+    read.dump(graph.study, "study.json")
+    command = [sys.executable, "-m", "reassess.cli", "model", "toy-xs", "--study", "study.json"]
     with Path("log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         while not list(Path("results/models/toy-xs").glob("pretraining-*.pt")):
@@ -90,16 +90,16 @@ def test_killed(study: Study, unbroken: str, tmp_path: Path, monkeypatch: pytest
     assert again.returncode == 0, again.stderr
     assert "pretraining goes on at step" in again.stdout
     assert fingerprint() == unbroken
-    assert [attempt.why for attempt in attempts.read("base-model", "toy-xs")] == ["killed", "finished"]
+    assert [attempt.why for attempt in attempts.read("model", "toy-xs")] == ["killed", "finished"]
 
 
 def test_a_damaged_file_is_said_and_left(
-    study: Study, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    graph: Graph, unbroken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state = Pretraining(Path("results/models/toy-xs"), identity.digest(identity.model_spec(study, "toy-xs")), None)
+    state = Pretraining(Path("results/models/toy-xs"), digest(graph["model", "toy-xs"].spec), None)
     state.file.parent.mkdir(parents=True)
     state.file.write_bytes(b"PK half of a file")
-    build_base(study, "toy-xs")
+    build_base(graph, graph["model", "toy-xs"])
     assert "cannot be read" in capsys.readouterr().out
     assert fingerprint() == unbroken

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reassess.graph.grid import Run
 
-from reassess.study import read as config
-from reassess.study.study import Study
-from reassess.train.run import TrainError, train
+from reassess.graph import Graph, Job, parse
+from reassess.study import read
+from reassess.train.frame import TrainError, train
 from reassess.work import attempts
 from reassess.work.turns import Interrupted
 
@@ -53,16 +52,23 @@ CASES = {
 }
 
 
-def case(study: Study, name: str) -> tuple[Study, Run]:
-    lineage, args = CASES[name]
-    raw = study.model_dump(mode="json")
-    raw["stages"][lineage.partition("@")[0]]["args"].update(args)
-    return config.parse(raw, name), Run("toy-xs", "toy", 1, lineage)
+class KilledError(BaseException):
+    """Stands for a kill: nothing that handles errors handles it."""
 
 
-def result(run: Run) -> dict[str, Any]:
+def case(tiny: Graph, name: str) -> tuple[Graph, Job]:
+    step, args = CASES[name]
+    raw = tiny.study.model_dump(mode="json")
+    # GRPO at the smaller size too.
+    raw["exclude"] = []
+    raw["stages"][step.partition("@")[0]]["args"].update(args)
+    graph = parse(raw, name)
+    return graph, graph["train", f"toy-xs/toy/seed1/{step}"]
+
+
+def result(job: Job) -> dict[str, Any]:
     """Return what must be equal between two runs."""
-    root = Path("results/runs") / run.cell
+    root = directory(job)
     record = json.loads((root / "run.json").read_text())
     lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
     return {
@@ -72,7 +78,7 @@ def result(run: Run) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def unbroken(tiny_base: Path, tiny: Graph, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The results of the cases without a stop."""
     folder = tmp_path_factory.mktemp("unbroken") / "work"
     shutil.copytree(tiny_base, folder)
@@ -80,71 +86,74 @@ def unbroken(tiny_base: Path, tiny_study: Study, tmp_path_factory: pytest.TempPa
     os.chdir(folder)
     results = {}
     for name in CASES:
-        study, run = case(tiny_study, name)
-        train(study, run)
-        results[name] = result(run)
+        graph, job = case(tiny, name)
+        train(graph, job)
+        results[name] = result(job)
     os.chdir(before)
     return results
 
 
-def start(script: list[str], study: Study, run: Run) -> subprocess.Popen[bytes]:
-    config.dump(study, "study.json")
-    arguments = ["train", "--study", "study.json", "--model", run.model, "--pool", run.pool, "--seed", str(run.seed)]
-    command = [sys.executable, "-c", *script, *arguments, "--lineage", run.lineage]
+def directory(job: Job) -> Path:
+    return Path(job.record).parent
+
+
+def start(script: list[str], graph: Graph, job: Job) -> subprocess.Popen[bytes]:
+    read.dump(graph.study, "study.json")
+    command = [sys.executable, "-c", *script, "train", job.key, "--study", "study.json"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def saved(run: Run) -> int:
+def saved(job: Job) -> int:
     """The step of the newest checkpoint."""
-    found = (Path("results/runs") / run.cell).glob("checkpoints/*/checkpoint-*")
+    found = directory(job).glob("checkpoints/*/checkpoint-*")
     return max((int(path.name.rpartition("-")[2]) for path in found), default=0)
 
 
 @pytest.mark.usefixtures("tiny_results")
 @pytest.mark.parametrize("name", CASES)
-def test_killed_at_a_random_moment(name: str, tiny_study: Study, unbroken: dict[str, dict[str, Any]]) -> None:
-    study, run = case(tiny_study, name)
+def test_killed_at_a_random_moment(name: str, tiny: Graph, unbroken: dict[str, dict[str, Any]]) -> None:
+    graph, job = case(tiny, name)
     total = unbroken[name]["steps_done"]
     rng = random.Random(f"kill {name}")
     moment, delay = rng.randint(total // 2, total - 5), rng.uniform(0, 0.1)
-    process = start([PLAIN], study, run)
-    while saved(run) < moment and process.poll() is None:
+    process = start([PLAIN], graph, job)
+    while saved(job) < moment and process.poll() is None:
         time.sleep(0.002)
     time.sleep(delay)
     process.kill()
     assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
-    assert not (Path("results/runs") / run.cell / "run.json").exists()
-    assert list((Path("results/runs") / run.cell).glob("checkpoints/*/checkpoint-*/complete.json"))
-    train(study, run)
-    assert result(run) == unbroken[name]
+    assert not Path(job.record).exists()
+    assert list(directory(job).glob("checkpoints/*/checkpoint-*/complete.json"))
+    train(graph, job)
+    assert result(job) == unbroken[name]
 
 
 @pytest.mark.usefixtures("tiny_results")
 @pytest.mark.parametrize(("name", "step"), [("sft", 9), ("grpo with reference", 12)])
 def test_killed_while_a_checkpoint_is_written(
-    name: str, step: int, tiny_study: Study, unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    name: str, step: int, tiny: Graph, unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, run = case(tiny_study, name)
-    process = start([KILLED_WHILE_SAVING, str(step)], study, run)
+    graph, job = case(tiny, name)
+    process = start([KILLED_WHILE_SAVING, str(step)], graph, job)
     assert process.wait() == -signal.SIGKILL
-    [cut] = (Path("results/runs") / run.cell).glob(f"checkpoints/*/attempt-1/checkpoint-{step}")
+    [cut] = directory(job).glob(f"checkpoints/*/attempt-1/checkpoint-{step}")
     assert not (cut / "complete.json").exists()
-    train(study, run)
+    train(graph, job)
     said = capsys.readouterr().out
     assert f"checkpoint-{step}: incomplete, removed" in said
     assert f"resuming at step {step - (3 if name == 'sft' else 2)}" in said
-    assert result(run) == unbroken[name]
+    assert result(job) == unbroken[name]
 
 
 @pytest.mark.usefixtures("tiny_results")
 @pytest.mark.parametrize("name", CASES)
 def test_asked_to_stop_at_any_step(
-    name: str, tiny_study: Study, unbroken: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    name: str, tiny: Graph, unbroken: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped twice by a signal, between two logged lines too: weights and every logged value are those of one run."""
     from reassess.train.callbacks import Checkpointing
 
-    study, run = case(tiny_study, name)
+    graph, job = case(tiny, name)
     last = unbroken[name]["steps_done"]
     rng = random.Random(f"stop {name}")
     moments = sorted(rng.sample(range(2, last - 1), 2))
@@ -159,12 +168,12 @@ def test_asked_to_stop_at_any_step(
     monkeypatch.setattr(Checkpointing, "on_step_end", stop)
     for _ in range(2):
         with pytest.raises(Interrupted, match="stopped by SIGTERM"):
-            train(study, run)
-        assert not (Path("results/runs") / run.cell / "run.json").exists()
-    train(study, run)
+            train(graph, job)
+        assert not Path(job.record).exists()
+    train(graph, job)
     assert not moments
-    assert result(run) == unbroken[name]
-    found = attempts.read("train", run.cell)
+    assert result(job) == unbroken[name]
+    found = attempts.read("train", job.key)
     assert [attempt.why for attempt in found] == ["terminated", "terminated", "finished"]
     assert found[1].start_step == found[0].end_step > 0
     assert found[2].start_step == found[1].end_step
@@ -172,82 +181,91 @@ def test_asked_to_stop_at_any_step(
 
 
 @pytest.fixture
-def stopped(tiny_results: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Run, Path]:
+def stopped(tiny_results: Path, tiny: Graph, monkeypatch: pytest.MonkeyPatch) -> tuple[Graph, Job, Path]:
     """The SFT case after its last checkpoint, killed before the export; and its checkpoint directory."""
-    from reassess.train import run as module
+    from transformers import PreTrainedModel
 
-    study, run = case(tiny_study, "sft")
+    graph, job = case(tiny, "sft")
+    save = PreTrainedModel.save_pretrained
+
+    def cut(model: Any, directory: Any, *args: Any, **kwargs: Any) -> None:
+        if not Path(directory).name.startswith("checkpoint-"):
+            raise KilledError
+        save(model, directory, *args, **kwargs)
+
     with monkeypatch.context() as context:
-        context.setattr(module, "_finish", lambda *args: None)
-        train(study, run)
-    [root] = (tiny_results / "results/runs" / run.cell).glob("checkpoints/*")
-    return study, run, root
+        context.setattr(PreTrainedModel, "save_pretrained", cut)
+        with pytest.raises(KilledError):
+            train(graph, job)
+    [root] = directory(job).glob("checkpoints/*")
+    return graph, job, root
 
 
 def test_killed_after_the_last_step(
-    stopped: tuple[Study, Run, Path], unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    stopped: tuple[Graph, Job, Path], unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, run, root = stopped
+    graph, job, root = stopped
     assert sorted(path.name for path in root.glob("checkpoint-*")) == ["checkpoint-18", "checkpoint-20"]
-    train(study, run)
+    train(graph, job)
     assert "resuming at step 20" in capsys.readouterr().out
-    assert result(run) == unbroken["sft"]
+    assert result(job) == unbroken["sft"]
 
 
 def test_an_unreadable_checkpoint_falls_back_to_the_one_before(
-    stopped: tuple[Study, Run, Path], unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    stopped: tuple[Graph, Job, Path], unbroken: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, run, root = stopped
+    graph, job, root = stopped
     optimizer = root / "checkpoint-20/optimizer.pt"
     content = bytearray(optimizer.read_bytes())
     content[len(content) // 2] ^= 1
     optimizer.write_bytes(content)
-    train(study, run)
+    train(graph, job)
     said = capsys.readouterr().out
     assert "checkpoint-20: optimizer.pt is not what was written; removed, falling back to the checkpoint before" in said
     assert "resuming at step 18" in said
-    assert result(run) == unbroken["sft"]
+    assert result(job) == unbroken["sft"]
 
 
 def test_a_disk_that_fills_up_while_a_checkpoint_is_written(
-    tiny_results: Path, tiny_study: Study, unbroken: dict[str, dict[str, Any]]
+    tiny_results: Path, tiny: Graph, unbroken: dict[str, dict[str, Any]]
 ) -> None:
-    study, run = case(tiny_study, "sft")
-    folder = tiny_results / "results/runs" / run.cell
+    graph, job = case(tiny, "sft")
+    folder = directory(job).absolute()
     folder.mkdir(parents=True)
     # Room for one checkpoint (5.3 MB) and for half of the next.
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", folder], check=False).returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
         with pytest.raises(TrainError, match=r"the disk of .* is full .*; free some space and start again"):
-            train(study, run)
+            train(graph, job)
         [root] = (folder / "checkpoints").iterdir()
         assert [path.name for path in root.iterdir()] == ["checkpoint-3"]
         subprocess.run(["mount", "-o", "remount,size=90m", folder], check=True)
-        train(study, run)
-        assert result(run) == unbroken["sft"]
-        assert [attempt.why for attempt in attempts.read("train", run.cell)] == ["failed", "finished"]
+        train(graph, job)
+        assert result(job) == unbroken["sft"]
+        assert [attempt.why for attempt in attempts.read("train", job.key)] == ["failed", "finished"]
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_changed_stage_starts_over(stopped: tuple[Study, Run, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    study, run, root = stopped
-    raw = study.model_dump(mode="json")
+def test_a_changed_stage_starts_over(stopped: tuple[Graph, Job, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    graph, job, root = stopped
+    raw = graph.study.model_dump(mode="json")
     raw["stages"]["sft"]["args"].update(learning_rate=5e-4, num_train_epochs=1)
-    train(config.parse(raw, "changed"), run)
+    changed = parse(raw, "changed")
+    train(changed, changed["train", job.key])
     assert "from the start" in capsys.readouterr().out
     # What the old stage left is gone, and nothing of it is in the new run's metrics.
     assert not root.exists()
-    assert [line["step"] for line in result(run)["metrics"]] == [2]
+    assert [line["step"] for line in result(job)["metrics"]] == [2]
 
 
-def test_a_checkpoint_that_does_not_fit_the_model_is_refused(stopped: tuple[Study, Run, Path]) -> None:
+def test_a_checkpoint_that_does_not_fit_the_model_is_refused(stopped: tuple[Graph, Job, Path]) -> None:
     from safetensors.torch import load_file, save_file
 
     from reassess.train import checkpoints
 
-    study, run, root = stopped
+    graph, job, root = stopped
     path = root / "checkpoint-20"
     weights = load_file(path / "model.safetensors")
     save_file(
@@ -258,5 +276,5 @@ def test_a_checkpoint_that_does_not_fit_the_model_is_refused(stopped: tuple[Stud
     (path / checkpoints.COMPLETE).unlink()
     checkpoints.publish(path.rename(attempt / path.name), root, checkpoints.Clock())
     with pytest.raises(TrainError, match=r"do not fit the model's 52 tensors: \d+ missing keys .* unexpected keys"):
-        train(study, run)
-    assert not (Path("results/runs") / run.cell / "run.json").exists()
+        train(graph, job)
+    assert not Path(job.record).exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reassess.graph import Graph, targets
@@ -34,3 +36,22 @@ def test_a_cell_as_target_is_told_its_paths(tiny: Graph, arguments: list[str], p
 
 def test_what_is_no_cell_is_left_to_snakemake(tiny: Graph) -> None:
     targets.check(tiny, ["--cores", "2", "toy-xs", "toy-xs/toy/seed9/sft@16", "tables", "-n"])
+
+
+def test_a_hole_is_what_is_missing_behind_a_result(
+    tiny: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert targets.holes(tiny) == []
+    files = [Path(file) for job in tiny.jobs.values() for file in job.outputs]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert targets.holes(tiny) == []
+    scores, run = tiny["score", "toy-xs/base/main"], tiny["train", "toy-xs/toy/seed1/sft@32"]
+    for file in (scores.outputs[1], run.record):
+        Path(file).unlink()
+    assert set(targets.holes(tiny)) == {scores.outputs[1], run.record}
+    # What is missing at the end of a chain is missed by Snakemake itself.
+    Path(tiny["figures", "all"].record).unlink()
+    assert set(targets.holes(tiny)) == {scores.outputs[1], run.record}

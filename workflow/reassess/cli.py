@@ -319,16 +319,18 @@ def _model(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     _without_scikit_learn()
     if launch.launched():
-        from reassess.train.run import train
+        from reassess.train.frame import train
 
         # The process that has started this one holds the turn and the GPUs.
-        train(args.graph, args.graph["train", args.key])
+        job = args.graph["train", args.key]
+        with launch.join(job.key) as turn:
+            train(args.graph, job, turn)
         return
     asked = resources.of(args.graph.study, args.work)
     with gpus.lease(asked.gpu // asked.nodes):
         # The imports below take seconds, in which a notice would kill.
         args.turn.stop.listen()
-        from reassess.train.run import train
+        from reassess.train.frame import train
 
         train(args.graph, args.work, args.turn)
 

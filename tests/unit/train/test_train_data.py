@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from reassess.example import Example
-from reassess.judge import follows_format, judge
 from reassess.models import load
-from reassess.prompts import Prompt
 from reassess.sources.toy import ToySource
 from reassess.study.models import Model
 from reassess.study.study import Study
@@ -148,25 +146,39 @@ def test_image_placeholders_are_banned_beside_what_the_user_bans() -> None:
     assert ban({"suppress_tokens": [3, 9], "top_k": 5}, [7, 9]) == {"suppress_tokens": [3, 7, 9], "top_k": 5}
 
 
-def test_the_reward_is_the_judges_verdict() -> None:
-    from reassess.train.grpo import rewards
+def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read() -> None:
+    from reassess.rewards import Batch, Reward
+    from reassess.train.grpo import function
 
-    cases = [
-        ("<think>2 and 3</think><answer>5</answer>", "5", "numeric", ()),
-        ("<think>2 and 3</think><answer>6</answer>", "5", "numeric", ()),
-        ("5", "5", "numeric", ()),
-        ("<think>bars</think><answer>B</answer>", "B", "mcq", ("red", "blue")),
-        ("<think>bars</think><answer>blue</answer>", "B", "mcq", ("red", "blue")),
-        ("<think>no gold</think><answer>1</answer>", "", "text", ()),
-    ]
-    accuracy, shape = rewards(["accuracy", "format"], Prompt())
-    texts, golds, kinds, options = zip(*cases, strict=True)
-    completions = [[{"role": "assistant", "content": text}] for text in texts]
-    verdicts = [judge(text, gold, kind, choices or None).correct for text, gold, kind, choices in cases]
-    assert {True, False, None} == set(verdicts)
-    rewarded = accuracy(completions=completions, gold=golds, kind=kinds, options=[list(o) for o in options], id=[])
-    assert rewarded == [None if verdict is None else float(verdict) for verdict in verdicts]
-    formats = [float(follows_format(text, "think_answer")) for text in texts]
-    assert shape(completions=completions) == formats
-    assert {0.0, 1.0} == set(formats)
-    assert [function.__name__ for function in (accuracy, shape)] == ["accuracy", "format"]
+    seen: list[Batch] = []
+
+    class Seeing(Reward):
+        VERSION = 1
+
+        def of(self, batch: Batch) -> list[float | None]:
+            seen.append(batch)
+            batch.log_metric("seen", 2.0)
+            batch.log_column("text", batch.texts)
+            return [0.5, None]
+
+    logged: dict[str, Any] = {}
+    called = function("seeing", Seeing(weight=1), "boxed", 7)
+    rewarded = called(
+        prompts=[],
+        completions=[[{"role": "assistant", "content": text}] for text in ("a", "b")],
+        completion_ids=[[1, 2], [3]],
+        gold=["x", "y"],
+        kind=["text", "mcq"],
+        options=[(), ("p", "q")],
+        id=["1", "2"],
+        trainer_state=None,
+        log_metric=logged.__setitem__,
+        log_extra=logged.__setitem__,
+    )
+    assert rewarded == [0.5, None]
+    assert called.__name__ == "seeing"
+    assert logged == {"seen": 2.0, "text": ["a", "b"]}
+    [batch] = seen
+    assert (batch.texts, batch.ids, batch.lengths) == (["a", "b"], [[1, 2], [3]], [2, 1])
+    assert (batch.golds, batch.kinds, batch.options) == (["x", "y"], ["text", "mcq"], [[], ["p", "q"]])
+    assert (batch.limit, batch.form) == (7, "boxed")

@@ -10,38 +10,43 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from reassess.graph.grid import Run
 
-from reassess.study import read as config
+from reassess import graph
+from reassess.graph import Graph, resources
 from reassess.study.models import Model
 from reassess.study.study import Study
 from reassess.train import launch
 from reassess.train.launch import CONFIG_FILES, CONFIGS, Launched, World
-from reassess.train.plan import Resumed, TrainError
+from reassess.train.plan import TrainError
 from reassess.work import slurm, turns
 from reassess.work.turns import Interrupted
 
-SFT = Run("toy-xs", "toy", 1, "sft@16")
+SFT = "toy-xs/toy/seed1/sft@16"
 
 
-def study(base: Study, resources: dict[str, Any], **model: Any) -> Study:
-    raw = base.model_dump(mode="json")
+def variant(base: Graph, resources: dict[str, Any], **model: Any) -> Graph:
+    raw = base.study.model_dump(mode="json")
     raw["models"]["toy-xs"].update(resources={"sft": resources}, **model)
-    return config.parse(raw, "study")
+    return graph.parse(raw, "study")
 
 
-def test_a_study_says_which_processes_train(tiny_study: Study) -> None:
-    assert launch.wanted(tiny_study, SFT) == World(1, 1, "ddp", False)
-    assert launch.wanted(study(tiny_study, {"gpu": 1}), SFT) == World(1, 1, "ddp", True)
-    found = launch.wanted(study(tiny_study, {"gpu": 8, "nodes": 2}, distributed="zero2"), SFT)
+def wanted(found: Graph) -> World:
+    return launch.wanted(found.study, found["train", SFT])
+
+
+def test_a_study_says_which_processes_train(tiny: Graph) -> None:
+    assert wanted(tiny) == World(1, 1, "ddp", False)
+    assert wanted(variant(tiny, {"gpu": 1})) == World(1, 1, "ddp", True)
+    found = wanted(variant(tiny, {"gpu": 8, "nodes": 2}, distributed="zero2"))
     assert found == World(8, 2, "zero2", True)
     assert str(found) == "8 processes (zero2)"
-    assert launch.wanted(study(tiny_study, {"processes": 4}), SFT) == World(4, 1, "ddp", False)
+    assert wanted(variant(tiny, {"processes": 4})) == World(4, 1, "ddp", False)
 
 
 def test_a_model_too_large_for_one_gpu_is_sharded_by_default() -> None:
     def distribution(hub_id: str, **given: Any) -> str:
-        return Model(path=f"owner/{hub_id}", revision="0" * 40, dtype="bfloat16", **given).distribution("sft")
+        model = Model(path=f"owner/{hub_id}", revision="0" * 40, dtype="bfloat16", **given)
+        return resources.distribution(model, "sft")
 
     assert distribution("model-2B") == "ddp"
     assert distribution("model-7B") == "zero3"
@@ -56,7 +61,7 @@ def test_accelerate_reads_the_files(kind: Any) -> None:
     loaded = load_config_from_file(str(CONFIGS / CONFIG_FILES[kind]))
     assert loaded.distributed_type == ("MULTI_GPU" if kind == "ddp" else "DEEPSPEED")
     assert loaded.deepspeed_config.get("zero_stage") == {"ddp": None, "zero2": 2, "zero3": 3}[kind]
-    what = Launched(World(8, 2, kind, True), 1, "token", "outcome.json", ["train", "--seed", "1"], "10.0.0.1", 12345)
+    what = Launched(World(8, 2, kind, True), 1, "token", "outcome.json", ["train", SFT], "10.0.0.1", 12345)
     args = launch_command_parser().parse_args(launch.arguments(what, 1))
     assert (args.num_processes, args.num_machines, args.machine_rank) == (8, 2, 1)
     assert (args.main_process_ip, args.main_process_port) == ("10.0.0.1", 12345)
@@ -93,12 +98,13 @@ def test_the_first_word_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_results")
-def test_several_nodes_need_a_slurm_job_with_as_many(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_nodes_need_a_slurm_job_with_as_many(tiny: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(4, 2)
 
     def start() -> None:
-        with turns.take("train", SFT.cell) as turn:
-            launch.start(tiny_study, SFT, turn, world)
+        job = tiny["train", SFT]
+        with turns.take(job.rule, job.key) as turn:
+            launch.start(tiny.study, job, turn, world)
 
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
@@ -168,11 +174,10 @@ def test_every_row_is_seen_once(rows: int, per_device: int, processes: int) -> N
 def test_zero3_does_not_mix_images_and_text(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without an image would never ask for the vision weights, and the others would wait for ever."""
     from reassess.sources.toy import ToySource
-    from reassess.stages.sft import SftStage
     from reassess.train import data, ranks, sft
 
     examples = [*ToySource(kind="toy", n=2).read(), *ToySource(kind="toy", n=2, text_only=True).read()]
     rows = data.Rows(examples, tiny_study.prompt, tiny_study.models["toy-xs"], None)
     monkeypatch.setattr(ranks, "world", lambda: World(2, distributed="zero3"))
     with pytest.raises(TrainError, match=r"2 of 4 examples have an image .*: ZeRO-3 cannot mix them"):
-        sft.build(SftStage(trainer="sft", batch_size=2), None, None, rows, Resumed())
+        sft.build(SimpleNamespace(args=None, model=None, rows=rows))  # type: ignore[arg-type]

@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from reassess.rewards import Rewards
+from reassess.rewards.accuracy import Accuracy
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.sft import SftStage
-from reassess.train.plan import TrainError, plan, trajectory
+from reassess.train.plan import Plan, TrainError, trajectory
+from reassess.train.plan import plan as plan_of
 
 
 def sft(batch_size: int = 32, **args: Any) -> SftStage:
-    return SftStage(trainer="sft", batch_size=batch_size, args=args)
+    return SftStage(kind="sft", batch_size=batch_size, args=args)
 
 
 def grpo(batch_size: int = 64, **args: Any) -> GrpoStage:
-    return GrpoStage(trainer="grpo", batch_size=batch_size, rewards={"accuracy": 1.0}, args=args)
+    return GrpoStage(kind="grpo", batch_size=batch_size, rewards=Rewards(accuracy=Accuracy(weight=1.0)), args=args)
 
 
 def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
@@ -32,6 +35,14 @@ def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
     }
     merged = {**defaults, **changed}
     return SimpleNamespace(**{"generation_batch_size": per_device * merged["steps_per_generation"], **merged})
+
+
+def plan(stage: SftStage | GrpoStage, args: Any, rows: int, processes: int = 1) -> Plan:
+    from reassess.train import grpo, sft
+
+    if isinstance(stage, GrpoStage):
+        return plan_of(stage, args, grpo.epoch(stage, args, rows, processes))
+    return plan_of(stage, args, sft.epoch(stage, args, rows, processes))
 
 
 def test_sft_counts_the_last_partial_batch() -> None:

@@ -68,12 +68,12 @@ def _run_facts(collected: Collected) -> Iterator[_Fact]:
         subset = record["subset"]
         yield _Fact((), "prompt_sha256", record.get("prompt_sha256"), where)
         yield _Fact((run.model,), "pixels", record.get("pixels"), where)
-        if collected.study.stages[run.stage].kind == "grpo":
+        if collected.study.stages[run.stage].REWARDED:
             # Only a reward depends on the judge: an SFT run of an older judge's time is the same run.
             yield _Fact((), "judge_version", record.get("judge_version"), where)
         for field in ("ids_sha256", "content_sha256"):
-            yield _Fact((run.pool, run.seed, run.size), f"subset.{field}", subset.get(field), where)
-        scope = (run.model, run.pool, run.seed, run.size)
+            yield _Fact((run.pool, run.on, run.seed, run.size), f"subset.{field}", subset.get(field), where)
+        scope = (run.model, run.pool, run.on, run.seed, run.size)
         yield _Fact(scope, "trained_ids_sha256", record.get("trained_ids_sha256"), where)
 
 

@@ -54,7 +54,7 @@ def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
     found = []
     for group in run_groups(collected):
         run = group.runs[0]
-        if study.stages[run.stage].kind == "grpo" and run.key in evaluated:
+        if study.stages[run.stage].REWARDED and run.key in evaluated:
             steps = [_steps(collected, run) for run in group.runs]
             count = max((len(item) for item in steps), default=0)
             points = [

@@ -175,10 +175,10 @@ def _rewards(graph: Graph, cell: str | None) -> Table:
         ["Run", "Steps", "Reward", "Unscored", "Unparsed", "Missed?"],
     )
     names = ("rewards/accuracy/mean", "judge/unscored", "judge/unparsed", "judge/missed")
-    entries = []
+    entries: list[list[Entry]] = []
     for run in graph.runs.values():
         metrics = Path(paths.run(run.key, "metrics.jsonl"))
-        if graph.study.stages[run.stage].kind != "grpo" or not metrics.is_file() or cell not in (None, run.key):
+        if not graph.study.stages[run.stage].REWARDED or not metrics.is_file() or cell not in (None, run.key):
             continue
         lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
         lines = [line for line in lines if names[1] in line]

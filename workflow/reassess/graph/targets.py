@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
@@ -15,6 +16,23 @@ def known(graph: Graph) -> set[str]:
     """Return every path that a study's rules make, or that lies undeclared beside one."""
     models = {job.record.rpartition("/")[0] + "/model" for job in graph.jobs.values() if job.rule in ("model", "train")}
     return models | {file for job in graph.jobs.values() for file in job.outputs}
+
+
+def holes(graph: Graph) -> list[str]:
+    """Return the files that are not there although something that was made from them is.
+
+    Snakemake does not miss a file that was deleted, or whose making was interrupted, behind what was once made from it.
+    To ask for each file of a study would do, and take a fifth of the time of a dry run.
+    """
+    behind: set[str] = set()
+    found: list[str] = []
+    for job in reversed(graph.jobs.values()):
+        missing = [file for file in job.outputs if not os.path.exists(file)]  # noqa: PTH110 (thousands of files)
+        if job.name in behind:
+            found += missing
+        if job.name in behind or len(missing) < len(job.outputs):
+            behind.update(job.needs)
+    return found
 
 
 def check(graph: Graph, arguments: Iterable[str]) -> None:

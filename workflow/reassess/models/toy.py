@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from tqdm import tqdm
 
 from reassess.example import Example
 from reassess.models.load import render
@@ -22,6 +21,7 @@ from reassess.prompts import THINK, Prompt, target
 from reassess.sources import scenes as toy
 from reassess.sources.toy import FAMILIES
 from reassess.study.models import ToyModel
+from reassess.work.progress import Progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -206,7 +206,7 @@ def pretrain(
     for _ in range(len(losses) * BATCH):
         next(lessons)
     model.train()
-    bar = tqdm(total=spec.steps, initial=len(losses), desc=f"pretraining toy-{spec.size}", mininterval=10)
+    progress = Progress(f"pretraining toy-{spec.size}", spec.steps, "steps", done=len(losses))
     while len(losses) < spec.steps:
         loss = model(**_batch([next(lessons) for _ in range(BATCH)], processor, prompt)).loss
         loss.backward()
@@ -216,9 +216,9 @@ def pretrain(
             schedule.step()
         model.zero_grad()
         losses.append(loss.item())
-        bar.update(1)
+        progress.update(1)
         state.after_step(parts, losses, spec.steps)
-    bar.close()
+    progress.close()
     model.eval()
     return losses
 

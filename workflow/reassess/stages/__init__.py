@@ -6,11 +6,11 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from reassess.stages.base import Trained
+from reassess.stages.base import AnyStage
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.sft import SftStage
 
 Stage = Annotated[SftStage | GrpoStage, Field(discriminator="kind")]
-KINDS: dict[str, type[Trained]] = {
+KINDS: dict[str, type[AnyStage]] = {
     get_args(stage.model_fields["kind"].annotation)[0]: stage for stage in get_args(get_args(Stage)[0])
 }

@@ -36,23 +36,38 @@ class Needs(NamedTuple):
     minutes_per_billion: float
 
 
-class Trained(Strict):
-    """A stage that a trainer of TRL runs on the cell's examples."""
+class AnyStage(Strict):
+    """A step that makes a model from models."""
 
     VERSION: ClassVar[int]
     """Raised when a change of code changes what the stage makes."""
     PARENTS: ClassVar[Parents] = Parents()
     READS_EXAMPLES: ClassVar[bool] = True
     """Whether it reads training examples, so that its place in a cell's path has a size."""
+    REWARDED: ClassVar[bool] = False
+    """Whether it learns from rewards: the judge's version counts then, and rewards can be set beside accuracy."""
     TASK: ClassVar[Literal["answer", "rerank"]] = "answer"
     """What the model that comes out does: generate an answer, or score a pair."""
     NEEDS: ClassVar[Needs]
+    RUN: ClassVar[str]
+    """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
+
+    def identity(self, processes: int) -> dict[str, Any]:
+        """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.
+
+        Args:
+            processes: training processes.
+        """
+        raise NotImplementedError
+
+
+class Trained(AnyStage):
+    """A stage that a trainer of TRL runs on the cell's examples."""
+
     CONFIG: ClassVar[ConfigClass]
     """The config class of TRL whose options `args` holds."""
     BATCH: ClassVar[str]
     """What `batch_size` counts."""
-    RUN: ClassVar[str]
-    """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
 
     on: Name | None = None
     """The set of `examples` that it trains on, in place of the cell's pool."""

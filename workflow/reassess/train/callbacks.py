@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from reassess.study.models import Model
@@ -18,6 +16,7 @@ from reassess.train import checkpoints, ranks
 from reassess.train.export import export
 from reassess.train.plan import Plan, Resumed, TrainError
 from reassess.work import records
+from reassess.work.progress import Progress
 from reassess.work.turns import Turn
 
 # Complete checkpoints beside each other where the stage does not say.
@@ -110,19 +109,16 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
         self.path = path
         self.plan = plan
         self.tokens = float(resumed.tokens)
-        self.bar: Any = None
         self.last = (0.0, 0, 0.0)
-        self.first = (0.0, 0)
+        self._progress: Progress
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        now = time.monotonic()
-        self.first = (now, state.global_step)
-        self.last = (now, state.global_step, self.tokens)
-        terminal = sys.stderr.isatty() and not args.disable_tqdm
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, disable=not terminal)
+        step = state.global_step
+        self.last = (time.monotonic(), step, self.tokens)
+        self._progress = Progress("training", state.max_steps, "steps", done=step, bar=not args.disable_tqdm)
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.bar.update(1)
+        self._progress.update(1)
 
     def on_log(
         self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
@@ -141,20 +137,11 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
         self.last = (now, step, tokens)
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
-        self._show(row, now)
+        shown = [f"{name} {value:.4g}" for name in _SHOWN if isinstance(value := row.get(name), float)]
+        self._progress.update(0, " ".join([*shown, f"({row['tokens_per_second']:.0f} tokens/s)"]))
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.bar.close()
-
-    def _show(self, row: dict[str, Any], now: float) -> None:
-        values = {name: row[name] for name in _SHOWN if isinstance(row.get(name), float)}
-        if not self.bar.disable:
-            self.bar.set_postfix({name.split("/")[-2 if "/" in name else 0]: f"{v:.3g}" for name, v in values.items()})
-            return
-        step, total = row["step"], self.plan.steps
-        left = (now - self.first[0]) / max(step - self.first[1], 1) * (total - step)
-        shown = " ".join(f"{name} {value:.4g}" for name, value in values.items())
-        print(f"step {step}/{total} {shown} ({row['tokens_per_second']:.0f} tokens/s, {left:.0f} s left)", flush=True)
+        self._progress.close()
 
 
 class Trajectory(TrainerCallback):  # type: ignore[misc]

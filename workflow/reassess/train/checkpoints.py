@@ -16,9 +16,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from reassess.study.models import Model
 from reassess.train import ranks
-from reassess.train.plan import TrainError
 from reassess.work import records
 
 # Written last into a checkpoint, with the hash of every file.
@@ -155,47 +153,6 @@ def tokens_seen(metrics: Path) -> int:
     """Return the trainer's count of tokens in the last line of a metrics file, 0 without one."""
     lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
     return int(json.loads(lines[-1]).get("num_tokens", 0)) if lines else 0
-
-
-def restore(model: Any, checkpoint: Path, spec: Model) -> None:
-    """Give `model` the weights of a checkpoint, every one of them.
-
-    Trainer's own resume matches raw names and skips those that differ, and families whose names change between
-    disk and memory would train on from the base model without a word. `from_pretrained` knows the names of both.
-
-    Raises:
-        TrainError: the checkpoint lacks weights of the model, or has others.
-    """
-    loaded = load_exactly(checkpoint, spec, model.dtype)
-    model.load_state_dict(loaded.state_dict(), strict=True)
-
-
-def load_exactly(directory: Path, spec: Model, dtype: Any) -> Any:
-    """Return the model in `directory`, of which every weight was there.
-
-    Raises:
-        TrainError: weights are missing, left over, or of another shape.
-    """
-    from transformers import AutoModelForImageTextToText
-
-    model, info = AutoModelForImageTextToText.from_pretrained(
-        directory,
-        dtype=dtype,
-        trust_remote_code=spec.trust_remote_code,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
-    problems = []
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        names = sorted(str(name) for name in info[kind])
-        if names:
-            problems.append(f"{len(names)} {kind.replace('_', ' ')} (such as {names[0]})")
-    if problems:
-        raise TrainError(
-            f"{directory}: the weights do not fit the model's {len(model.state_dict())} tensors: "
-            f"{', '.join(problems)}; remove this directory, and report the model family if it happens again"
-        )
-    return model
 
 
 def clean(root: Path) -> None:

@@ -11,7 +11,7 @@ from reassess.example import Example
 from reassess.models import load
 from reassess.study.models import Model
 from reassess.train import data
-from reassess.train.checkpoints import load_exactly, sync
+from reassess.train.checkpoints import sync
 from reassess.train.plan import TrainError
 from reassess.work import records
 
@@ -50,8 +50,36 @@ def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, direc
     sync(directory.parent)
 
 
-def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> None:
-    """Reload an exported model: it has every trained weight, and answers the first prompt.
+def load_exactly(directory: Path, spec: Model, dtype: Any) -> Any:
+    """Return the model in `directory`, of which every weight was there.
+
+    Raises:
+        TrainError: weights are missing, left over, or of another shape.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    model, info = AutoModelForImageTextToText.from_pretrained(
+        directory,
+        dtype=dtype,
+        trust_remote_code=spec.trust_remote_code,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    problems = []
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        names = sorted(str(name) for name in info[kind])
+        if names:
+            problems.append(f"{len(names)} {kind.replace('_', ' ')} (such as {names[0]})")
+    if problems:
+        raise TrainError(
+            f"{directory}: the weights do not fit the model's {len(model.state_dict())} tensors: "
+            f"{', '.join(problems)}; remove this directory, and report the model family if it happens again"
+        )
+    return model
+
+
+def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> str:
+    """Return the fingerprint of an exported model, having loaded it: it has every weight, and answers a prompt.
 
     Raises:
         TrainError: it has not, or generates nothing.
@@ -73,6 +101,7 @@ def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows
     generated = _generate(reloaded, load.load_processor(directory, spec), rows.examples[0], rows)
     if not generated:
         raise TrainError(f"{directory}: the exported model generates no token on example {rows.examples[0].id!r}")
+    return load.fingerprint(directory)
 
 
 def _generate(model: Any, processor: Any, example: Example, rows: data.Rows) -> list[int]:

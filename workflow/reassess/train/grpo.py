@@ -1,32 +1,73 @@
-"""Group relative policy optimisation through `trl.GRPOTrainer`, rewarded by the judge that evaluation uses."""
+"""Group relative policy optimisation through `trl.GRPOTrainer`, with the rewards of `reassess.rewards`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import fmean
 from typing import Any
 from unittest import mock
 
 import torch
 
-from reassess.judge import Case, Judgement, contains_gold, follows_format, judge_many
-from reassess.prompts import Prompt
+from reassess.rewards import Batch, Reward
 from reassess.stages.grpo import GrpoStage
-from reassess.train import data
-from reassess.train.plan import Resumed
+from reassess.train import data, loop
+from reassess.train.checkpoints import Clock
+from reassess.train.frame import Made, Task
+from reassess.train.loop import Started
+from reassess.train.plan import Epoch, TrainError
 
 # Importing GRPOTrainer imports vLLM where it is installed, for seconds; rollouts never use it here (see
-# `use_vllm` in reassess.trainer_args).
+# `use_vllm` in reassess.stages.trainer_args).
 with mock.patch("trl.import_utils.is_vllm_available", return_value=False):
     from trl import GRPOConfig, GRPOTrainer
     from trl.data_utils import prepare_multimodal_messages
 
-Reward = Callable[..., list[float | None]]
+# What TRL calls with the completions of a step and the columns of their rows.
+RewardFunction = Callable[..., list[float | None]]
 
 
-def config(stage: GrpoStage, options: dict[str, Any]) -> GRPOConfig:
-    """Return TRL's config."""
-    return GRPOConfig(**options, reward_weights=list(stage.rewards.values()))
+def run(task: Task, clock: Clock) -> Made:
+    """Reinforce the parent on the run's examples.
+
+    Raises:
+        TrainError: the run cannot start, continue, or count as finished.
+        Interrupted: it was asked to stop, and has saved a checkpoint.
+    """
+    assert isinstance(task.stage, GrpoStage)
+    rewards = task.stage.rewards.chosen
+    weights = [reward.weight for reward in rewards.values()]
+    started = loop.start(task, clock, GRPOConfig, epoch, reward_weights=weights)
+    return loop.finish(started, build(started, rewards) if started.is_unfinished else None)
+
+
+def epoch(stage: GrpoStage, args: Any, rows: int, processes: int) -> Epoch:
+    """Return what the trainer makes of its rows: completions to as many prompts as fill a generation batch.
+
+    Raises:
+        TrainError: generation batches and optimizer steps do not fit together, or there is not one of the former.
+    """
+    accumulation, uses = args.gradient_accumulation_steps, args.steps_per_generation * args.num_iterations
+    if uses % accumulation and accumulation % uses:
+        raise TrainError(
+            f"args.steps_per_generation x num_iterations is {uses}: with {accumulation} accumulation steps "
+            f"(batch_size / per_device_train_batch_size) it must be a multiple or a divisor of {accumulation}"
+        )
+    prompts = args.generation_batch_size // args.num_generations
+    draws, left_over = divmod(rows, prompts)
+    if draws * uses == 0:
+        raise TrainError(
+            f"{rows} examples do not fill one generation batch of {prompts} prompts; lower batch_size "
+            f"({stage.batch_size}) or args.steps_per_generation, or use a larger size"
+        )
+    return Epoch(
+        rows,
+        samples=draws * args.generation_batch_size,
+        batches=draws * uses,
+        drawn=args.generation_batch_size,
+        uses=uses,
+        left_over=left_over,
+        boundary=max(1, uses // accumulation),
+    )
 
 
 class Trainer(GRPOTrainer):  # type: ignore[misc]
@@ -45,29 +86,29 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         return sampler
 
 
-def build(stage: GrpoStage, args: GRPOConfig, model: Any, rows: data.Rows, resumed: Resumed) -> Trainer:
+def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     """Return the trainer, the prompts of its first rows checked.
 
     Args:
-        stage: the stage of the study.
-        args: what `config` returned.
-        model: the weights to start from, in float32 on the CPU.
-        rows: the training rows.
-        resumed: where a stopped run continues.
+        started: the run.
+        rewards: the rewards by name.
 
     Raises:
         TrainError: images and text-only rows are mixed, or training and evaluation see different prompts.
     """
+    args, rows = started.args, started.rows
     dataset = data.grpo_dataset(rows)
-    args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(model.config))
+    args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(started.model.config))
     trainer = Trainer(
-        model=model,
+        model=started.model,
         args=args,
-        reward_funcs=rewards(list(stage.rewards), rows.prompt),
+        reward_funcs=[
+            function(name, reward, rows.prompt.format, args.max_completion_length) for name, reward in rewards.items()
+        ],
         train_dataset=dataset,
         processing_class=rows.processor,
     )
-    trainer.epochs_before = resumed.epochs
+    trainer.epochs_before = started.resumed.epochs
     for i, example in enumerate(rows.examples[: data.CHECKED]):
         row = dataset[i]
         [ids], _, _ = trainer._tokenize_prompts([prepare_multimodal_messages(row["prompt"], row.get("images"))])
@@ -85,56 +126,31 @@ def ban(generation_kwargs: dict[str, Any] | None, placeholders: list[int]) -> di
     return chosen
 
 
-def rewards(names: list[str], prompt: Prompt) -> list[Reward]:
-    """Return the reward functions `names`, under these names in TRL's metrics."""
+def function(name: str, reward: Reward, form: str, limit: int | None) -> RewardFunction:
+    """Return a reward as TRL calls it; TRL's metrics have it under its name.
 
-    def accuracy(
-        completions: list[Any],
+    Args:
+        name: its name.
+        reward: the reward.
+        form: the form that the prompt asks responses to have.
+        limit: tokens that a completion may have.
+    """
+
+    def rewarded(
+        completions: list[list[dict[str, str]]],
+        completion_ids: list[list[int]],
         gold: list[str],
         kind: list[str],
         options: list[list[str]],
-        log_metric: Callable[[str, float], None] | None = None,
-        log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], object],
+        log_extra: Callable[[str, list[Any]], object],
         **_: Any,
     ) -> list[float | None]:
-        cases = [
-            Case(_text(completion), answer, how, tuple(choices) or None)
-            for completion, answer, how, choices in zip(completions, gold, kind, options, strict=True)
-        ]
-        verdicts = judge_many(cases)
-        if log_metric is not None:
-            for name, value in audit(cases, verdicts).items():
-                log_metric(name, value)
-        if log_extra is not None:
-            log_extra("gold", gold)
-            log_extra("kind", kind)
-            log_extra("options", [list(choices) for choices in options])
-            log_extra("answer", [verdict.answer for verdict in verdicts])
-            log_extra("reason", [verdict.reason for verdict in verdicts])
-        return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
+        texts = [completion[0]["content"] for completion in completions]
+        choices = [list(item) for item in options]
+        return reward.of(
+            Batch(texts, completion_ids, list(gold), list(kind), choices, limit, form, log_metric, log_extra)
+        )
 
-    def shape(completions: list[Any], **_: Any) -> list[float | None]:
-        return [float(follows_format(_text(completion), prompt.format)) for completion in completions]
-
-    shape.__name__ = "format"
-    known: dict[str, Reward] = {"accuracy": accuracy, "format": shape}
-    return [known[name] for name in names]
-
-
-def audit(cases: list[Case], verdicts: list[Judgement]) -> dict[str, float]:
-    """Return how far the accuracy reward of a batch can be trusted, as shares of its completions.
-
-    `judge/unscored`: the gold is no answer. `judge/unparsed`: wrong for want of an answer. `judge/missed`: judged
-    wrong although the gold stands behind the reasoning, an upper estimate of the false negatives.
-    """
-    pairs = list(zip(cases, verdicts, strict=True))
-    missed = [verdict.correct is False and contains_gold(*case) for case, verdict in pairs]
-    return {
-        "judge/unscored": fmean(verdict.correct is None for verdict in verdicts),
-        "judge/unparsed": fmean(verdict.correct is False and verdict.answer is None for verdict in verdicts),
-        "judge/missed": fmean(missed),
-    }
-
-
-def _text(completion: list[dict[str, str]]) -> str:
-    return completion[0]["content"]
+    rewarded.__name__ = name
+    return rewarded

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reassess.stages import Stage
+from reassess.stages.base import Trained
 
 # Logged steps and checkpoints of a run whose stage does not say: enough for a curve, and at most a tenth is lost.
 LOGS = 25
@@ -25,12 +25,11 @@ class Plan:
     Attributes:
         rows: training examples of an epoch.
         left_over: examples that each epoch leaves out because they do not fill a generation batch.
-        batch_size: sequences (SFT) or completions (GRPO) of an optimizer step.
+        batch_size: what an optimizer step sees: sequences or completions.
         steps_per_epoch: optimizer steps of an epoch.
         steps: optimizer steps of the run.
-        samples: prompts x epochs (SFT), or completions to generate (GRPO).
-        boundary: a checkpoint may stand at multiples of this step alone; between them GRPO reuses completions
-            that are not part of a checkpoint.
+        samples: examples to see, those of every epoch counted, or completions to generate.
+        boundary: a checkpoint may stand at multiples of this step alone.
         save_steps: steps between checkpoints.
         logging_steps: steps between logged lines; a fraction is a share of the run, as in transformers.
         trajectory: the steps whose checkpoints are kept.
@@ -46,6 +45,28 @@ class Plan:
     save_steps: int
     logging_steps: float
     trajectory: tuple[int, ...]
+
+
+class Epoch(NamedTuple):
+    """What a trainer makes of the training examples, each time that it goes through them.
+
+    Attributes:
+        rows: training examples.
+        samples: examples that it sees, or completions that it generates.
+        batches: batches that go through the model, of each process.
+        drawn: samples that are drawn at a time.
+        uses: batches that serve a draw.
+        left_over: examples that do not fill a draw.
+        boundary: optimizer steps that a draw serves; between them it is not part of a checkpoint.
+    """
+
+    rows: int
+    samples: int
+    batches: int
+    drawn: int
+    uses: int = 1
+    left_over: int = 0
+    boundary: int = 1
 
 
 class Resumed(NamedTuple):
@@ -64,59 +85,34 @@ class Resumed(NamedTuple):
     checkpoint: Path | None = None
 
 
-def plan(stage: Stage, args: Any, rows: int, processes: int = 1) -> Plan:
+def plan(stage: Trained, args: Any, epoch: Epoch) -> Plan:
     """Return the plan of a stage.
 
     Args:
         stage: the stage of the study; its `args` say which values the user chose.
-        args: the trainer's config object (`SFTConfig`, `GRPOConfig`); its batch sizes are of one process, but for
-            `generation_batch_size`.
-        rows: training examples, those put aside not counted.
-        processes: training processes.
+        args: the trainer's config object.
+        epoch: what the trainer makes of the examples, those put aside not counted.
 
     Raises:
-        TrainError: an epoch would have no step, or `save_steps` is not a multiple of the boundary.
+        TrainError: there would be no step, or `save_steps` is not a multiple of the boundary.
     """
-    per_device, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
-    left_over, boundary = 0, 1
-    if stage.kind == "grpo":
-        reuse = args.steps_per_generation * args.num_iterations
-        if reuse % accumulation and accumulation % reuse:
-            raise TrainError(
-                f"args.steps_per_generation x num_iterations is {reuse}: with {accumulation} accumulation steps "
-                f"(batch_size / per_device_train_batch_size) it must be a multiple or a divisor of {accumulation}"
-            )
-        prompts = args.generation_batch_size // args.num_generations
-        left_over = rows % prompts
-        batches = rows // prompts * reuse
-        boundary = max(1, reuse // accumulation)
-        if batches == 0:
-            raise TrainError(
-                f"{rows} examples do not fill one generation batch of {prompts} prompts; lower batch_size "
-                f"({stage.batch_size}) or args.steps_per_generation, or use a larger size"
-            )
-    else:
-        batches = math.ceil(rows / (per_device * processes))
-    per_epoch = math.ceil(batches / accumulation)
+    accumulation = args.gradient_accumulation_steps
+    per_epoch = math.ceil(epoch.batches / accumulation)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     if steps == 0:
         raise TrainError("args.num_train_epochs and args.max_steps leave no step to train")
     whole, rest = divmod(steps, per_epoch)
-    if stage.kind == "grpo":
-        seen = whole * batches + min(rest * accumulation, batches)
-        samples = math.ceil(seen / reuse) * args.generation_batch_size
-    else:
-        samples = whole * (rows - left_over) + min(rest * stage.batch_size, rows - left_over)
+    draws = math.ceil(min(rest * accumulation, epoch.batches) / epoch.uses)
     logging = stage.args.get("logging_steps", math.ceil(steps / LOGS))
     return Plan(
-        rows=rows,
-        left_over=left_over,
+        rows=epoch.rows,
+        left_over=epoch.left_over,
         batch_size=stage.batch_size,
         steps_per_epoch=per_epoch,
         steps=steps,
-        samples=samples,
-        boundary=boundary,
-        save_steps=_save_steps(stage, steps, boundary, logging),
+        samples=whole * epoch.samples + min(draws * epoch.drawn, epoch.samples),
+        boundary=epoch.boundary,
+        save_steps=_save_steps(stage, steps, epoch.boundary, logging),
         logging_steps=logging,
         trajectory=trajectory(steps, stage.trajectory),
     )
@@ -127,7 +123,7 @@ def trajectory(steps: int, n: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, steps * i // n) for i in range(1, n + 1)}))
 
 
-def _save_steps(stage: Stage, steps: int, boundary: int, logging: float) -> int:
+def _save_steps(stage: Trained, steps: int, boundary: int, logging: float) -> int:
     chosen = stage.args.get("save_steps")
     if chosen is None:
         # Rounded up to a step that is logged anyway, because every checkpoint is logged.

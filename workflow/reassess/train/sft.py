@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +13,29 @@ from trl import SFTConfig, SFTTrainer
 
 from reassess import prompts
 from reassess.stages.sft import SftStage
-from reassess.train import data, ranks
-from reassess.train.plan import Resumed, TrainError
+from reassess.train import data, loop, ranks
+from reassess.train.checkpoints import Clock
+from reassess.train.frame import Made, Task
+from reassess.train.loop import Started
+from reassess.train.plan import Epoch, TrainError
 
 
-def config(stage: SftStage, options: dict[str, Any]) -> SFTConfig:
-    """Return TRL's config. `max_length` is None: TRL would cut a long sequence, completion first, without a word."""
-    return SFTConfig(**options, max_length=None)
+def run(task: Task, clock: Clock) -> Made:
+    """Fine-tune the parent on the run's examples.
+
+    Raises:
+        TrainError: the run cannot start, continue, or count as finished.
+        Interrupted: it was asked to stop, and has saved a checkpoint.
+    """
+    # TRL would cut a long sequence, completion first, without a word.
+    started = loop.start(task, clock, SFTConfig, epoch, max_length=None)
+    return loop.finish(started, build(started) if started.is_unfinished else None)
+
+
+def epoch(stage: SftStage, args: Any, rows: int, processes: int) -> Epoch:
+    """Return what the trainer makes of its rows: each is seen once, the last batch is a smaller one."""
+    together = args.per_device_train_batch_size * processes
+    return Epoch(rows, samples=rows, batches=math.ceil(rows / together), drawn=together)
 
 
 class Trainer(SFTTrainer):  # type: ignore[misc]
@@ -98,20 +115,14 @@ def missing(rows: int, batch: int) -> int:
     return -rows % batch
 
 
-def build(stage: SftStage, args: SFTConfig, model: Any, rows: data.Rows, resumed: Resumed) -> Trainer:
+def build(started: Started) -> Trainer:
     """Return the trainer, its first batch checked.
-
-    Args:
-        stage: the stage of the study.
-        args: what `config` returned.
-        model: the weights to start from, in float32 on the CPU.
-        rows: the training rows.
-        resumed: where a stopped run continues.
 
     Raises:
         TrainError: a row has no rationale, the first batch is not what evaluation and the loss need, or images and
             text-only rows are mixed where that cannot be.
     """
+    args, model, rows = started.args, started.model, started.rows
     n, processes = len(rows.examples), ranks.world().processes
     if ranks.is_sharded() and ranks.world().distributed == "zero3":
         # A process without an image never asks for the vision weights, and the others wait for it.
@@ -123,7 +134,7 @@ def build(stage: SftStage, args: SFTConfig, model: Any, rows: data.Rows, resumed
         trainer.rows = n
         trainer.data_collator = WithoutBlanks(trainer.data_collator)
     # TRL counts from 0 in every process.
-    trainer._total_train_tokens = resumed.tokens
+    trainer._total_train_tokens = started.resumed.tokens
     n = min(data.CHECKED, len(rows.examples))
     check_batch(trainer.data_collator([dataset[i] for i in range(n)]), rows, data.placeholders(model.config))
     return trainer

@@ -162,4 +162,11 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
         f"{' and of seeds' if len(study.seeds) > 1 else ''}; not corrected for the number of comparisons. "
         f"Judge version {', '.join(judges) or 'unknown'}. Engine: {', '.join(engines) or 'unknown'}."
     )
-    return text + (f" Put aside before generation: {', '.join(aside)}." if aside else "")
+    text += f" Put aside before generation: {', '.join(aside)}." if aside else ""
+    own = [
+        f"{recipe} ({stage} on {on})"
+        for recipe, stages in study.recipes.items()
+        for stage in stages
+        if (on := study.stages[stage].on)
+    ]
+    return text + (f" Trained on examples of their own, unlike the others: {', '.join(own)}." if own else "")

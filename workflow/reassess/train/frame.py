@@ -1,0 +1,311 @@
+"""What every stage goes through: from checked inputs to a checked checkpoint and `run.json`, which is written last."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reassess.graph import Graph, Job, Run
+from reassess.judge import JUDGE_VERSION
+from reassess.models.load import fingerprint
+from reassess.prompts import prompt_sha256
+from reassess.stages import Stage
+from reassess.study.models import Model
+from reassess.train import checkpoints, launch, ranks
+from reassess.train.launch import World
+from reassess.train.plan import TrainError
+from reassess.work import records, turns
+from reassess.work.provenance import costs, provenance
+
+if TYPE_CHECKING:
+    from reassess.train.checkpoints import Clock
+    from reassess.train.data import Rows
+    from reassess.work.turns import Turn
+
+__all__ = ["Made", "Parent", "Task", "TrainError", "train"]
+
+
+class Parent(NamedTuple):
+    """A checkpoint that a stage starts from.
+
+    Attributes:
+        path: its Hugging Face directory.
+        fingerprint: what its record says that it is.
+    """
+
+    path: Path
+    fingerprint: str
+
+
+class Task(NamedTuple):
+    """A run and what it starts from.
+
+    Attributes:
+        graph: the study.
+        job: the job.
+        turn: the turn at it.
+        world: the training processes that the study gives it.
+        parents: the checkpoints that it starts from.
+        subset: the record of the subset file; empty where the stage reads no examples.
+        examples: the directory of the pool, or the set, that the subset was drawn from; says nothing without a subset.
+    """
+
+    graph: Graph
+    job: Job
+    turn: Turn
+    world: World
+    parents: tuple[Parent, ...]
+    subset: dict[str, Any]
+    examples: Path
+
+    @property
+    def run(self) -> Run:
+        return self.graph.runs[self.job.key]
+
+    @property
+    def model(self) -> Model:
+        return self.graph.study.models[self.run.model]
+
+    @property
+    def stage(self) -> Stage:
+        return self.graph.study.stages[self.run.stage]
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.job.record).parent
+
+    @property
+    def identity(self) -> str:
+        """Names the checkpoint directory, so that a changed stage never resumes from another's checkpoints."""
+        depends = {
+            "spec": json.loads(self.job.spec),
+            "parents": [parent.fingerprint for parent in self.parents],
+            "ids": self.subset.get("ids_sha256"),
+            "content": self.subset.get("pool_content_sha256"),
+            "seed": self.run.seed,
+        }
+        return records.digest(records.canonical(depends))
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints" / self.identity
+
+    @property
+    def attempt(self) -> Path:
+        """Where this attempt writes; nobody else ever does."""
+        return self.checkpoints / f"attempt-{self.turn.record.number}"
+
+
+class Made(NamedTuple):
+    """What a stage has made; of several processes, the first one's is what counts.
+
+    Attributes:
+        model: a model of the architecture.
+        weights: the weights that came out, by name.
+        rows: examples, of which the exported model has to answer the first.
+        facts: what `run.json` says of the stage beside what it says of every one.
+        work: what was done for it, in a word for people.
+        metrics: the file of logged lines, None where nothing is logged.
+    """
+
+    model: Any
+    weights: dict[str, Any]
+    rows: Rows
+    facts: dict[str, Any]
+    work: str
+    metrics: Path | None = None
+
+
+def train(graph: Graph, job: Job, turn: Turn | None = None) -> None:
+    """Run one stage of a study, continuing where a stopped attempt left off, under `results/runs/`.
+
+    Args:
+        graph: the study.
+        job: the run.
+        turn: the turn at it, where the caller has taken it.
+
+    Raises:
+        TrainError: the run cannot start, continue, or count as finished.
+        Interrupted: it was asked to stop, and has saved a checkpoint.
+    """
+    directory, is_launched = Path(job.record).parent, launch.launched() is not None
+    with turns.take(job.rule, job.key) if turn is None else nullcontext(turn) as turn:
+        try:
+            if is_launched:
+                _run(_check(graph, job, turn))
+                return
+            directory.mkdir(parents=True, exist_ok=True)
+            Path(job.record).unlink(missing_ok=True)
+            task = _check(graph, job, turn)
+            if _take_over(task):
+                return
+            _start_over(task)
+            if task.world.processes > 1:
+                launch.start(graph.study, job, turn, task.world)
+            else:
+                _run(task)
+        except TrainError as error:
+            raise TrainError(f"{job.key}: {error}") from None
+        except Exception as error:
+            kept = directory / "checkpoints"
+            if not checkpoints.is_disk_full(error, kept):
+                raise
+            for attempt in kept.glob(f"*/attempt-{turn.record.number}"):
+                checkpoints.leave(attempt)
+            raise TrainError(
+                f"{job.key}: the disk of {directory} is full ({error}); free some space and start again: the run "
+                "continues from its last whole checkpoint"
+            ) from error
+
+
+def _check(graph: Graph, job: Job, turn: Turn) -> Task:
+    """Check what a run starts from."""
+    run = graph.runs[job.key]
+    makers = [need for name in job.needs if (need := graph.jobs[name]).rule in ("model", "train")]
+    needed = [(maker.record, "parent checkpoint") for maker in makers]
+    reads = graph.study.stages[run.stage].READS_EXAMPLES
+    drawn_from = graph.jobs[job.needs[-1]].inputs[0] if reads else None
+    if drawn_from is not None:
+        needed += [(job.inputs[-1], "subset"), (drawn_from, "pool" if not run.on else "set of examples")]
+    for file, what in needed:
+        if not Path(file).exists():
+            raise TrainError(f"the {what} is not there or not finished: no {file}")
+    parents = []
+    for maker in makers:
+        model = Path(maker.record).parent / "model"
+        recorded = str((records.read(maker.record, fingerprint=str) or {})["fingerprint"])
+        # Read by the process that has started the training processes, if there are several.
+        if launch.launched() is None and fingerprint(model) != recorded:
+            raise TrainError(f"{model} is not the checkpoint that {maker.record} describes; make it again")
+        parents.append(Parent(model, recorded))
+    subset: dict[str, Any] = {}
+    if drawn_from is not None:
+        subset = records.read(job.inputs[-1], ids=list, pool_content_sha256=str) or {}
+        if subset["pool_content_sha256"] != (records.read(drawn_from, content_sha256=str) or {})["content_sha256"]:
+            raise TrainError(f"{job.inputs[-1]} was drawn from another state of {run.on or run.pool!r}; make it again")
+    world = launch.wanted(graph.study, job)
+    return Task(graph, job, turn, world, tuple(parents), subset, Path(drawn_from or ".").parent)
+
+
+def _take_over(task: Task) -> bool:
+    """Publish what another job has finished; return whether there was such.
+
+    After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again. And a
+    parent that was trained again may have come out the same.
+    """
+    finished = turns.read_finished(task.checkpoints)
+    if finished is None:
+        return False
+    run, metrics = finished["run"], finished["metrics"]
+    made = {(task.directory / "model").as_posix(): run["fingerprint"]}
+    made |= {item["path"]: item["fingerprint"] for item in run.get("trajectory", ())}
+    try:
+        if any(fingerprint(path) != expected for path, expected in made.items()):
+            return False
+    except OSError:
+        return False
+    if metrics is not None:
+        (task.directory / checkpoints.METRICS).write_text(metrics, encoding="utf-8")
+    records.write(task.job.record, run)
+    task.turn.is_reuse = True
+    # The job that has made it may have died before it did this.
+    checkpoints.clean(task.checkpoints)
+    print(f"{task.job.key}: finished before, from the same parent, examples and options; nothing to train", flush=True)
+    return True
+
+
+def _start_over(task: Task) -> None:
+    """Leave nothing of a finished run, which is to be made again: neither its record nor checkpoints at its end."""
+    finished = task.checkpoints / turns.FINISHED
+    if finished.exists():
+        for path in task.checkpoints.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        finished.unlink()
+
+
+def _run(task: Task) -> None:
+    """Have the stage's own function make the model; the first process then publishes it."""
+    # Before huggingface_hub is imported: TRL would report every run.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import torch
+    from transformers.utils.logging import disable_progress_bar
+
+    # Of loading and saving weights: one per checkpoint.
+    disable_progress_bar()
+    clock = checkpoints.Clock()
+    task.turn.stop.listen()
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    module, _, function = task.stage.RUN.partition(":")
+    made: Made = getattr(importlib.import_module(module), function)(task, clock)
+    if ranks.is_first():
+        with ranks.unsharded():
+            _finish(task, made, clock)
+
+
+def _finish(task: Task, made: Made, clock: Clock) -> None:
+    """Export, check, and only then write `run.json`; what is no longer needed goes last."""
+    import torch
+
+    from reassess.train.export import check, export
+
+    aside = task.attempt / "model"
+    export(made.model, made.weights, task.parents[0].path, task.model, aside)
+    exported = check(aside, made.weights, task.model, made.rows)
+    task.turn.lock.check()
+    shutil.rmtree(task.directory / "model", ignore_errors=True)
+    aside.replace(task.directory / "model")
+    files = {}
+    if made.metrics is not None:
+        shutil.copyfile(made.metrics, task.directory / checkpoints.METRICS)
+        files[checkpoints.METRICS] = records.file_sha256(task.directory / checkpoints.METRICS)
+    seconds, cpu_seconds = clock.spent()
+    record = {
+        **_made_from(task),
+        **made.facts,
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu_seconds, 2),
+        "processes": task.world.processes,
+        "distributed": task.world.distributed if task.world.processes > 1 else None,
+        "device": torch.cuda.get_device_name() if next(made.model.parameters()).is_cuda else "cpu",
+        "files": files,
+        "provenance": provenance(),
+        "costs": costs(task.job.rule, task.job.key),
+        "fingerprint": exported,
+    }
+    metrics = None if made.metrics is None else made.metrics.read_text(encoding="utf-8")
+    records.write(task.checkpoints / turns.FINISHED, {"time": time.time(), "run": record, "metrics": metrics})
+    records.write(task.job.record, record)
+    checkpoints.clean(task.checkpoints)
+    print(f"{task.job.key}: {made.work} done in {seconds:.0f} s", flush=True)
+
+
+def _made_from(task: Task) -> dict[str, Any]:
+    """Return what a record says of what a run was asked for and started from."""
+    subset = {
+        "path": task.job.inputs[-1],
+        "n": task.subset["n"],
+        "ids_sha256": task.subset["ids_sha256"],
+        "content_sha256": task.subset["pool_content_sha256"],
+    } if task.subset else None  # fmt: skip
+    return {
+        "model": task.run.model,
+        "pool": task.run.pool,
+        "seed": task.run.seed,
+        "name": task.run.name,
+        "stage": task.run.stage,
+        "kind": task.stage.kind,
+        "spec": json.loads(task.job.spec),
+        "identity": task.identity,
+        "parents": [{"path": parent.path.as_posix(), "fingerprint": parent.fingerprint} for parent in task.parents],
+        "subset": subset,
+        "prompt_sha256": prompt_sha256(task.graph.study.prompt),
+        "pixels": {"min": task.model.min_pixels, "max": task.model.max_pixels},
+        "judge_version": JUDGE_VERSION,
+    }

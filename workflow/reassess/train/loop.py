@@ -1,0 +1,245 @@
+"""One run of a trainer of TRL: what is the same for all of them, before the trainer is built and after."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from transformers import PrinterCallback, ProgressCallback
+
+from reassess.data.shards import read_shards
+from reassess.data.subset import ids_sha256
+from reassess.example import PutAside
+from reassess.graph import resources
+from reassess.models import load
+from reassess.stages.base import Trained
+from reassess.stages.sft import TRAINING_BYTES
+from reassess.stages.trainer_args import accumulation
+from reassess.train import callbacks, checkpoints, data, ranks
+from reassess.train.checkpoints import Checkpoint, Clock
+from reassess.train.export import load_exactly
+from reassess.train.frame import Made, Task
+from reassess.train.plan import Epoch, Plan, Resumed, TrainError, plan
+from reassess.work import turns
+
+# Bytes per second at which a checkpoint is thought to be written until one was: a busy network file system.
+SAVED_PER_SECOND = 200e6
+# Of stage, TRL's config, training examples and processes.
+EpochOf = Callable[[Any, Any, int, int], Epoch]
+
+
+class Started(NamedTuple):
+    """A run that is ready to train.
+
+    Attributes:
+        task: the run.
+        clock: its time so far.
+        rows: the training rows.
+        out: the examples that are not trained on.
+        args: TRL's config.
+        plan: what it will do.
+        resumed: where a stopped run continues.
+        model: the weights to start from, in float32 on the CPU.
+    """
+
+    task: Task
+    clock: Clock
+    rows: data.Rows
+    out: list[PutAside]
+    args: Any
+    plan: Plan
+    resumed: Resumed
+    model: Any
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.resumed.step < self.plan.steps
+
+
+def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, **fixed: Any) -> Started:
+    """Read the rows, make config and plan, and load the weights of the parent or of the checkpoint to go on from.
+
+    Args:
+        task: the run.
+        clock: its time so far.
+        config: the config class of TRL.
+        epoch: says what the trainer makes of the rows.
+        fixed: options of the config that the kind of stage decides.
+
+    Raises:
+        TrainError: the run cannot start or continue.
+    """
+    spec, parent, world = task.model, task.parents[0].path, ranks.world()
+    examples = read_shards(task.examples, task.subset["ids"])
+    rows = data.Rows(examples, task.graph.study.prompt, spec, load.load_processor(parent, spec))
+    rows, out = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
+    if ranks.is_first():
+        data.write_put_aside(task.directory / "put_aside.jsonl", out)
+    options = _options(task)
+    try:
+        args = config(**options, **fixed)
+    except ValueError as error:
+        raise TrainError(f"stages.{task.run.stage}.args: {error}") from None
+    ranks.check(args)
+    planned = plan(task.stage, args, epoch(task.stage, args, len(rows.examples), world.processes))
+    args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
+
+    checkpoint, tokens = ranks.share(_look_back(task) if ranks.is_first() else (None, 0))
+    resumed = Resumed()
+    # Optimizer and reference model work in float32 whatever the study's precision: updates as small as those of RL
+    # vanish in bfloat16 weights. bfloat16 computes under autocast, and the export is in the study's precision.
+    model = load.load_model(parent, spec.model_copy(update={"dtype": "float32"}))
+    if checkpoint:
+        clock.add(checkpoint.seconds, checkpoint.cpu_seconds)
+        # DeepSpeed's engine loads its own files.
+        if not ranks.is_sharded():
+            # Trainer's own resume matches raw names and skips those that differ, and families whose names change
+            # between disk and memory would train on from the base model without a word.
+            saved = load_exactly(checkpoint.path, spec, model.dtype)
+            model.load_state_dict(saved.state_dict(), strict=True)
+        resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
+    task.turn.record.begin(resumed.step, world.nodes)
+    _announce(task, planned, len(out), resumed)
+    return Started(task, clock, rows, out, args, planned, resumed, model)
+
+
+def finish(started: Started, trainer: Any) -> Made:
+    """Train to the end, and return what came out.
+
+    Args:
+        started: what `start` returned.
+        trainer: the trainer of TRL, None where no step is left.
+
+    Raises:
+        TrainError: the trainer did not do what was planned.
+        Interrupted: it was asked to stop, and has saved a checkpoint.
+    """
+    task, planned, resumed, model = started.task, started.plan, started.resumed, started.model
+    if trainer is not None:
+        checkpointing = _attach(trainer, started)
+        trainer.train(resume_from_checkpoint=str(resumed.checkpoint) if resumed.checkpoint else None)
+        if checkpointing.interrupted:
+            raise turns.Interrupted(checkpointing.interrupted)
+        if trainer.state.global_step != planned.steps:
+            raise TrainError(f"stopped at step {trainer.state.global_step} of {planned.steps}")
+        weights = ranks.weights(trainer)
+        started.clock.gather()
+    else:
+        if resumed.checkpoint and ranks.is_sharded():
+            with ranks.unsharded():
+                model = load_exactly(resumed.checkpoint, task.model, model.dtype)
+        weights = model.state_dict()
+    ranks.part()
+    metrics = task.attempt / checkpoints.METRICS
+    facts = _facts(started) if ranks.is_first() else {}
+    return Made(model, weights, started.rows, facts, f"{planned.steps} steps", metrics)
+
+
+def _look_back(task: Task) -> tuple[Checkpoint | None, int]:
+    """Return the checkpoint to go on from and the tokens seen up to there; what else a stopped run left is taken back.
+
+    Raises:
+        TrainError: the checkpoint is one of other processes, and the study does not say to start over then.
+    """
+    task.checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoint = checkpoints.newest_readable(task.checkpoints)
+    if checkpoint and checkpoint.world != str(ranks.world()):
+        if task.model.other_processes == "refuse":
+            raise TrainError(
+                f"{checkpoint.path} was written by {checkpoint.world} and cannot be continued by {ranks.world()}; "
+                f"train with as many again, or set models.{task.run.model}.other_processes to restart to start over"
+            )
+        verb = "starts" if ranks.world().processes == 1 else "start"
+        print(f"{checkpoint.path}: written by {checkpoint.world}; {ranks.world()} {verb} over", flush=True)
+        for path in task.checkpoints.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        checkpoint = None
+    return checkpoint, checkpoints.rewind(task.checkpoints, task.attempt, checkpoint)
+
+
+def _options(task: Task) -> dict[str, Any]:
+    """Return the options of TRL's config: this project's, the user's, and those that the study decides."""
+    spec, stage, world = task.model, task.stage, task.world
+    here = world.processes // world.nodes
+    if world.gpu and (visible := torch.cuda.device_count()) < here:
+        seen = f"only {visible} of {here} GPUs are visible here" if visible else "no GPU is visible here"
+        raise TrainError(
+            f"models.{task.run.model}.resources.{stage.kind}.gpu is {world.processes} but {seen}; set it to 0 to "
+            "train on the CPU"
+        )
+    per_device, accumulation_steps = accumulation(stage.args, stage.batch_size, world.processes)
+    defaults: dict[str, Any] = {"report_to": "none", "bf16": world.gpu and spec.dtype == "bfloat16"}
+    if not world.gpu:
+        # TRL switches it on: it saves memory of a GPU and costs time.
+        defaults |= {"gradient_checkpointing": False, "dataloader_pin_memory": False}
+    if world.processes > 1 and world.distributed == "ddp":
+        # Rows without an image use no vision weights, and LLaVA never its vision tower's last layer.
+        defaults["ddp_find_unused_parameters"] = True
+    decided = {
+        "output_dir": str(task.attempt),
+        "run_name": task.job.key,
+        "seed": task.run.seed,
+        "data_seed": task.run.seed,
+        "per_device_train_batch_size": per_device,
+        "gradient_accumulation_steps": accumulation_steps,
+        "remove_unused_columns": False,
+        "save_strategy": "steps",
+        # Trainer would remove the older checkpoint before the newer is known to be complete.
+        "save_total_limit": None,
+        "use_cpu": not world.gpu,
+    }
+    return {**defaults, **stage.args, **decided}
+
+
+def _announce(task: Task, planned: Plan, out: int, resumed: Resumed) -> None:
+    """Say what the run will cost."""
+    stage: Trained = task.stage
+    parts = [
+        f"{planned.rows} examples ({out} put aside)",
+        f"{planned.steps} optimizer steps of {planned.batch_size} {stage.BATCH}",
+    ]
+    if stage.REWARDED:
+        parts.append(f"{planned.samples} {stage.BATCH} to generate")
+    if planned.left_over:
+        parts.append(f"{planned.left_over} examples left over by each epoch of {planned.steps_per_epoch} steps")
+    if ranks.world().processes > 1:
+        parts.append(str(ranks.world()))
+    parts.append(f"resuming at step {resumed.step}" if resumed.step else "from the start")
+    print(f"{task.job.key}: {', '.join(parts)}", flush=True)
+
+
+def _attach(trainer: Any, started: Started) -> callbacks.Checkpointing:
+    """Put this project's callbacks in place of Trainer's own progress."""
+    task, planned, resumed = started.task, started.plan, started.resumed
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    task.turn.stop.saving = TRAINING_BYTES * resources.weights(task.model) / SAVED_PER_SECOND
+    checkpointing = callbacks.Checkpointing(trainer, planned, task.turn, started.clock, resumed)
+    checkpointing.limit = task.stage.args.get("save_total_limit") or checkpointing.limit
+    trainer.add_callback(checkpointing)
+    if ranks.is_first():
+        trainer.add_callback(callbacks.Metrics(task.attempt / checkpoints.METRICS, planned, resumed))
+    kept = task.checkpoints / checkpoints.TRAJECTORY
+    trainer.add_callback(callbacks.Trajectory(trainer, planned, kept, task.parents[0].path, task.model))
+    return checkpointing
+
+
+def _facts(started: Started) -> dict[str, Any]:
+    """Return what the record of a run says of its training."""
+    task, planned = started.task, started.plan
+    root = task.checkpoints / checkpoints.TRAJECTORY
+    kept = [(step, root / f"step-{step}") for step in planned.trajectory]
+    return {
+        "put_aside": dict(Counter(item.reason for item in started.out)),
+        "trained_ids_sha256": ids_sha256(example.id for example in started.rows.examples),
+        "steps_planned": planned.steps,
+        "steps_done": planned.steps,
+        "samples_seen": planned.samples,
+        "tokens_seen": checkpoints.tokens_seen(task.attempt / checkpoints.METRICS),
+        "trajectory": [
+            {"step": step, "path": path.as_posix(), "fingerprint": load.fingerprint(path)} for step, path in kept
+        ],
+    }
