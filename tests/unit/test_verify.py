@@ -189,7 +189,7 @@ def swapped_with_its_hash(record: dict[str, Any]) -> None:
         ),
         (
             lambda: SCORES.replace(".json", ".parquet"),
-            lambda file: edited_rows(file, lambda rows: rows[0].update(correct=True)),
+            lambda file: edited_rows(file, lambda rows: rows[0].update(correct=not rows[0]["correct"])),
             SCORES,
             "sha256 of scores.parquet is",
         ),
