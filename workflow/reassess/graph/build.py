@@ -52,7 +52,7 @@ class Graph:
         """The jobs of a run from nothing by name, each after those that it needs."""
         found = {job.name: job for job in _work(self.study, self.grid)}
         spec = identity.report_spec(self.study)
-        # The records are written last, and have the hashes of the other files. Figures are of the results that the tables'
+        # Records are written last, and have the hashes of other files. Figures are of the results that the tables'
         # record names. Each file that the two ask for takes its share of the time of a dry run.
         results = tuple(job.record for job in found.values() if job.rule in ("train", "score"))
         tables = Job("tables", "all", tuple(found), results, tuple(report.files("tables")), spec)
