@@ -51,7 +51,7 @@ def test_a_job_records_what_it_cost(tiny_results: Path, root: Path, capsys: pyte
     Path("study.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
     assert cli.main(["subset", "toy/seed5/8", "--study", "study.yaml"]) == 0
     assert cli.main(["subset", "toy/seed5/9999", "--study", "study.yaml"]) == 1
-    assert "9999 is larger than results/pools/toy" in capsys.readouterr().err
+    assert "9999 is larger than 'toy' (results/pools/toy)" in capsys.readouterr().err
     (file,) = (tiny_results / "results").glob("times/*.jsonl")
     records = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(record["rule"], record["key"], record["at"]["size"], record["ok"]) for record in records] == [

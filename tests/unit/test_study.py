@@ -108,7 +108,11 @@ MALFORMED = [
     ("stages/grpo/args/use_vllm", True, ["args.use_vllm cannot be set", "corrupted prompt"]),
     ("stages/grpo/args/num_generations", 7, ["stages.grpo", "args.num_generations: 7", "divide batch_size 96"]),
     ("stages/grpo/rewards", {"accuracy": 0, "format": 0}, ["stages.grpo", "sum must be above 0"]),
-    ("stages/grpo/rewards", {"accuracy": 1, "style": 1}, ["stages.grpo.rewards.style", "'accuracy' or 'format'"]),
+    (
+        "stages/grpo/rewards",
+        {"accuracy": 1, "style": 1},
+        ["stages.grpo.rewards.style", "valid keys: accuracy, format, overlong"],
+    ),
     ("suites/main/benchmarks", ["toy-id", "mathvista"], ["suites.main.benchmarks: unknown benchmark 'mathvista'"]),
     ("suites/main/benchmarks", ["toy-id", "toy-id"], ["suites.main.benchmarks: duplicate names"]),
     ("suites/main/decoding", {"temperature": 0, "n": 4}, ["suites.main.decoding", "n is 4 at temperature 0"]),

@@ -141,3 +141,19 @@ def test_the_parse_imports_nothing_heavy(root: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_stage_on_a_set_of_examples_trains_on_that_alone(tmp_path: Path) -> None:
+    # YAML 1.1 takes a bare `on` for true, and so does Snakemake's own reader.
+    text = (ROOT / "studies/tiny.yaml").read_text(encoding="utf-8")
+    text = text.replace("stages:\n", "examples:\n  hard: {kind: where, on: toy, difficulty: [2]}\n\nstages:\n")
+    text = text.replace("  sft:\n    kind: sft\n", "  sft:\n    kind: sft\n    on: hard\n")
+    file = tmp_path / "hard.yaml"
+    file.write_text(text, encoding="utf-8")
+    targets = ("results/runs/toy-xs/toy/seed1/sft@16/run.json", "results/runs/toy-xs/toy/seed1/grpo@32/run.json")
+    assert planned(tmp_path, targets[0], study=file) == {
+        "pool": 1, "examples": 1, "subset": 1, "model": 1, "train": 1
+    }  # fmt: skip
+    found = graph.load(file)
+    assert found["train", "toy-xs/toy/seed1/sft@16"].inputs[-1] == "results/subsets/toy+hard/seed1/16.json"
+    assert found["train", "toy-xs/toy/seed1/grpo@32"].inputs[-1] == "results/subsets/toy/seed1/32.json"

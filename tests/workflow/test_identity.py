@@ -35,7 +35,8 @@ SFT = (
 GRPO = (
     '{"args":{"learning_rate":0.0002,"max_completion_length":48,"num_generations":4,"num_train_epochs":1.0},'
     f'"batch_size":64,"judge":"{JUDGE_VERSION}","kind":"grpo","model":{{"max_prompt_length":160}},'
-    '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":1.0,"format":0.5},"trajectory":5,"version":1}'
+    '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":{"version":1,"weight":1.0},'
+    '"format":{"version":1,"weight":0.5}},"trajectory":5,"version":1}'
 )
 
 REPORT = (

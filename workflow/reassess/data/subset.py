@@ -31,7 +31,9 @@ def build_subset(job: Job) -> None:
     rows = pq.read_table(root / "shards", columns=["id", *COUNTED]).to_pylist()
     if n > len(rows):
         left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values())
-        raise DataError(f"sizes: {n} is larger than {root}, which has {len(rows)} examples ({left_out} left out)")
+        raise DataError(
+            f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(rows)} examples ({left_out} left out)"
+        )
     by_id = {row["id"]: row for row in rows}
     rows = [by_id[id_] for id_ in shuffled(pool, seed, by_id)]
     ids = [row["id"] for row in rows[:n]]

@@ -68,7 +68,7 @@ def parse(data: dict[str, Any], source: str) -> Study:
         StudyError: with one line per mistake.
     """
     try:
-        study = Study.model_validate(data)
+        study = Study.model_validate(_words(data))
     except ValidationError as error:
         found = error.errors()
         # An invalid item leaves a list one shorter: "too short" would only repeat the item's own error.
@@ -79,6 +79,13 @@ def parse(data: dict[str, Any], source: str) -> Study:
     if problems:
         raise StudyError(f"{source}: {'; '.join(problems)}")
     return study
+
+
+def _words(data: Any) -> Any:
+    """Return what a file holds with the key `on` as it was written, which YAML 1.1 takes for true."""
+    if isinstance(data, dict):
+        return {"on" if key is True else key: _words(value) for key, value in data.items()}
+    return [_words(item) for item in data] if isinstance(data, list) else data
 
 
 def dump(study: Study, path: str | Path) -> None:
