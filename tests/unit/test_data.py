@@ -141,7 +141,7 @@ def test_subsets_are_nested_prefixes(root: Path, tmp_path: Path) -> None:
     assert records[1, 20]["ids"] != records[2, 20]["ids"]
     assert len({record["ids_sha256"] for record in records.values()}) == len(records)
     assert records[1, 5]["pool_content_sha256"] == manifest("mine")["content_sha256"]
-    with pytest.raises(DataError, match="51 is larger than results/pools/mine, which has 50 examples"):
+    with pytest.raises(DataError, match=r"51 is larger than 'mine' \(results/pools/mine\), which has 50 examples"):
         build_subset(study["subset", "mine/seed1/51"])
 
 
