@@ -118,7 +118,9 @@ def report_spec(study: Study) -> str:
             "version": VERSIONS["tables"],
             "name": study.name,
             "seed": study.seed,
-            "recipes": {name: list(stages) for name, stages in study.recipes.items()},
+            # Their order is that of rows, which sorted keys would lose.
+            "models": list(study.models),
+            "recipes": [[name, list(stages)] for name, stages in study.recipes.items()],
             "report": study.report.model_dump(mode="json"),
         }
     )
