@@ -1,4 +1,4 @@
-"""Generation engines: one file each, and the table of them.
+"""Generation engines: one file each; `reassess.study.suites.ENGINES` is the table of them.
 
 An engine's module has `why_not(gpus)` (why it cannot run here, empty where it can), `version()`, `device(gpus)` (the
 name of a GPU) and `start(directory, setting)`.
@@ -11,9 +11,8 @@ from types import ModuleType
 
 from reassess.engines.base import Engine, EngineError, EngineInfo, Setting
 from reassess.study.study import Study
+from reassess.study.suites import ENGINES
 
-# In the order in which `auto` tries them. Modules are imported when they are used: torch takes seconds.
-ENGINES = {"vllm": "reassess.engines.vllm", "transformers": "reassess.engines.transformers"}
 # Arguments of vllm.LLM that the study sets elsewhere, and where.
 REFUSED_ENGINE_ARGS = {
     "model": "the cell is the model",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from reassess.spec import Name, Positive, Strict
 
@@ -41,12 +42,28 @@ class Suite(Strict):
     """With `checkpoints: trajectory`, the sizes whose runs are evaluated; all by default."""
 
 
+# The module of each engine, in the order in which `auto` tries them. Resolved when one is started: torch takes seconds.
+ENGINES = {
+    "vllm": "reassess.engines.vllm",
+    "transformers": "reassess.engines.transformers",
+}
+
+
 class Evaluation(Strict):
     """The generation engine."""
 
-    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    engine: Annotated[str, Field(json_schema_extra={"enum": ["auto", *ENGINES]})] = "auto"
     """`auto` takes vLLM where it imports and can run, else transformers."""
     batch_size: Positive = 64
     """Prompts per batch of the transformers engine."""
     engine_args: dict[str, Any] = {}
     """Passed to `vllm.LLM` under its own names."""
+
+    @field_validator("engine")
+    @classmethod
+    def _known(cls, engine: str) -> str:
+        if engine not in ("auto", *ENGINES):
+            near = difflib.get_close_matches(engine, ENGINES, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"{engine!r} is no engine; {hint}known: auto, {', '.join(ENGINES)}")
+        return engine
