@@ -199,7 +199,7 @@ def test_a_node_is_lost(weather: Path, unbroken: dict[str, str]) -> None:
 
 def test_a_job_is_preempted(weather: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(weather, GRPO) == unbroken[GRPO]
-    assert reasons(weather, GRPO) == ["preempted", "finished"]
+    assert reasons(weather, GRPO) == ["terminated", "finished"]
     with working_in(weather):
         first, second = attempts.read("train", GRPO)
     # It was told, and has saved the very step.
@@ -208,7 +208,7 @@ def test_a_job_is_preempted(weather: Path, unbroken: dict[str, str]) -> None:
 
 def test_a_job_is_cancelled(weather: Path, unbroken: dict[str, str]) -> None:
     assert fingerprint(weather, SFT[1]) == unbroken[SFT[1]]
-    assert reasons(weather, SFT[1]) == ["cancelled", "finished"]
+    assert reasons(weather, SFT[1]) == ["terminated", "finished"]
 
 
 @pytest.fixture(scope="module")

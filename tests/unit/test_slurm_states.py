@@ -30,31 +30,6 @@ def says(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
     monkeypatch.setattr(slurm, "_run", run)
 
 
-@pytest.mark.parametrize(
-    ("shown", "why"),
-    [
-        (CANCELLED, "cancelled"),
-        (UNLIMITED, "cancelled"),
-        (CANCELLED.replace("COMPLETING", "CANCELLED"), "cancelled"),
-        (CANCELLED.replace("1-00:05:00", "00:00:20"), "terminated"),
-        (CANCELLED.replace("0:0", "1:0"), "terminated"),
-        (CANCELLED.replace("COMPLETING", "RUNNING"), "terminated"),
-        (REQUEUED, "terminated"),
-        (REQUEUED.replace("Restarts=0", "Restarts=3"), "preempted"),
-        (CANCELLED.replace("Restarts=0", "Restarts=2"), "cancelled"),
-        (UNLIMITED.replace("2026-11-28T19:47:10", "Unknown"), "terminated"),
-        (PREEMPTED, "preempted"),
-        ("", "terminated"),
-        (None, "terminated"),
-    ],
-)
-def test_why_a_job_was_sent_a_signal(monkeypatch: pytest.MonkeyPatch, shown: str | None, why: str) -> None:
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
-    says(monkeypatch, shown)
-    assert slurm.why_signalled("7") == why
-
-
 def test_the_queue_has_the_jobs_of_this_directory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib.metadata
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from reassess import paths
 from reassess.graph import BASE_THINK, Job, load, resources
+from reassess.spec import near
 from reassess.study.read import StudyError
 from reassess.study.study import Filter
 from reassess.train import launch
@@ -206,8 +206,7 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
     """Return `name`. Raises StudyError where the study has none such."""
     known = list(names)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:20])}"
+        hint = near(name, known, n=1).strip() or f"known: {', '.join(known[:20])}"
         raise StudyError(f"the study has no {what} {name!r}; {hint}")
     return name
 
@@ -243,9 +242,7 @@ def _status(args: argparse.Namespace) -> None:
             _known(axis, str(value), map(str, axes[axis]))
     for state in args.state or ():
         if state not in STATES:
-            near = difflib.get_close_matches(state, STATES, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise StudyError(f"--state {state!r}: {hint}known: {', '.join(STATES)}")
+            raise StudyError(f"--state {state!r}: {near(state, STATES, n=1)}known: {', '.join(STATES)}")
     print(matrix(args.graph, Filter(**chosen), args.state or ()))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -15,3 +17,9 @@ class Strict(BaseModel):
     """Base of every part of a study: frozen, and a misspelt key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def near(given: str, known: Iterable[str], n: int = 3) -> str:
+    """Return `did you mean ...? ` with up to `n` names that are like a given one, nothing where none is."""
+    found = difflib.get_close_matches(given, list(known), n=n)
+    return f"did you mean {' or '.join(found)}? " if found else ""

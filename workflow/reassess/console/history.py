@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path, PurePosixPath
 
 from reassess import paths
 from reassess.console.text import aligned
 from reassess.graph import Graph, Job
+from reassess.spec import near
 from reassess.work import attempts
 from reassess.work.attempts import Attempt
 from reassess.work.records import read
@@ -67,9 +67,8 @@ def _cell(graph: Graph, given: str) -> str:
     for folder in (path, *path.parents):
         if folder in folders:
             return folders[folder]
-    near = difflib.get_close_matches(given, cells, n=3)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise HistoryError(f"{given!r}: no cell of study {graph.study.name}; {meant}`reassess status` lists its cells")
+    hint = f"{near(given, cells)}`reassess status` lists its cells"
+    raise HistoryError(f"{given!r}: no cell of study {graph.study.name}; {hint}")
 
 
 def _jobs(graph: Graph, cell: str) -> list[Job]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import graphlib
 from collections.abc import Iterator
 from functools import cached_property
@@ -13,6 +12,7 @@ from reassess import paths
 from reassess.graph import checks, identity, report, resources
 from reassess.graph.cells import Cell, Grid, Run, lay_out
 from reassess.graph.job import Coordinates, Job, name
+from reassess.spec import near
 from reassess.study import read
 from reassess.study.study import Study
 
@@ -68,8 +68,7 @@ class Graph:
         if found is not None:
             return found
         known = [job.key for job in self.of(rule)]
-        near = difflib.get_close_matches(key, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known[:20])}"
+        hint = near(key, known).strip() or f"known: {', '.join(known[:20])}"
         raise read.StudyError(f"study {self.study.name}: nothing to {rule} is called {key!r}; {hint}")
 
     def of(self, rule: str) -> list[Job]:
@@ -80,9 +79,8 @@ class Graph:
         """Return a cell, or a run on the way to one as if it were one. Raises StudyError where there is none such."""
         found = self._cells.get(key)
         if found is None:
-            near = difflib.get_close_matches(key, self._cells, n=3)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise read.StudyError(f"study {self.study.name} has no cell {key!r}; {hint}`reassess status` lists them")
+            hint = f"{near(key, self._cells)}`reassess status` lists them"
+            raise read.StudyError(f"study {self.study.name} has no cell {key!r}; {hint}")
         return found
 
     @cached_property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from reassess.graph import resources
+from reassess.spec import near
 from reassess.stages import KINDS
 from reassess.stages.trainer_args import split_problem
 from reassess.study.models import Model
@@ -38,10 +38,8 @@ def _of_sets(study: Study) -> Iterator[str]:
         if spec.on is None:
             continue
         if spec.on not in study.examples:
-            near = difflib.get_close_matches(spec.on, study.examples, n=3)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            known = ", ".join(study.examples) or "none"
-            yield f"stages.{stage}.on: no set of examples is called {spec.on!r}; {hint}known: {known}"
+            known = f"{near(spec.on, study.examples)}known: {', '.join(study.examples) or 'none'}"
+            yield f"stages.{stage}.on: no set of examples is called {spec.on!r}; {known}"
             continue
         pools = _pools(study, spec.on)
         if others := [pool for pool in study.pools if {pool} != pools]:

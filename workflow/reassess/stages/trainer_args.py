@@ -7,7 +7,6 @@ dataclasses. The real class is constructed, and checks once more, when the job s
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib.metadata
 import importlib.util
 from functools import cache
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
+
+from reassess.spec import near
 
 _BASES = (("transformers/training_args.py", "TrainingArguments"), ("trl/trainer/base_config.py", "_BaseConfig"))
 
@@ -136,8 +137,7 @@ def check_args(config: ConfigClass, args: dict[str, Any], batch_size: int) -> di
     checked: dict[str, Any] = {}
     for key, value in args.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            hint = f"; {meant}" if (meant := near(key, fields).strip()) else ""
             version = importlib.metadata.version("trl")
             raise ValueError(f"args.{key}: trl {version} {config.name} has no such option{hint}")
         if key in REFUSED:

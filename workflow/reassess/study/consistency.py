@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import graphlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from reassess.spec import near
 from reassess.study.study import Study
 
 
@@ -86,9 +86,7 @@ def _of_examples(study: Study) -> Iterator[str]:
             yield f"examples.{name}: the name of a pool; choose another"
         for read in step.INPUTS:
             if read not in known:
-                near = difflib.get_close_matches(read, known, n=3)
-                hint = f"did you mean {' or '.join(near)}? " if near else ""
-                yield f"examples.{name}: no pool or set is called {read!r}; {hint}known: {_names(known)}"
+                yield f"examples.{name}: no pool or set is called {read!r}; {near(read, known)}known: {_names(known)}"
     try:
         graphlib.TopologicalSorter({name: step.INPUTS for name, step in study.examples.items()}).prepare()
     except graphlib.CycleError as error:

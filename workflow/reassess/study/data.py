@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.benchmarks.own import OwnRows
 from reassess.sources import Source
-from reassess.spec import Name, Strict
+from reassess.spec import Name, Strict, near
 
 
 class Pool(Strict):
@@ -42,9 +41,7 @@ class Pool(Strict):
 def _known(name: str) -> str:
     if name in KNOWN:
         return name
-    near = difflib.get_close_matches(name, KNOWN, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise ValueError(f"unknown benchmark {name!r}; {hint}known: {', '.join(KNOWN)}")
+    raise ValueError(f"unknown benchmark {name!r}; {near(name, KNOWN, n=1)}known: {', '.join(KNOWN)}")
 
 
 Known = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(KNOWN)})]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import types
 import typing
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from reassess.spec import near
 from reassess.study.consistency import problems_of
 from reassess.study.study import Study
 
@@ -108,9 +108,7 @@ def _line(details: Any) -> str:
     prefix = f"{where}: " if where else ""
     if kind == "extra_forbidden" and model is not None:
         known = list(model.model_fields)
-        near = difflib.get_close_matches(shown[-1], known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        return f"{prefix}unknown key; {hint}valid keys: {', '.join(known)}"
+        return f"{prefix}unknown key; {near(shown[-1], known, n=1)}valid keys: {', '.join(known)}"
     if kind == "missing":
         return f"{prefix}required, but missing"
     if kind == "value_error":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from reassess.spec import Name, Positive, Strict
+from reassess.spec import Name, Positive, Strict, near
 
 
 class Decoding(Strict):
@@ -63,7 +62,6 @@ class Evaluation(Strict):
     @classmethod
     def _known(cls, engine: str) -> str:
         if engine not in ("auto", *ENGINES):
-            near = difflib.get_close_matches(engine, ENGINES, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{engine!r} is no engine; {hint}known: auto, {', '.join(ENGINES)}")
+            known = f"{near(engine, ENGINES, n=1)}known: auto, {', '.join(ENGINES)}"
+            raise ValueError(f"{engine!r} is no engine; {known}")
         return engine

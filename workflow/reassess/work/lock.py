@@ -76,15 +76,11 @@ class Lock:
         directory: the lock's own directory.
         on_loss: called with the reason where this process may not hold it any more: others may be at work. By default
             the process ends at once, whatever it is doing.
-
-    Attributes:
-        abandoned: where the owner before has died without letting go, its last sign of life (seconds since the epoch).
     """
 
     def __init__(self, directory: str | Path, on_loss: Callable[[str], None] | None = None) -> None:
         self.directory = Path(directory)
         self._on_loss = on_loss or _end
-        self.abandoned: float | None = None
         self._record: Path | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -106,11 +102,8 @@ class Lock:
                     except OSError:
                         # Whoever owns it cannot be read, which does not prove that nobody does.
                         owner = UNREADABLE
-                    if owner is not None and not owner.released:
-                        if not _is_gone(owner, latest, aside):
-                            return owner
-                        with contextlib.suppress(FileNotFoundError):
-                            self.abandoned = latest.stat().st_mtime
+                    if owner is not None and not owner.released and not _is_gone(owner, latest, aside):
+                        return owner
                 mine = self.directory / str(1 if latest is None else int(latest.name) + 1)
                 try:
                     os.link(aside, mine)

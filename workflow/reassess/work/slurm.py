@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,28 +104,6 @@ def end_time(job: str) -> float | None:
         return None
 
 
-def is_preempted(job: str) -> bool:
-    """Return whether a running job is about to give way to another one."""
-    try:
-        return _show(job).get("PreemptTime", "None") not in ("None", "Unknown")
-    except OSError:
-        return False
-
-
-def why_signalled(job: str) -> str:
-    """Return why a running job was sent a signal: `preempted`, `cancelled`, else `terminated`."""
-    if is_preempted(job):
-        return "preempted"
-    try:
-        shown = _show(job)
-    except OSError:
-        return "terminated"
-    # Without a time of grace Slurm has already put it back into the queue.
-    if job == job_id() and int(shown.get("Restarts", 0)) > int(os.environ.get("SLURM_RESTART_COUNT", 0)):
-        return "preempted"
-    return "cancelled" if _is_cancelled(shown) else "terminated"
-
-
 def was_lost(node: str, since: datetime) -> bool:
     """Return whether Slurm has lost a node, or its daemon has been started anew, since a time."""
     try:
@@ -168,25 +146,6 @@ def is_for_inner_step(variable: str) -> bool:
     """Whether an inner job step may see a variable: what Slurm has set for the outer one would be its options."""
     kept = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
     return not variable.startswith("SLURM_") or variable in kept
-
-
-def _is_cancelled(shown: dict[str, str]) -> bool:
-    """Whether somebody has ended a job, given what Slurm shows of it."""
-    if shown.get("JobState") == "CANCELLED":
-        return True
-    # Until its processes are gone a job is COMPLETING, whatever ends it. One that failed by itself has an exit status;
-    # one that reached its limit, or goes back to the queue, does not end before the limit.
-    if shown.get("JobState") != "COMPLETING" or shown.get("ExitCode") != "0:0":
-        return False
-    try:
-        start, end = (datetime.fromisoformat(shown.get(name, "")) for name in ("StartTime", "EndTime"))
-    except ValueError:
-        return False
-    limit = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", shown.get("TimeLimit", ""))
-    if limit is None:
-        return True
-    days, hours, minutes, seconds = (int(part or 0) for part in limit.groups())
-    return end - start < timedelta(days, seconds, minutes=minutes, hours=hours)
 
 
 def _show(job: str) -> dict[str, str]:

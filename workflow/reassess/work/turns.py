@@ -140,11 +140,9 @@ def take(command: str, key: str) -> Iterator[Turn]:
         try:
             yield Turn(lock, record)
         except Interrupted as error:
-            job = slurm.job_id()
-            why = slurm.why_signalled(job) if error.why == "terminated" and job is not None else error.why
             with suppress(OSError):
                 error.is_futile = record.is_futile()
-                record.end(why, str(error))
+                record.end(error.why, str(error))
             raise
         except BaseException as error:
             lines = str(error).strip().splitlines()
