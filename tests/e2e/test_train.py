@@ -13,7 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from reassess import paths
+from reassess.data.examples import build_set
+from reassess.data.shards import read_shards
+from reassess.data.subset import build_subset, ids_sha256, shuffled
 from reassess.graph import Graph, parse
+from reassess.graph.state import States
 from reassess.judge import Case, judge_many
 from reassess.models.load import fingerprint
 from reassess.train.frame import TrainError, train
@@ -249,3 +253,25 @@ def test_bfloat16_is_for_the_export_alone(trained: Path, tiny: Graph) -> None:
     full, half = exported
     assert json.loads((directory(key) / "model/config.json").read_text())["dtype"] == "bfloat16"
     assert all(torch.equal(half[name], full[name].to(torch.bfloat16)) for name in full)
+
+
+def test_a_stage_trains_on_a_set_of_examples_in_the_order_of_its_pool(tiny_results: Path, tiny: Graph) -> None:
+    raw = tiny.study.model_dump(mode="json")
+    raw["examples"] = {"bars": {"kind": "where", "on": "toy", "family": ["bars", "sum"], "difficulty": [2]}}
+    raw["stages"]["sft"].update(on="bars", args={"max_steps": 1})
+    raw.update(sizes=[8], recipes={"sft": ["sft"]}, exclude=[], suites={"main": raw["suites"]["main"]})
+    study = parse(raw, "set")
+    build_set(study, study["examples", "bars"])
+    key = "toy-xs/toy/seed1/sft@8"
+    subset = study.jobs[study["train", key].needs[-1]]
+    build_subset(subset)
+    make(study, key)
+    ids = json.loads(Path(subset.record).read_text())["ids"]
+    assert record(key)["subset"]["path"] == subset.record == "results/subsets/toy+bars/seed1/8.json"
+    assert record(key)["trained_ids_sha256"] == ids_sha256(ids)
+    found = {example.id: example for example in read_shards("results/pools/toy")}
+    assert {(found[id_].family, found[id_].difficulty) for id_ in ids} <= {("bars", 2), ("sum", 2)}
+    # Of the whole pool's shuffle, those that the set has.
+    wanted = [id_ for id_ in shuffled("toy", 1, found) if found[id_].family in ("bars", "sum")]
+    assert ids == [id_ for id_ in wanted if found[id_].difficulty == 2][:8]
+    assert States(study).differences(study["train", key]) == []
