@@ -16,7 +16,7 @@ rule tables:
     params:
         spec=GRAPH["tables", "all"].spec,
     shell:
-        "reassess tables --study {STUDY_FILE} >> {log} 2>&1"
+        f"reassess tables --study {STUDY_FILE} >> {{log}} 2>&1"
 
 
 rule figures:
@@ -34,7 +34,7 @@ rule figures:
     params:
         spec=GRAPH["figures", "all"].spec,
     shell:
-        "reassess figures --study {STUDY_FILE} >> {log} 2>&1"
+        f"reassess figures --study {STUDY_FILE} >> {{log}} 2>&1"
 
 
 rule tables_partial:
@@ -43,5 +43,5 @@ rule tables_partial:
     conda:
         ENVIRONMENT
     shell:
-        "(reassess tables --partial --study {STUDY_FILE} && reassess figures --partial --study {STUDY_FILE})"
+        f"(reassess tables --partial --study {STUDY_FILE} && reassess figures --partial --study {STUDY_FILE})"
         " 2>&1 | tee {log}"

@@ -16,7 +16,6 @@ from reassess.graph import targets
 from reassess.study import read
 from reassess.work.records import digest
 
-
 # The graph of a large study is millions of objects that stay: looking for garbage among them takes a fifth of the time.
 gc.set_threshold(100_000, 50, 1000)
 
@@ -37,15 +36,11 @@ def parse_study():
 
 
 GRAPH = parse_study()
-# In command lines and not a parameter: a renamed study is the same work.
+# In command lines and no parameter: a renamed study is the same work.
 STUDY_FILE = paths.study(GRAPH.study.name, digest(GRAPH.study.model_dump_json()))
-# Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in, and need not look at it.
-ENVIRONMENT = (
-    workflow.source_path(
-        "../envs/cuda.yaml" if GRAPH.uses_gpu else "../envs/cpu.yaml"
-    )
-    if workflow.deployment_settings.deployment_method
-    else None
+# Only `--sdm conda` builds it; without, jobs run in the environment that Snakemake runs in.
+ENVIRONMENT = workflow.source_path(
+    "../envs/cuda.yaml" if GRAPH.uses_gpu else "../envs/cpu.yaml"
 )
 KEYS = {rule: {job.key: job for job in GRAPH.of(rule)} for rule in graph.RULES}
 
@@ -64,6 +59,11 @@ def known_signature(function):
 known_signature(Resource.evaluate)
 
 
+def command(rule):
+    """What a job of a rule runs."""
+    return f"reassess {rule} {{wildcards.key}} --study {STUDY_FILE} --threads {{threads}} >> {{log}} 2>&1"
+
+
 def inputs(rule):
     """What a job of a rule reads."""
     jobs = KEYS[rule]
@@ -71,17 +71,16 @@ def inputs(rule):
 
 
 def spec(rule):
-    """What a job of a rule depends on beside its inputs: a changed one runs again."""
+    """What a job depends on beside its inputs. A changed one runs again."""
     jobs = KEYS[rule]
     found = {job.spec for job in jobs.values()}
     if len(found) == 1:
-        # Snakemake takes what is in braces for wildcards.
-        return found.pop().replace("{", "{{").replace("}", "}}")
+        return found.pop()
     return known_signature(lambda wildcards: jobs[wildcards.key].spec)
 
 
 def asked(rule, name):
-    """A resource of the jobs of a rule: one value where all of them ask for the same."""
+    """A resource of a rule's jobs, as one value where all of them ask for the same."""
     jobs = KEYS[rule]
 
     def of(job):

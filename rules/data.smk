@@ -17,7 +17,7 @@ rule pool:
     params:
         spec=spec("pool"),
     shell:
-        "reassess pool {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
+        command("pool")
 
 
 rule benchmark:
@@ -36,7 +36,7 @@ rule benchmark:
     params:
         spec=spec("benchmark"),
     shell:
-        "reassess benchmark {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
+        command("benchmark")
 
 
 rule examples:
@@ -55,7 +55,7 @@ rule examples:
     params:
         spec=spec("examples"),
     shell:
-        "reassess examples {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
+        command("examples")
 
 
 rule subset:
@@ -73,4 +73,4 @@ rule subset:
     params:
         spec=spec("subset"),
     shell:
-        "reassess subset {wildcards.key} --study {STUDY_FILE} >> {log} 2>&1"
+        command("subset")

@@ -17,7 +17,7 @@ rule generate:
     params:
         spec=spec("generate"),
     shell:
-        "reassess generate {wildcards.key} --study {STUDY_FILE} --threads {threads} >> {log} 2>&1"
+        command("generate")
 
 
 rule score:
@@ -36,4 +36,4 @@ rule score:
     params:
         spec=spec("score"),
     shell:
-        "reassess score {wildcards.key} --study {STUDY_FILE} --threads {threads} >> {log} 2>&1"
+        command("score")

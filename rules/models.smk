@@ -18,4 +18,4 @@ rule model:
     params:
         spec=spec("model"),
     shell:
-        "reassess model {wildcards.key} --study {STUDY_FILE} --threads {threads} >> {log} 2>&1"
+        command("model")

@@ -19,4 +19,4 @@ rule train:
     params:
         spec=spec("train"),
     shell:
-        "reassess train {wildcards.key} --study {STUDY_FILE} --threads {threads} >> {log} 2>&1"
+        command("train")
