@@ -116,7 +116,7 @@ def test_grpo_learns_the_same_however_the_model_is_shared(kind: str, trained: di
 
 
 def test_what_is_saved_is_a_whole_model(trained: dict[str, Path], tiny: Graph) -> None:
-    from reassess.train.checkpoints import load_exactly
+    from reassess.train.export import load_exactly
 
     spec = tiny.study.models["toy-xs"]
     weights = {kind: {name: load_file(model_file(trained[kind], key)) for name, key in RUNS.items()} for kind in KINDS}
