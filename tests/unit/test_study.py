@@ -148,6 +148,7 @@ def test_a_mistake_is_one_clear_error(data: dict[str, Any], path: str, value: An
     [
         ("name: a\nname: b\n", "line 2 duplicate key 'name'"),
         ("models:\n  a: {toy: {size: xs}}\n  a: {toy: {size: s}}\n", "line 3 duplicate key 'a'"),
+        ("models: {a: &a {toy: {size: xs}}, b: {<<: *a, <<: *a}}\n", "line 1 duplicate key '<<'"),
         ("name: [a\n", "line 2"),
         ("- a\n- b\n", "expected a mapping"),
         ("", "expected a mapping"),
@@ -161,6 +162,18 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path, text: str, expected: st
         graph.load(file)
     assert str(file) in str(error.value)
     assert expected in str(error.value)
+
+
+def test_a_merge_key_takes_over_what_it_does_not_say_again(tmp_path: Path, data: dict[str, Any]) -> None:
+    shared = "{<<: *shared, max_prompt_length: 99}"
+    models = f"{{one: &shared {{toy: {{size: xs}}, max_prompt_length: 160}}, two: {shared}, three: &three {shared}}}"
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        f"{yaml.safe_dump({key: value for key, value in data.items() if key != 'models'})}models: {models}\n"
+    )
+    found = graph.load(file).study.models
+    assert [model.max_prompt_length for model in found.values()] == [160, 99, 99]
+    assert {model.toy for model in found.values()} == {found["one"].toy}
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

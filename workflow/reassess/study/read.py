@@ -23,14 +23,19 @@ class StudyError(ValueError):
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, refusing a key that stands twice in one mapping (YAML would keep the last)."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # As it is written: what `<<` merges in may be said again.
+        node = super().compose_mapping_node(anchor)
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float) and key in seen:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            is_merge = key_node.tag == "tag:yaml.org,2002:merge"
+            key = key_node.value if is_merge else self.construct_object(key_node)
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-            seen.add(key if isinstance(key, str | int | float) else id(key))
-        return super().construct_mapping(node, deep)
+            seen.add(key)
+        return node
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
