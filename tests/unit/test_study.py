@@ -150,6 +150,9 @@ def test_a_mistake_is_one_clear_error(data: dict[str, Any], path: str, value: An
         ("models:\n  a: {toy: {size: xs}}\n  a: {toy: {size: s}}\n", "line 3 duplicate key 'a'"),
         ("models: {a: &a {toy: {size: xs}}, b: {<<: *a, <<: *a}}\n", "line 1 duplicate key '<<'"),
         ("name: [a\n", "line 2"),
+        ("name: a\nseed: 2026-99-99\n", "line 2 month must be in 1..12"),
+        ("name: a\nmodels: &all {one: *all}\n", "an alias may stand inside"),
+        ("name: " + "[" * 5000, "nested too deep"),
         ("- a\n- b\n", "expected a mapping"),
         ("", "expected a mapping"),
         ("name: \tx: y\n", "line 1"),
@@ -174,6 +177,29 @@ def test_a_merge_key_takes_over_what_it_does_not_say_again(tmp_path: Path, data:
     found = graph.load(file).study.models
     assert [model.max_prompt_length for model in found.values()] == [160, 99, 99]
     assert {model.toy for model in found.values()} == {found["one"].toy}
+
+
+def test_the_jobs_of_a_workflow_read_what_the_study_says(tmp_path: Path, data: dict[str, Any]) -> None:
+    data["prompt"]["instruction"] = "Think \U0001f914, then\u2028answer."
+    data["evaluation"] = {"engine_args": {"gpu_memory_utilization": 1e-05}}
+    before = graph.parse(data, "my.yaml")
+    read.dump(before.study, tmp_path / "study.json")
+    after = graph.load(tmp_path / "study.json")
+    assert after.study == before.study
+    assert {name: job.spec for name, job in after.jobs.items()} == {name: job.spec for name, job in before.jobs.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('{"name": "a", "name": "b"}', "duplicate key 'name'"), ("{", "not JSON"), ("[]", "a mapping")],
+)
+def test_broken_json_names_the_file(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "study.json"
+    file.write_text(text)
+    with pytest.raises(StudyError) as error:
+        graph.load(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert expected in str(error.value)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

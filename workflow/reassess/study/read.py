@@ -15,6 +15,8 @@ from reassess.spec import near
 from reassess.study.consistency import problems_of
 from reassess.study.study import Study
 
+_TOO_DEEP = "nested too deep; an alias may stand inside of what it is an alias of"
+
 
 class StudyError(ValueError):
     """A mistake in a study: the message names file, key path, value and what was expected."""
@@ -37,6 +39,13 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            # 2026-99-99 is read as a date, whatever it was meant for.
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Return the mapping in a YAML (or JSON) file.
@@ -51,15 +60,36 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: not UTF-8 text (byte {error.start})") from None
     try:
-        data = yaml.load(text, _Loader)
+        data = _json(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise StudyError(f"{path}:{where} {error.problem}") from None
     except yaml.YAMLError as error:
         raise StudyError(f"{path}: not YAML: {error}") from None
+    except RecursionError:
+        raise StudyError(f"{path}: {_TOO_DEEP}") from None
+    except ValueError as error:
+        raise StudyError(f"{path}: not JSON: {error}") from None
     if not isinstance(data, dict):
         raise StudyError(f"{path}: expected a mapping with keys such as models, pools, stages")
     return data
+
+
+def _json(text: str) -> Any:
+    """Return what JSON says: to YAML 1e-05 would be text, and what JSON escapes beyond 16 bits two broken characters.
+
+    Raises:
+        ValueError: it is no JSON, or a key stands twice.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
+        return found
+
+    return json.loads(text, object_pairs_hook=unique)
 
 
 def parse(data: dict[str, Any], source: str) -> Study:
@@ -74,6 +104,8 @@ def parse(data: dict[str, Any], source: str) -> Study:
     """
     try:
         study = Study.model_validate(_words(data))
+    except RecursionError:
+        raise StudyError(f"{source}: {_TOO_DEEP}") from None
     except ValidationError as error:
         found = error.errors()
         # An invalid item leaves a list one shorter: "too short" would only repeat the item's own error.
