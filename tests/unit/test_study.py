@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,16 @@ MALFORMED = [
     ("exclude", [{"recipe": "dpo"}], ["exclude[0].recipe: 'dpo' is not in the study", "valid: base, sft"]),
     ("exclude", [{"model": ["toy-xs", "toy-s"]}], ["the filters take every cell out"]),
     ("only", [{"modle": "toy-xs"}], ["only.0.modle: unknown key", "did you mean model?"]),
+    ("seeds", [2**32], ["seeds.0: 4294967296", "less than 4294967296"]),
+    ("models/toy-xs/toy/seed", 2**63, ["models.toy-xs.toy.seed: 9223372036854775808", "less than"]),
+    ("pools/toy/sources/0/families", [], ["pools.toy.sources.0.families: []", "at least 1 item"]),
+    ("stages/grpo/args/num_generations", None, ["stages.grpo: args.num_generations: None must be at least 2"]),
+    ("stages/sft/args/learning_rate", float("nan"), ["stages.sft.args.learning_rate: nan is not a finite number"]),
+    ("stages/sft/args/max_grad_norm", "inf", ["stages.sft.args.max_grad_norm: inf is not a finite number"]),
+    ("suites/main/decoding/temperature", float("inf"), ["suites.main.decoding.temperature: inf is not a finite"]),
+    ("evaluation", {"engine_args": {"x": [float("nan")]}}, ["evaluation.engine_args.x.0: nan is not a finite"]),
+    ("evaluation", {"engine_args": {"x": {1: 2}}}, ["evaluation.engine_args.x.1: the key 1 is not text"]),
+    ("evaluation", {"engine_args": {"x": date(2026, 1, 2)}}, ["evaluation.engine_args.x: ", "put text in quotes"]),
     ("prompt/format", "json", ["prompt.format", "'json'", "'think_answer' or 'think_boxed'"]),
 ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from reassess.example import Example
 from reassess.sources.base import Modality, SourceOptions
@@ -20,7 +22,7 @@ class ToySource(SourceOptions):
     """Drawn here."""
     n: Positive
     """Examples to draw, spread evenly over families and difficulty levels."""
-    families: tuple[Family, ...] = FAMILIES
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES
     """Task families."""
     split: Literal["train", "test"] = "train"
     """`train` and `test` never share a scene or a handwritten digit."""

@@ -40,7 +40,7 @@ class GrpoStage(Trained):
     @model_validator(mode="after")
     def _fits(self) -> GrpoStage:
         generations = self.args.get("num_generations", 8)  # TRL's default
-        if generations < 2 or self.batch_size % generations:
+        if generations is None or generations < 2 or self.batch_size % generations:
             raise ValueError(
                 f"args.num_generations: {generations} must be at least 2 and divide batch_size {self.batch_size}"
             )

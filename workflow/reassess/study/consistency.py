@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _of_examples(study)
     yield from _of_trajectories(study)
     yield from _of_filters(study)
+    yield from _of_values("", study.model_dump())
 
 
 def _of_recipes(study: Study) -> Iterator[str]:
@@ -105,6 +107,23 @@ def _of_trajectories(study: Study) -> Iterator[str]:
         yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
     if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
         yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
+
+
+def _of_values(where: str, value: Any) -> Iterator[str]:
+    """Yield what JSON, in which jobs and records have a study, cannot hold: no number, infinite ones, dates, ..."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            path = f"{where}.{key}".lstrip(".")
+            if not isinstance(key, str):
+                yield f"{path}: the key {key!r} is not text; put it in quotes"
+            yield from _of_values(path, item)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _of_values(f"{where}.{i}", item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: {value} is not a finite number"
+    elif not isinstance(value, str | int | float | None):
+        yield f"{where}: {value!r} is neither text nor a number nor true or false; put text in quotes"
 
 
 def _of_filters(study: Study) -> Iterator[str]:

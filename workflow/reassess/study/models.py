@@ -39,7 +39,8 @@ class ToyModel(Strict):
     """`xs` has about 0.5M parameters, `s` about 1M."""
     steps: Positive = 600
     """Pretraining steps of 32 sequences."""
-    seed: int = 0
+    # What torch takes.
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     """Seed of weights, scenes and batches."""
 
 

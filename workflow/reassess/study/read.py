@@ -15,6 +15,8 @@ from reassess.spec import near
 from reassess.study.consistency import problems_of
 from reassess.study.study import Study
 
+_TOO_DEEP = "nested too deep; an alias may stand inside of what it is an alias of"
+
 
 _TOO_DEEP = "nested too deep; an alias may stand inside of what it is an alias of"
 

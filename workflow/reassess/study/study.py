@@ -63,7 +63,8 @@ class Study(Strict):
     """Sets of examples that are made from a pool or from another set, by name."""
     sizes: Annotated[tuple[Positive, ...], Field(min_length=1)]
     """Training examples. A smaller subset is a prefix of a larger one."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    # What NumPy takes.
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
     """Seeds of subsets and training."""
     stages: dict[Name, Stage]
     """Training stages by name: a kind and its options."""
