@@ -36,7 +36,7 @@ def test_a_mistake_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.Captu
     file.write_text("name: a\nname: b\n")
     assert cli.main(["check", str(file)]) == 1
     error = capsys.readouterr().err
-    assert error == f"reassess: {file}: line 2 duplicate key 'name'\n"
+    assert error == f"reassess: {file}: line 2: duplicate key 'name'\n"
     assert cli.main(["check", str(tmp_path / "none.yaml")]) == 1
     assert "No such file" in capsys.readouterr().err
 

@@ -143,6 +143,9 @@ def test_subsets_are_nested_prefixes(root: Path, tmp_path: Path) -> None:
     assert records[1, 5]["pool_content_sha256"] == manifest("mine")["content_sha256"]
     with pytest.raises(DataError, match=r"51 is larger than 'mine' \(results/pools/mine\), which has 50 examples"):
         build_subset(study["subset", "mine/seed1/51"])
+    Path(paths.pool("mine"), "manifest.json").unlink()
+    with pytest.raises(DataError, match=r"manifest\.json: not there; make it first: reassess pool mine"):
+        build_subset(study["subset", "mine/seed1/51"])
 
 
 def test_a_rebuilt_pool_has_the_same_hash_and_a_changed_pixel_another(root: Path, tmp_path: Path) -> None:

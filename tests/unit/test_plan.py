@@ -195,6 +195,7 @@ def test_of_a_run_that_has_begun_the_rest_is_left(here: Path, study: Graph) -> N
 def test_the_text_adds_up(here: Path, study: Graph, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = overview(study, slots=3)
     total = len(study.jobs)
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
     assert text.startswith(f"study toy: {total} of {total} jobs are left\n")
     hours = 8 * 2 * SHARE_OF_LIMIT * 100 / 60
     assert re.search(rf"^  train sft +16 .* {hours:.2f} ", text, re.MULTILINE), "two models on two GPUs each"

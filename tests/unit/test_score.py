@@ -71,6 +71,14 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph) -> An
     return run
 
 
+def test_responses_that_are_not_there_are_named_with_what_makes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Graph
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ScoreError, match=rf"responses\.json: not there; make it first: reassess generate {KEY}$"):
+        score(tiny, tiny["score", KEY])
+
+
 def test_sums_by_hand(evaluate: Any, tiny: Graph) -> None:
     record, rows = evaluate(
         [

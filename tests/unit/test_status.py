@@ -82,6 +82,8 @@ def test_what_is_in_the_queue_waits(tiny_results: Path, tiny: Graph, monkeypatch
     # It is with Slurm, and its command has not begun.
     assert states(tiny, GRPO)[0] == "running"
     assert states(tiny, "toy-xs/base") == ["done", "waiting"]
+    assert "\nwaiting: for its turn" in matrix(tiny)
+    assert "\nstopped: " not in matrix(tiny), "no cell of the table is in that state"
 
 
 def test_failures_of_every_command_are_shown(tiny_results: Path, tiny: Graph) -> None:

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reassess",
         description="Controlled studies of how to post-train vision-language models for reasoning.",
-        epilog="check, plan, status, history, show, audit, verify are for you; rules call those from pool on.",
+        epilog="Those up to reference are for you; rules call those from pool on.",
     )
     parser.add_argument("--version", action="version", version=f"reassess {importlib.metadata.version('reassess')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
@@ -148,7 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
         ("benchmark", _examples, "build a benchmark", "a benchmark of the study"),
         ("examples", _set, "make a set of examples from a pool or another set", "a set of the study's `examples`"),
-        ("subset", _subset, "write a training subset: a prefix of the pool's seeded shuffle", "such as toy/seed1/200"),
+        (
+            "subset",
+            _subset,
+            "write a subset: a prefix of the pool's seeded shuffle",
+            "toy/seed1/200; of a set, toy+hard/seed1/200",
+        ),
         ("model", _model, "make a base model: build a toy, or fetch a pinned checkpoint", "a model of the study"),
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
         ("generate", _generate, "answer a suite with a cell's checkpoint(s)", "cell and suite: toy-xs/base/main"),

@@ -66,7 +66,7 @@ def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
     return [
         "  ".join(
             [f"  {row[0]:{widths[0]}}", *(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))]
-        )
+        ).rstrip()
         for row in rows
     ]
 

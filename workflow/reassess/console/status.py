@@ -13,11 +13,12 @@ from reassess.study.study import Filter
 from reassess.work import slurm
 
 STATES = ("done", "outdated", "failed", "stopped", "running", "waiting", "answered", "missing")
-LEGEND = (
-    "outdated: made for other options, by an older judge, or from a checkpoint that is outdated; "
-    "answered: responses are there, scores are not; stopped (step n): interrupted after step n, the same command "
-    "continues; waiting: for its turn or in the queue"
-)
+LEGEND = {
+    "outdated": "made for other options, by an older judge, or from a checkpoint that is outdated",
+    "stopped": "interrupted after the step that is named; the same command continues",
+    "waiting": "for its turn, or in the queue",
+    "answered": "responses are there, scores are not",
+}
 _EVERY = Filter()
 
 
@@ -47,7 +48,8 @@ def matrix(graph: Graph, chosen: Filter = _EVERY, states: Collection[str] = ()) 
     which = "cells" if chosen == _EVERY else "chosen cells"
     shown = f"; {len(rows)} {', '.join(states)}" if states else ""
     lines += ["", f"{done} of {len(cells)} {which} are done{shown}"]
-    lines += [LEGEND] if rows else []
+    shown_states = {state.split()[0] for row in rows for state in row[1:] if state}
+    lines += [f"{state}: {text}" for state, text in LEGEND.items() if state in shown_states]
     if chosen == _EVERY:
         shared = (job for job in graph.jobs.values() if job.rule in ("pool", "benchmark", "examples", "subset"))
         look.found |= {job.name: item for job in shared if (item := unfinished(job)) is not None}

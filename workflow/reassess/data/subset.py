@@ -20,14 +20,17 @@ def build_subset(job: Job) -> None:
     """Write the first ids of a shuffle under the seed: a smaller subset is a prefix of a larger one.
 
     Raises:
-        DataError: the pool, or the set, has fewer usable examples.
+        DataError: the pool, or the set, is not there or has fewer usable examples.
+        RecordError: its manifest is broken.
     """
     pool, seed, n = job.at.pool, job.at.seed, job.at.size
     assert pool is not None
     assert seed is not None
     assert n is not None
     root = Path(job.inputs[0]).parent
-    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    manifest = records.read(root / "manifest.json", content_sha256=str)
+    if manifest is None:
+        raise DataError(f"{root / 'manifest.json'}: not there; make it first: reassess {job.needs[0]}")
     rows = pq.read_table(root / "shards", columns=["id", *COUNTED]).to_pylist()
     if n > len(rows):
         left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values())

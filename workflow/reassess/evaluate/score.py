@@ -63,12 +63,14 @@ def score(graph: Graph, job: Job, workers: int = 1) -> None:
         workers: processes that judge.
 
     Raises:
-        ScoreError: a response belongs to an example that the benchmark does not have.
+        ScoreError: there are no responses, or one belongs to an example that the benchmark does not have.
         RuleError: the answers of a judge model cannot be read.
     """
     study, cell = graph.study, job.at.cell
     root = Path(job.record).parent
-    record = json.loads((root / "responses.json").read_text(encoding="utf-8"))
+    record = records.read(root / "responses.json", benchmarks=dict)
+    if record is None:
+        raise ScoreError(f"{root / 'responses.json'}: not there; make it first: reassess generate {job.key}")
     judged = file_sha256(root / "responses.parquet")
     responses = pq.read_table(root / "responses.parquet").to_pylist()
     examples = {name: read_columns(paths.benchmark(name), _COLUMNS) for name in record["benchmarks"]}

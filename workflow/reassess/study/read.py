@@ -65,7 +65,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         data = _json(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
-        where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        where = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise StudyError(f"{path}:{where} {error.problem}") from None
     except yaml.YAMLError as error:
         raise StudyError(f"{path}: not YAML: {error}") from None
