@@ -157,11 +157,11 @@ def test_a_mistake_is_one_clear_error(data: dict[str, Any], path: str, value: An
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("name: a\nname: b\n", "line 2 duplicate key 'name'"),
-        ("models:\n  a: {toy: {size: xs}}\n  a: {toy: {size: s}}\n", "line 3 duplicate key 'a'"),
-        ("models: {a: &a {toy: {size: xs}}, b: {<<: *a, <<: *a}}\n", "line 1 duplicate key '<<'"),
+        ("name: a\nname: b\n", "line 2: duplicate key 'name'"),
+        ("models:\n  a: {toy: {size: xs}}\n  a: {toy: {size: s}}\n", "line 3: duplicate key 'a'"),
+        ("models: {a: &a {toy: {size: xs}}, b: {<<: *a, <<: *a}}\n", "line 1: duplicate key '<<'"),
         ("name: [a\n", "line 2"),
-        ("name: a\nseed: 2026-99-99\n", "line 2 month must be in 1..12"),
+        ("name: a\nseed: 2026-99-99\n", "line 2: month must be in 1..12"),
         ("name: a\nmodels: &all {one: *all}\n", "an alias may stand inside"),
         ("name: " + "[" * 5000, "nested too deep"),
         ("- a\n- b\n", "expected a mapping"),

@@ -105,7 +105,7 @@ def test_a_wrong_target_names_the_valid_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("name: x\nmodle: {}\n", "modle: unknown key"), ("name: x\nname: y\n", "line 2 duplicate key 'name'")],
+    [("name: x\nmodle: {}\n", "modle: unknown key"), ("name: x\nname: y\n", "line 2: duplicate key 'name'")],
 )
 def test_a_malformed_study_stops_the_parse_without_a_traceback(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "bad.yaml"
