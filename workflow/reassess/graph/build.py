@@ -107,8 +107,8 @@ class Graph:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Return the number of jobs of each rule in a run from nothing."""
-        return {rule: len(self.of(rule)) for rule in RULES}
+        """Return the number of jobs of each rule in a run from nothing; rules without any are left out."""
+        return {rule: n for rule in RULES if (n := len(self.of(rule)))}
 
     def results(self) -> list[str]:
         """Return the records of runs, and the scores, that tables and figures are made from."""
