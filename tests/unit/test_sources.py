@@ -223,6 +223,13 @@ def test_a_parquet_file_without_metadata_is_read(tmp_path: Path) -> None:
     assert [item.metadata for item in source.read() if isinstance(item, Example)] == [""]
 
 
+def test_a_parquet_file_with_a_column_twice_is_one_error(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([row(EXAMPLE)], schema=SCHEMA)
+    pq.write_table(table.append_column("gold", table["gold"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: columns that stand twice: gold"):
+        list(ParquetSource(kind="parquet", path=str(tmp_path), licence="MIT").read())
+
+
 def test_a_damaged_or_empty_parquet_source_is_one_error(tmp_path: Path) -> None:
     source = ParquetSource(kind="parquet", path=str(tmp_path), licence="MIT")
     with pytest.raises(DataError, match=r"no \*\.parquet files"):

@@ -183,6 +183,33 @@ def test_what_was_trained_on_another_pool_is_outdated(
     assert {States(edited).of(job) for job in edited.of("subset")} == {"outdated"}
 
 
+@pytest.mark.parametrize(
+    ("file", "field", "value"),
+    [
+        (paths.run(SFT, "run.json"), "parents", 1),
+        (paths.run(SFT, "run.json"), "parents", ["x"]),
+        (paths.run(SFT, "run.json"), "subset", []),
+        (paths.run(GRPO, "run.json"), "trajectory", [1]),
+        (paths.evaluation(f"{SFT}/main", "responses.json"), "benchmarks", {"toy-id": 1}),
+        (paths.evaluation(f"{SFT}/main", "responses.json"), "checkpoints", {"step": 1}),
+        (paths.evaluation(f"{SFT}/main", "responses.json"), "files", "x"),
+    ],
+)
+def test_a_record_with_a_broken_field_is_named(
+    tiny_results: Path, tiny: Graph, root: Path, file: str, field: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for job in tiny.jobs.values():
+        for output in map(Path, job.outputs):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.touch()
+        empty = {"spec": json.loads(job.spec), "fingerprint": "0"}
+        Path(job.record).write_text(json.dumps(empty | ({field: value} if job.record == file else {})))
+    assert cli.main(["status", str(root / "studies/tiny.yaml")]) == 1
+    assert (
+        capsys.readouterr().err == f"reassess: {file}: `{field}` is broken; delete the file and run the study again\n"
+    )
+
+
 def test_the_summary_of_a_workflow_has_what_failed_in_it(tiny_results: Path, tiny: Graph) -> None:
     stopped = "no job has failed; the same command goes on with what was stopped"
     before = time.time() - 7200

@@ -34,6 +34,13 @@ def test_a_cell_as_target_is_told_its_paths(tiny: Graph, arguments: list[str], p
     targets.check(study, [line.strip() for line in lines[1:]])
 
 
+@pytest.mark.parametrize("path", ["results/runs/x/run.json", "./results/runs/x/run.json", "results//runs/x/run.json"])
+def test_a_path_that_is_none_of_the_study_is_refused_however_it_is_spelt(tiny: Graph, path: str) -> None:
+    with pytest.raises(StudyError, match=r"^results/runs/x/run.json is no path of study tiny"):
+        targets.check(tiny, ["--", path])
+    targets.check(tiny, ["--", f"./results/runs/{SFT}/run.json"])
+
+
 def test_what_is_no_cell_is_left_to_snakemake(tiny: Graph) -> None:
     targets.check(tiny, ["--cores", "2", "toy-xs", "toy-xs/toy/seed9/sft@16", "tables", "-n"])
 

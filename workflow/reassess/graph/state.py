@@ -12,11 +12,14 @@ from typing import Any, Literal, NamedTuple
 from reassess import paths
 from reassess.graph.build import Graph
 from reassess.graph.job import Job
-from reassess.work.records import file_sha256, read
+from reassess.work.records import RecordError, file_sha256, read
 
 Name = Literal["done", "outdated", "missing"]
 # Without one of these, what was made from it cannot be compared with anything.
 _CHECKED = ("model", "train", "generate", "score")
+# What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
+_OBJECTS, _NESTED = ("subset", "files", "made_from"), ("read", "benchmarks")
+_LISTS = ("parents", "checkpoints", "trajectory")
 
 
 class Difference(NamedTuple):
@@ -81,7 +84,11 @@ class States:
             kinds: dict[str, type] = {"spec": dict}
             if job.rule in ("model", "train"):
                 kinds["fingerprint"] = str
-            self._records[job.record] = read(job.record, **kinds)
+            found = read(job.record, **kinds)
+            broken = next((key for key in found or () if not _is_shaped(key, (found or {})[key])), None)
+            if broken is not None:
+                raise RecordError(f"{job.record}: `{broken}` is broken; delete the file and run the study again")
+            self._records[job.record] = found
         return self._records[job.record]
 
     def differences(self, job: Job) -> list[Difference]:
@@ -136,18 +143,17 @@ class States:
     def _responses(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         asked = {_point(item.get("step")): item.get("fingerprint") for item in record.get("checkpoints") or ()}
         for maker, made in self._needed(job, "model", "train"):
-            there = {_point(step): digest for step, digest in self._made(job, made).items()}
-            yield from nested(f"checkpoints (of {maker.record})", asked, there)
+            yield from nested(f"checkpoints (of {maker.record})", asked, self._made(job, made))
         described = record.get("benchmarks") or {}
         for need, manifest in self._needed(job, "benchmark"):
             used = (described.get(need.key) or {}).get("content_sha256")
             yield from nested(f"benchmarks.{need.key}.content_sha256", used, manifest.get("content_sha256"))
 
-    def _made(self, job: Job, record: dict[str, Any]) -> dict[int | None, str]:
-        """Return the fingerprints of the checkpoints that a suite asks by step; None is the finished model."""
+    def _made(self, job: Job, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the fingerprints of the checkpoints that a suite asks, by what they are called."""
         if self._graph.study.suites[job.at.suite].checkpoints == "trajectory":
-            return {item["step"]: item["fingerprint"] for item in record.get("trajectory") or ()}
-        return {None: record["fingerprint"]}
+            return {_point(item.get("step")): item.get("fingerprint") for item in record.get("trajectory") or ()}
+        return {_point(None): record["fingerprint"]}
 
     def _scores(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         for need in (self._graph.jobs[name] for name in job.needs):
@@ -186,6 +192,17 @@ def nested(what: str, found: Any, expected: Any) -> Iterator[Difference]:
         yield Difference(what, found, expected)
 
 
+def _is_shaped(key: str, value: Any) -> bool:
+    """Return whether a field of a record has the shape in which it is compared; other fields have any."""
+    if value is None:
+        return True
+    if key in _LISTS:
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    if key in _NESTED:
+        return isinstance(value, dict) and all(isinstance(item, dict) for item in value.values())
+    return key not in _OBJECTS or isinstance(value, dict)
+
+
 def short(value: Any) -> str:
     """Return a value in a line for people: of a hash, the digits that tell it from others."""
     text = str(value)
@@ -194,5 +211,5 @@ def short(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _point(step: int | None) -> str:
+def _point(step: Any) -> str:
     return "final" if step is None else f"step {step}"

@@ -46,7 +46,8 @@ def check(graph: Graph, arguments: Iterable[str]) -> None:
     for argument in given:
         _check_no_cell(graph, argument.rstrip("/"))
     made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|examples|subsets|models|runs|evals|tables|figures)/")
-    asked = [argument.rstrip("/") for argument in given if made.match(argument)]
+    # Snakemake takes ./results/runs for results/runs.
+    asked = [path for path in map(os.path.normpath, given) if made.match(path)]
     if not asked or "--cleanup-metadata" in given:
         return
     valid = known(graph)

@@ -78,6 +78,9 @@ def _rows(file: str) -> Iterator[dict[str, Any]]:
         with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
             there = opened.schema_arrow.names
             missing = [name for name in schema.names if name not in (*there, *OPTIONAL)]
+            twice = [name for name in schema.names if there.count(name) > 1]
+            if twice:
+                raise DataError(f"{file}: columns that stand twice: {', '.join(twice)}")
             if missing:
                 raise DataError(f"{file}: columns missing: {', '.join(missing)}; expected {', '.join(schema.names)}")
             for batch in opened.iter_batches(ROWS, columns=[name for name in schema.names if name in there]):

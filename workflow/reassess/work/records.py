@@ -25,7 +25,7 @@ def read(path: str | Path, **kinds: type) -> dict[str, Any] | None:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise RecordError(f"{file}: cannot be read ({error}); {todo}") from None
     if not isinstance(found, dict):
         raise RecordError(f"{file}: is no record; {todo}")
