@@ -322,7 +322,7 @@ def test_cell_that_is_not_there_is_named(work: Graph) -> None:
     ],
 )
 def test_evaluation_that_the_study_has_not_is_named(tiny: Graph, key: str, hint: str) -> None:
-    with pytest.raises(StudyError, match=rf"^study tiny: nothing to generate is called '{key}'; {hint}"):
+    with pytest.raises(StudyError, match=rf"^study tiny: no job of rule generate has the key '{key}'; {hint}"):
         ask(tiny, key)
 
 

@@ -68,11 +68,11 @@ def test_training_without_its_inputs_says_what_is_missing(
     study = ["--study", str(root / "studies/tiny.yaml")]
     assert cli.main(["train", "toy-xs/toy/seed1/stf@16", *study]) == 1
     error = capsys.readouterr().err
-    assert "study tiny: nothing to train is called 'toy-xs/toy/seed1/stf@16'; did you mean" in error
+    assert "study tiny: no job of rule train has the key 'toy-xs/toy/seed1/stf@16'; did you mean" in error
     assert "toy-xs/toy/seed1/sft@16" in error
     assert len(error.splitlines()) == 1
     assert cli.main(["train", "toy-xs/toy/seed1/sft", *study]) == 1
-    assert "nothing to train is called 'toy-xs/toy/seed1/sft'; did you mean" in capsys.readouterr().err
+    assert "no job of rule train has the key 'toy-xs/toy/seed1/sft'; did you mean" in capsys.readouterr().err
     assert not Path("results").exists()
     assert cli.main(["train", "toy-xs/toy/seed1/sft@16", *study]) == 1
     error = capsys.readouterr().err
@@ -87,5 +87,5 @@ def test_a_name_that_leads_out_of_results_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["score", f"{cell}/main", "--study", str(root / "studies/tiny.yaml")]) == 1
-    assert f"nothing to score is called '{cell}/main'" in capsys.readouterr().err
+    assert f"no job of rule score has the key '{cell}/main'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

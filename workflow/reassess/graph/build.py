@@ -68,8 +68,8 @@ class Graph:
         if found is not None:
             return found
         known = [job.key for job in self.of(rule)]
-        hint = near(key, known).strip() or f"known: {', '.join(known[:20])}"
-        raise read.StudyError(f"study {self.study.name}: nothing to {rule} is called {key!r}; {hint}")
+        hint = near(key, known).strip() or f"known: {', '.join(known[:20]) or 'none'}"
+        raise read.StudyError(f"study {self.study.name}: no job of rule {rule} has the key {key!r}; {hint}")
 
     def of(self, rule: str) -> list[Job]:
         """Return the jobs of a rule."""
