@@ -201,7 +201,7 @@ def test_what_cannot_be_trained_from_is_refused(tiny: Graph) -> None:
         make(parse(raw, "variant"), SFT)
     manifest = Path("results/pools/toy/manifest.json")
     manifest.write_text(manifest.read_text().replace('"content_sha256": "', '"content_sha256": "0'))
-    with pytest.raises(TrainError, match="drawn from another state of pool 'toy'"):
+    with pytest.raises(TrainError, match="drawn from another state of 'toy'"):
         make(tiny, SFT)
     with Path("results/models/toy-xs/model/config.json").open("a") as handle:
         handle.write("\n")
