@@ -420,6 +420,6 @@ def test_a_preempted_evaluation_continues(slow: Graph, tiny_results: Path, unbro
     slurm.run("sbatch", "-p", "high", "-w", job["node"], "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
     assert head.wait(300) == 0, Path("head.log").read_text()
     first, second = attempts.read("generate", "toy-xs/base/main")
-    assert (first.why, second.why, first.job) == ("preempted", "finished", second.job)
+    assert (first.why, second.why, first.job) == ("terminated", "finished", second.job)
     assert 0 < (first.end_step or 0) == second.start_step < second.end_step == TOTAL
     assert pq.read_table(target).equals(pq.read_table(unbroken))
