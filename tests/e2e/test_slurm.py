@@ -186,7 +186,7 @@ def test_a_stopped_snakemake_names_what_an_earlier_one_left_at_work(
         second = started("second.log")
         wait_for("another job at work", lambda: len(running()) == 2)
         second.send_signal(signal.SIGINT)
-        assert second.wait(timeout=60) == 1
+        assert second.wait(timeout=300) == 1
         assert running() == [orphan]
         said = Path("second.log").read_text(encoding="utf-8")
         assert f"1 Slurm jobs of an earlier Snakemake still run: {orphan}." in said

@@ -48,7 +48,7 @@ def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     data = yaml.safe_load(TINY.read_text(encoding="utf-8"))
     change(data)
     file = tmp_path / "edited.yaml"
-    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return file
 
 

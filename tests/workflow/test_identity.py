@@ -40,7 +40,8 @@ GRPO = (
 )
 
 REPORT = (
-    '{"name":"toy","recipes":{"base":[],"grpo":["grpo"],"sft":["sft"],"sft-grpo":["sft","grpo"]},'
+    '{"models":["toy-xs","toy-s"],"name":"toy",'
+    '"recipes":[["base",[]],["sft",["sft"]],["grpo",["grpo"]],["sft-grpo",["sft","grpo"]]],'
     '"report":{"resamples":2000},"seed":0,"version":1}'
 )
 # Of the jobs of the default study, by rule and key.
