@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -57,9 +58,9 @@ class Reward(Strict):
     def _number(cls, data: Any) -> Any:
         return data if isinstance(data, dict | Reward) else {"weight": data}
 
+    @abstractmethod
     def of(self, batch: Batch) -> list[float | None]:
         """Return the reward of each completion, None where there is none to give."""
-        raise NotImplementedError
 
     def problem(self, limit: int | None) -> str | None:
         """Return what does not fit completions of at most `limit` tokens, None where all does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -52,13 +53,13 @@ class AnyStage(Strict):
     RUN: ClassVar[str]
     """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
 
+    @abstractmethod
     def identity(self, processes: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.
 
         Args:
             processes: training processes.
         """
-        raise NotImplementedError
 
 
 class Trained(AnyStage):
