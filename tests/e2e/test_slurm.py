@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import shutil
@@ -171,7 +172,9 @@ def test_a_stopped_snakemake_names_what_an_earlier_one_left_at_work(
 
     def started(name: str) -> subprocess.Popen[bytes]:
         with Path(name).open("wb") as log:
-            return subprocess.Popen(line, env=slurm.environment, stdout=log, stderr=log)
+            # What a shell has started in the background ignores Ctrl-C, and so would all that it starts.
+            heard = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+            return subprocess.Popen(line, env=slurm.environment, stdout=log, stderr=log, preexec_fn=heard)
 
     def running() -> list[str]:
         found = (job for job in slurm.show("job") if job["WorkDir"] == str(tmp_path) and job["JobState"] == "RUNNING")
