@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 # Names become directories and Snakemake wildcards, and "@", "+" and "/" are the grammar of a cell's path.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _existing_file(path: str) -> str:
+    if not Path(path).is_file():
+        raise ValueError(f"no such file: {path!r}")
+    return path
+
+
+def _existing_path(path: str) -> str:
+    if not Path(path).exists():
+        raise ValueError(f"no such file or directory: {path!r}")
+    return path
+
+
+# Of the user's own data.
+ExistingFile = Annotated[str, AfterValidator(_existing_file)]
+ExistingPath = Annotated[str, AfterValidator(_existing_path)]
 
 
 class Strict(BaseModel):

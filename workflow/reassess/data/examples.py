@@ -7,12 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reassess import paths
 from reassess.data.collection import Collection
 from reassess.data.shards import stream
 from reassess.example import DataError
 from reassess.graph import Graph, Job
-from reassess.study.study import Study
 from reassess.work import records
 from reassess.work.provenance import provenance
 
@@ -26,7 +24,7 @@ def build_set(graph: Graph, job: Job) -> None:
     """
     start = time.monotonic()
     step = graph.study.examples[job.key]
-    folders = {name: _folder(graph.study, name) for name in step.INPUTS}
+    folders = {name: Path(file).parent for name, file in zip(step.INPUTS, job.inputs, strict=True)}
     manifests = {name: _manifest(folder) for name, folder in folders.items()}
     read = {name: {key: found[key] for key in ("n", "content_sha256")} for name, found in manifests.items()}
     licences = {source: licence for found in manifests.values() for source, licence in found["licences"].items()}
@@ -47,10 +45,6 @@ def build_set(graph: Graph, job: Job) -> None:
             }
         )
     print(f"{job.key}: {made.n} examples, {made.put_aside} dropped")
-
-
-def _folder(study: Study, name: str) -> Path:
-    return Path(paths.pool(name) if name in study.pools else paths.examples(name))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

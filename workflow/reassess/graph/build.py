@@ -85,9 +85,7 @@ class Graph:
 
     @cached_property
     def _cells(self) -> dict[str, Cell]:
-        led = {run.key: Cell(run.key, run.model, run.recipe, run.pool, run.size, run.seed, run.name)
-               for run in self.runs.values()}  # fmt: skip
-        return led | {cell.key: cell for cell in self.cells}
+        return {run.key: run.as_cell for run in self.runs.values()} | {cell.key: cell for cell in self.cells}
 
     def checkpoint(self, key: str) -> Job:
         """Return the job that makes the checkpoint of a cell: a training, or the making of its base model."""
@@ -197,10 +195,8 @@ def _made(study: Study, item: str) -> tuple[tuple[str, str], str]:
 def _subset(study: Study, pool: str, on: str, seed: int, size: int) -> Job:
     key = paths.subset_key(pool, on, seed, size)
     at = Coordinates(pool=pool, seed=seed, size=size)
-    maker, manifest = (
-        ("examples", paths.examples(on, "manifest.json")) if on else ("pool", paths.pool(pool, "manifest.json"))
-    )
-    return Job("subset", key, (name(maker, on or pool),), (manifest,), (paths.subset(key),), "{}", at)
+    maker, manifest = _made(study, on or pool)
+    return Job("subset", key, (name(*maker),), (manifest,), (paths.subset(key),), "{}", at)
 
 
 def _train(run: Run, spec: str) -> Job:
@@ -247,10 +243,9 @@ def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
     kept = {suite: spec for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"}
     for run in grid.runs.values():
         if study.stages[run.stage].trajectory:
-            cell = Cell(run.key, run.model, run.recipe, run.pool, run.size, run.seed, run.name)
             for suite, spec in kept.items():
                 if spec.sizes is None or run.size in spec.sizes:
-                    yield cell, suite
+                    yield run.as_cell, suite
 
 
 def _benchmarks(study: Study, suite: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -73,6 +73,11 @@ class Run(NamedTuple):
     parents: tuple[str, ...]
     recipe: str
 
+    @property
+    def as_cell(self) -> Cell:
+        """The run as a point of the grid, for what asks its kept checkpoints."""
+        return Cell(self.key, self.model, self.recipe, self.pool, self.size, self.seed, self.name)
+
 
 class Grid(NamedTuple):
     """What a study consists of.

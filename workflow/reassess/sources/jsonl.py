@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError
 
 from reassess.example import DataError, Example, PutAside
 from reassess.sources.base import SourceOptions
-from reassess.spec import Strict
+from reassess.spec import ExistingFile, Strict
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -22,20 +22,13 @@ class JsonlSource(SourceOptions):
 
     kind: Literal["jsonl"]
     """Read from JSON lines."""
-    path: str
+    path: ExistingFile
     """A file of JSON lines. Keys of a line: `id`, `question`, `gold`, `kind` (`math`, `numeric`, `mcq` or `text`) and
     `source`; where there are any, `image` (a path from the file's folder and inside it, or a `data:` URI) or
     `image_base64`, `options`, `rationales`, `family`, `difficulty` and `metadata`. After an image has changed under
     the same name, touch the file."""
     licence: str
     """Licence of the data, recorded in the manifest."""
-
-    @field_validator("path")
-    @classmethod
-    def _exists(cls, path: str) -> str:
-        if not Path(path).is_file():
-            raise ValueError(f"no such file: {path!r}")
-        return path
 
     @property
     def files(self) -> list[str]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import field_validator
-
 from reassess.example import DataError, Example, PutAside
 from reassess.sources.base import SourceOptions
+from reassess.spec import ExistingPath
 
 # Rows that are decoded at once: images are large.
 ROWS = 256
@@ -23,17 +22,10 @@ class ParquetSource(SourceOptions):
 
     kind: Literal["parquet"]
     """Read from files."""
-    path: str
+    path: ExistingPath
     """A Parquet file or a directory of them."""
     licence: str
     """Licence of the data, recorded in the manifest."""
-
-    @field_validator("path")
-    @classmethod
-    def _exists(cls, path: str) -> str:
-        if not Path(path).exists():
-            raise ValueError(f"no such file or directory: {path!r}")
-        return path
 
     @property
     def files(self) -> list[str]:

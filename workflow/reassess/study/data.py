@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.benchmarks.own import OwnRows
 from reassess.sources import Source
-from reassess.spec import Name, Strict, near
+from reassess.spec import ExistingFile, ExistingPath, Name, Strict, near
 
 
 class Pool(Strict):
@@ -52,15 +51,8 @@ class JudgeModel(Strict):
 
     name: Annotated[str, Field(min_length=1)]
     """The model with its version, as the records name it."""
-    answers: str
+    answers: ExistingFile
     """JSON lines with `key` and `answer`; `reassess audit --requests` writes the keys."""
-
-    @field_validator("answers")
-    @classmethod
-    def _exists(cls, path: str) -> str:
-        if not Path(path).is_file():
-            raise ValueError(f"no such file: {path!r}")
-        return path
 
 
 class Benchmark(Pool):
@@ -70,7 +62,7 @@ class Benchmark(Pool):
     """Where the examples come from."""
     of: Known | None = None
     """The known benchmark that this is; the one that it is called like, where that one's rows are known."""
-    path: str | None = None
+    path: ExistingPath | None = None
     """A copy of the known benchmark's own rows, in place of `sources`: a Parquet file or a directory of them."""
     licence: str | None = None
     """Licence of the rows at `path`, recorded in the manifest; the one that the data is known to have by default."""
@@ -87,13 +79,6 @@ class Benchmark(Pool):
         if isinstance(data, dict) and isinstance(of := data.get("of"), str) and has_rows(of):
             return {"modality": module(of).MODALITY, "rule": of, **data}
         return data
-
-    @field_validator("path")
-    @classmethod
-    def _exists(cls, path: str | None) -> str | None:
-        if path is not None and not Path(path).exists():
-            raise ValueError(f"no such file or directory: {path!r}")
-        return path
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Benchmark:
