@@ -101,9 +101,7 @@ def merge(root: Path, method: Any, queue: Any) -> None:
         [root / "first", root / "second"],
         root / "merged",
         model,
-        method=method,
-        weights=[0.5, 0.5],
-        density=0.3,
+        arithmetic.How(method, [0.5, 0.5], density=0.3),
         base=None if method == "linear" else root / "base",
     )
     # Linux counts in units of 1024 bytes.

@@ -130,6 +130,7 @@ onstart:
         # Snakemake would say of an error where in this file it was raised.
         sys.exit(f"Error: {error}")
     read.dump(GRAPH.study, STUDY_FILE)
+    head.announce(GRAPH)
 
 
 onerror:

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, LlavaConfig, Qwen2_5_VLConfig
 
 from reassess.models import arithmetic
-from reassess.models.arithmetic import MergeError, compare, merge
+from reassess.models.alike import Stored, compare_files, compare_tensors
+from reassess.models.arithmetic import How, MergeError, merge
 from reassess.study.models import Model
 
 TEXT = {
@@ -85,11 +86,17 @@ def theirs(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+def compare(parents: list[Path]) -> None:
+    compare_files(parents)
+    compare_tensors([Stored.of(parent) for parent in parents])
+
+
 def merged(parents: list[Path], directory: Path, dtype: Any = "float32", **options: Any) -> Tensors:
     """Merge, and return all tensors that were written."""
     directory.mkdir(exist_ok=True)
-    options = {"method": "linear", "weights": [0.5, 0.5], **options}
-    merge(parents, directory, Model(path=str(parents[0]), dtype=dtype), **options)
+    base = options.pop("base", None)
+    how = How(**{"method": "linear", "weights": [0.5, 0.5], **options})
+    merge(parents, directory, Model(path=str(parents[0]), dtype=dtype), how, base)
     assert [path.name for path in directory.parent.iterdir() if "rewritten" in path.name] == []
     return tensors(directory)
 

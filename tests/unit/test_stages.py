@@ -45,15 +45,38 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"args": {"num_generations": 3}},
         "stages.stage: args.num_generations: 3 must be at least 2 and divide batch_size 8",
     ),
+    "merge": (
+        {"method": "ties", "weights": [1, 0.5], "density": 0.2},
+        {"method": "ties", "weights": [1.0, 0.5], "density": 0.2},
+        {"density": None},
+        "stages.stage: density: required with `ties`",
+    ),
+    "select": (
+        {"take": "min", "suite": "held-out"},
+        {"take": "min", "suite": "held-out"},
+        {"suite": None},
+        "stages.stage: suite: required with `take: min`",
+    ),
+}
+# What a stage that starts from other stages needs before it.
+SFT = {"kind": "sft", "batch_size": 8}
+GRPO = {"kind": "grpo", "batch_size": 8, "rewards": {"accuracy": 1}, "trajectory": 2, "args": {"num_generations": 4}}
+BEFORE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "merge": ({"sft": SFT}, {"sft": ["sft"], "recipe": {"start": ["base", "sft"], "steps": ["stage"]}}),
+    "select": ({"grpo": GRPO}, {"recipe": ["grpo", "stage"]}),
 }
 
 
 def with_stage(tiny: Graph, kind: str, options: dict[str, Any]) -> Graph:
     raw = tiny.study.model_dump(mode="json")
-    if "trajectory" not in options:
+    stages, recipes = BEFORE.get(kind, ({}, {"recipe": ["stage"]}))
+    if "trajectory" not in options and "suite" not in options:
         # It asks kept checkpoints.
         del raw["suites"]["held-out"]
-    raw.update(stages={"stage": {"kind": kind, **options}}, recipes={"recipe": ["stage"]}, exclude=[])
+    else:
+        raw["benchmarks"]["held-out"] = {**raw["benchmarks"]["toy-id"]}
+        raw["suites"]["held-out"]["benchmarks"] = ["held-out"]
+    raw.update(stages={**stages, "stage": {"kind": kind, **options}}, recipes=recipes, exclude=[])
     return graph.parse(raw, "study")
 
 
@@ -79,7 +102,7 @@ def test_every_kind_has_what_it_takes(kind: str) -> None:
 def test_the_identity_of_a_kind(kind: str, tiny: Graph) -> None:
     options, identity, _, _ = CASES[kind]
     found = with_stage(tiny, kind, options)
-    spec = json.loads(found.of("train")[0].spec)
+    spec = json.loads(found.of("train")[-1].spec)
     expected = {"kind": kind, "version": KINDS[kind].VERSION, **identity}
     assert {name: value for name, value in spec.items() if name not in ("prompt", "model")} == expected
 

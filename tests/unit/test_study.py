@@ -128,7 +128,7 @@ MALFORMED = [
     ("pools/toy/max_put_aside", 2, ["pools.toy.max_put_aside", "2", "less than or equal to 1"]),
     ("exclude", [{"recipe": "dpo"}], ["exclude[0].recipe: 'dpo' is not in the study", "valid: base, sft"]),
     ("exclude", [{"model": ["toy-xs", "toy-s"]}], ["the filters take every cell out"]),
-    ("only", [{"modle": "toy-xs"}], ["only.0.modle: unknown key", "did you mean model?"]),
+    ("only", [{"modle": "toy-xs"}], ["only[0].modle: unknown key", "did you mean model?"]),
     ("seeds", [2**32], ["seeds.0: 4294967296", "less than 4294967296"]),
     ("models/toy-xs/toy/seed", 2**63, ["models.toy-xs.toy.seed: 9223372036854775808", "less than"]),
     ("pools/toy/sources/0/families", [], ["pools.toy.sources.0.families: []", "at least 1 item"]),
@@ -245,7 +245,7 @@ def test_recipes_share_their_parents(data: dict[str, Any]) -> None:
     runs = graph.parse(data, "my.yaml").runs
     assert len(runs) == 2 * 2 * 2 * 3
     parent = runs["toy-s/toy/seed1/sft@200"]
-    assert parent.parents == ()
+    assert parent.parents == ("toy-s/base",)
     chained = runs["toy-s/toy/seed1/sft@200/grpo@200"]
     assert (chained.model, chained.pool, chained.seed, chained.name) == ("toy-s", "toy", 1, "sft@200/grpo@200")
     assert chained.parents == (parent.key,)

@@ -8,6 +8,7 @@ import pytest
 
 from reassess.graph import Graph, targets
 from reassess.study.read import StudyError
+from reassess.study.recipes import Recipe
 
 SFT = "toy-xs/toy/seed1/sft@16"
 
@@ -23,7 +24,7 @@ SFT = "toy-xs/toy/seed1/sft@16"
     ],
 )
 def test_a_cell_as_target_is_told_its_paths(tiny: Graph, arguments: list[str], paths: list[str]) -> None:
-    chained = tiny.study.model_copy(update={"recipes": {"base": (), "sft-grpo": ("sft", "grpo")}})
+    chained = tiny.study.model_copy(update={"recipes": {"sft-grpo": Recipe.model_validate(["sft", "grpo"])}})
     study = tiny if SFT in arguments[-1] else Graph(chained)
     with pytest.raises(StudyError, match="is the name of a cell; targets are paths:") as raised:
         targets.check(study, arguments)

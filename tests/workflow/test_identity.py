@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -40,9 +41,9 @@ GRPO = (
 )
 
 REPORT = (
-    '{"models":["toy-xs","toy-s"],"name":"toy",'
-    '"recipes":[["base",[]],["sft",["sft"]],["grpo",["grpo"]],["sft-grpo",["sft","grpo"]]],'
-    '"report":{"resamples":2000},"seed":0,"version":1}'
+    '{"asked":"ASKED","models":["toy-xs","toy-s"],"name":"toy",'
+    '"recipes":[["base",{"steps":[]}],["sft",{"steps":[{"by":"sft"}]}],["grpo",{"steps":[{"by":"grpo"}]}],'
+    '["sft-grpo",{"steps":[{"by":"sft"},{"by":"grpo"}]}]],"report":{"resamples":2000},"seed":0,"version":1}'
 )
 # Of the jobs of the default study, by rule and key.
 OTHERS = {
@@ -78,7 +79,9 @@ def test_golden_identities() -> None:
 
 def test_golden_identities_of_what_trains_nothing() -> None:
     found = graph.load(ROOT / "config.yaml")
-    assert {which: found[which].spec for which in OTHERS} == OTHERS
+    # What tables are made from is told by its hash, which changes with every other identity.
+    said = {which: re.sub(r"[0-9a-f]{64}", "ASKED", found[which].spec) for which in OTHERS}
+    assert said == OTHERS
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def _verify(args: argparse.Namespace) -> None:
 def _show(args: argparse.Namespace) -> None:
     from reassess.console.show import summary
 
-    print(summary(args.graph.study))
+    print(summary(args.graph))
 
 
 def _history(args: argparse.Namespace) -> None:

@@ -50,7 +50,7 @@ def cell(model_name: str, pool_name: str, seed: str | int, name: str) -> str:
 
 
 def run(cell_name: str, file: str = "") -> str:
-    """A training run's directory: `model/`, `run.json`, `metrics.jsonl` and undeclared `checkpoints/`."""
+    """A run's directory: `run.json`, and undeclared `checkpoints/` with links to its `model` and `metrics.jsonl`."""
     return _join(f"{RESULTS}/runs/{cell_name}", file)
 
 
@@ -92,6 +92,11 @@ def figure(name: str, suffix: str, partial: bool = False) -> str:
 def report(kind: str, partial: bool = False) -> str:
     """The record of what `tables` or `figures` were made from."""
     return f"{RESULTS}/{kind}{'_partial' if partial else ''}.json"
+
+
+def stamp(kind: str, digest: str) -> str:
+    """An empty file beside tables or figures that names what they were made for."""
+    return f"{RESULTS}/{kind}/.made-for-{digest}"
 
 
 def _join(directory: str, file: str) -> str:

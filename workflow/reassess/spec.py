@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 # Names become directories and Snakemake wildcards, and "@", "+" and "/" are the grammar of a cell's path.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -35,6 +36,17 @@ class Strict(BaseModel):
     """Base of every part of a study: frozen, and a misspelt key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Short(Strict):
+    """A part that has a short form beside its keys."""
+
+    SHORT: ClassVar[dict[str, Any]]
+    """The JSON Schema of the short form."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [cls.SHORT, handler(core)]}
 
 
 def near(given: str, known: Iterable[str], n: int = 3) -> str:

@@ -108,13 +108,13 @@ def write_results(graph: Graph, correct: Correct = random_scores, n: int = 40, l
 def write_run(graph: Graph, job: Job) -> None:
     """Write run.json and metrics.jsonl of one training."""
     run = graph.runs[job.key]
-    steps = [10 * (i + 1) for i in range(graph.study.stages[run.stage].trajectory)]
+    steps = [10 * (i + 1) for i in range(graph.stage(job).keeps)]
     lines = [
         {"step": step, "loss": 1.0, "reward": step / 20, "rewards/accuracy/mean": step / 40} for step in range(5, 21, 5)
     ]
     record = {
         "fingerprint": f"fp {run.key}",
-        "parents": [{"fingerprint": f"fp {key}"} for key in run.parents] or [{"fingerprint": f"base-{run.model}"}],
+        "parents": [{"fingerprint": f"fp {key}" if key in graph.runs else f"base-{run.model}"} for key in run.parents],
         "subset": {"ids_sha256": f"ids {run.seed} {run.size}", "content_sha256": f"content {run.seed} {run.size}"},
         "trained_ids_sha256": f"trained {run.seed} {run.size}",
         "put_aside": {"too long": 1},
@@ -123,8 +123,8 @@ def write_run(graph: Graph, job: Job) -> None:
         "judge_version": 1,
         "steps_planned": 20,
         "steps_done": 20,
-        "samples_seen": run.size * run.seed,
-        "tokens_seen": 1000 * run.size,
+        "samples_seen": (run.size or 0) * run.seed,
+        "tokens_seen": 1000 * (run.size or 0),
         "seconds": 100.0,
         "cpu_seconds": 200.0,
         "device": "cpu",
@@ -140,7 +140,7 @@ def write_evaluation(graph: Graph, job: Job, correct: Correct, n: int, lengths: 
     spec = graph.study.suites[suite]
     steps: list[int | None] = [None]
     if spec.checkpoints == "trajectory":
-        steps = [10 * (i + 1) for i in range(graph.study.stages[graph.runs[key].stage].trajectory)]
+        steps = [10 * (i + 1) for i in range(graph.study.all_stages[graph.runs[key].stage].keeps)]
     rows, counts, checkpoints = [], {}, []
     cell = graph.cell(key)
     made = f"base-{cell.model}" if cell.is_control else f"fp {key}"
@@ -168,6 +168,7 @@ def write_evaluation(graph: Graph, job: Job, correct: Correct, n: int, lengths: 
         "files": {"responses.parquet": f"responses {key}"},
     }
     write(job, record)
+    Path(job.outputs[1]).touch()
     pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), paths.evaluation(job.key, "scores.parquet"))
     write(graph["score", job.key], {**record, "judge_version": 1, "scores": counts})
 

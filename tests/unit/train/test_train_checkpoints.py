@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reassess.train import checkpoints
+from reassess.train import checkpoints, published
+from reassess.work import turns
 
 
 class Clock(checkpoints.Clock):
@@ -79,12 +80,13 @@ def test_rewinding_takes_back_what_came_after(tmp_path: Path) -> None:
     assert not list((tmp_path / checkpoints.TRAJECTORY).iterdir())
 
 
-@pytest.mark.parametrize("left", ["0ther1d3", "0ther1d4"])
-def test_a_finished_run_keeps_its_trajectory_alone(tmp_path: Path, left: str) -> None:
+def test_a_finished_run_keeps_its_trajectory_and_what_is_set_aside(tmp_path: Path) -> None:
     root = tmp_path / "mine"
     checkpoint(root, 4)
-    checkpoint(tmp_path / left, 2)
+    checkpoint(tmp_path / "unfinished", 2)
     (root / checkpoints.TRAJECTORY / "step-4").mkdir(parents=True)
-    checkpoints.clean(root)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / turns.FINISHED).write_text("{}")
+    published.clean(root)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "mine"]
     assert [path.name for path in root.iterdir()] == [checkpoints.TRAJECTORY]

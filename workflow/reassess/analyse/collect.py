@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from reassess import paths
 from reassess.graph import Cell, Graph
+from reassess.graph.state import States
 from reassess.study.study import Study
 from reassess.work.progress import Progress
 
@@ -69,9 +70,10 @@ class Collected:
 
     Attributes:
         graph: the study.
-        items: one row per judged response of a finished model. Columns: `cell` (its key), `model`, `recipe` (`base`
-            and `base-think` are the controls), `pool`, `size`, `seed` (null for controls), `suite`, `benchmark`,
-            `modality`, `id`, `sample`, `family`, `difficulty`, `gold`, `correct` (null: not scored), `format_ok`,
+        items: one row per judged response of a finished model. Columns: `cell` (its key), `model`, `recipe` (with the
+            variant of its stages; `base` and `base-think` are the controls), `pool`, `size`, `seed` (null for
+            controls), `suite`, `benchmark`, `modality`, `id`, `sample`, `family`, `difficulty`, `gold`, `correct`
+            (null: not scored), `format_ok`,
             `truncated`, `n_tokens`.
         trajectory: the same for intermediate checkpoints, with `step` (optimizer step) and `point` (1 for a run's first
             kept checkpoint: steps of two seeds may differ, points do not). `recipe` is the lineage where no
@@ -108,27 +110,34 @@ class Collected:
 _TEXTS = ("benchmark", "id", "family", "gold")
 
 
-def collect(graph: Graph) -> Collected:
-    """Read all results of a study under the current directory.
+def collect(graph: Graph, partial: bool = False) -> Collected:
+    """Read all results of a study under the current directory, but for suites that choose.
+
+    Args:
+        graph: the study.
+        partial: take what is outdated for missing.
 
     Raises:
         ResultsError: a file that is there cannot be read, or lacks a column or key.
     """
     missing: list[Missing] = []
     study = graph.study
-    runs, metrics = _runs(graph, missing)
-    wanted = [(job.at.cell, job.at.suite) for job in graph.of("generate")]
+    states = States(graph) if partial else None
+    runs, metrics = _runs(graph, states, missing)
+    # By whose scores something was chosen, that is no result.
+    wanted = [job for job in graph.of("score") if job.at.suite not in study.choosing]
     progress = Progress("reading scores", len(wanted), "evaluations")
     scores: dict[tuple[str, str], dict[str, Any]] = {}
     parts: dict[str, list[pa.Table]] = {"final": [], "trajectory": []}
-    for key, suite in wanted:
+    for job in wanted:
         progress.update(1)
+        key, suite = job.at.cell, job.at.suite
         spec = study.suites[suite]
-        folder = Path(paths.evaluation(f"{key}/{suite}"))
-        if not (folder / "scores.json").is_file() or not (folder / "scores.parquet").is_file():
-            missing.append(
-                Missing(key, f"no scores of suite {suite}", tuple((suite, name) for name in spec.benchmarks))
-            )
+        folder = Path(job.record).parent
+        is_there = (folder / "scores.json").is_file() and (folder / "scores.parquet").is_file()
+        if not is_there or (states is not None and states.of(job) == "outdated"):
+            why = f"{'outdated' if is_there else 'no'} scores of suite {suite}"
+            missing.append(Missing(key, why, tuple((suite, name) for name in spec.benchmarks)))
             continue
         record = _json(folder / "scores.json", ("checkpoints", "decoding", "benchmarks", "judge_version", "scores"))
         scores[key, suite] = record
@@ -173,15 +182,20 @@ def require_complete(collected: Collected, partial: bool) -> None:
         print(f"  {line}", flush=True)
 
 
-def _runs(graph: Graph, missing: list[Missing]) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+def _runs(
+    graph: Graph, states: States | None, missing: list[Missing]
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     runs, metrics = {}, {}
     for run in graph.runs.values():
         folder = Path(paths.run(run.key))
         if not (folder / "run.json").is_file():
             missing.append(Missing(run.key, "no run.json"))
             continue
+        if states is not None and states.of(graph["train", run.key]) == "outdated":
+            missing.append(Missing(run.key, "outdated run.json"))
+            continue
         runs[run.key] = _json(folder / "run.json", ("subset", "fingerprint", "steps_done"))
-        if graph.study.stages[run.stage].trajectory:
+        if graph.study.all_stages[run.stage].keeps:
             if not (folder / "metrics.jsonl").is_file():
                 missing.append(Missing(run.key, "no metrics.jsonl"))
                 continue
@@ -234,7 +248,7 @@ def _labelled(table: pa.Table, cell: Cell) -> pa.Table:
     for name, value in (
         ("cell", cell.key),
         ("model", cell.model),
-        ("recipe", cell.recipe),
+        ("recipe", cell.method),
         ("pool", cell.pool),
     ):
         table = table.append_column(name, _constant(value, n))

@@ -22,7 +22,7 @@ Quantity = Literal["correct", "tokens", "tokens of right", "tokens of wrong"]
 
 
 class Method(NamedTuple):
-    """One row of a table: the cells of a recipe at one size that differ in the seed alone.
+    """One row of a table: the cells of a recipe, or of one of its variants, at one size that differ in the seed alone.
 
     `pool` and `size` are None for the two controls.
     """
@@ -42,8 +42,8 @@ def methods(graph: Graph, model: str) -> list[Method]:
     """Return a model's methods in grid order: the controls first."""
     found: dict[tuple[str, str | None, int | None], list[Cell]] = {}
     for cell in graph.cells:
-        if cell.model == model:
-            found.setdefault((cell.recipe, cell.pool, cell.size), []).append(cell)
+        if cell.model == model and cell.is_asked:
+            found.setdefault((cell.method, cell.pool, cell.size), []).append(cell)
     return [Method(model, recipe, pool, size, tuple(cells)) for (recipe, pool, size), cells in found.items()]
 
 
@@ -58,8 +58,11 @@ def largest(found: Sequence[Method]) -> list[Method]:
 
 
 def label(study: Study, method: Method) -> str:
-    """Return the name of a method's row; the pool is named where the study has several."""
-    return f"{method.recipe} ({method.pool})" if method.pool and len(study.pools) > 1 else method.recipe
+    """Return the name of a method's row: its recipe or the label of that; the pool where the study has several."""
+    cell = method.cells[0]
+    recipe = study.recipes.get(cell.recipe)
+    name = " ".join(filter(None, (recipe.label, cell.variant))) if recipe and recipe.label else method.recipe
+    return f"{name} ({method.pool})" if method.pool and len(study.pools) > 1 else name
 
 
 def models(graph: Graph) -> list[str]:
@@ -216,7 +219,7 @@ def comparable(graph: Graph, partial: bool = False) -> Estimates:
         ParityError: results cannot be compared.
         ResultsError: a file is broken.
     """
-    collected = collect(graph)
+    collected = collect(graph, partial)
     require_complete(collected, partial)
-    check_parity(collected)
+    check_parity(collected, partial)
     return Estimates(collected)

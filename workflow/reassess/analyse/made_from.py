@@ -25,9 +25,15 @@ def record(graph: Graph, kind: Kind, written: list[str], partial: bool) -> str:
         partial: they were made from whatever was there.
     """
     path = paths.report(kind, partial)
+    job = graph[kind, "all"]
+    if not partial:
+        stamp = Path(job.outputs[-1])
+        for old in stamp.parent.glob(Path(paths.stamp(kind, "*")).name):
+            old.unlink()
+        stamp.touch()
     found = {
         "study": graph.study.name,
-        "spec": json.loads(graph[kind, "all"].spec),
+        "spec": json.loads(job.spec),
         "made_from": {file: file_sha256(file) for file in graph.results() if Path(file).exists()},
         "files": {file: file_sha256(file) for file in written},
         "provenance": provenance(),

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from reassess.analyse.collect import Collected, ResultsError
-from reassess.graph import Job
-from reassess.graph.report import KINDS
-from reassess.graph.state import Difference, States
+from reassess.graph import changes
+from reassess.graph.state import States, is_coverage
 
 
 class ParityError(ResultsError):
@@ -24,10 +23,14 @@ class _Fact(NamedTuple):
     where: str
 
 
-def check_parity(collected: Collected) -> None:
+def check_parity(collected: Collected, partial: bool = False) -> None:
     """Check that all cells read the same data, prompt, pixels, judge and decoding, and that scores are up to date.
 
     What is missing is no mismatch.
+
+    Args:
+        collected: the results.
+        partial: what is outdated was left out of them.
 
     Raises:
         ParityError: naming the first cell and field that differ.
@@ -41,7 +44,8 @@ def check_parity(collected: Collected) -> None:
                 f"{fact.where}: {fact.field} is {_short(fact.value)}, but {_short(first.value)} in {first.where}; "
                 "they cannot stand in one table: rerun the one that is out of date"
             )
-    _check_states(collected)
+    if not partial:
+        _check_states(collected)
 
 
 def _evaluation_facts(collected: Collected) -> Iterator[_Fact]:
@@ -65,36 +69,32 @@ def _run_facts(collected: Collected) -> Iterator[_Fact]:
         if record is None:
             continue
         where = f"{run.key} (run.json)"
-        subset = record["subset"]
         yield _Fact((), "prompt_sha256", record.get("prompt_sha256"), where)
         yield _Fact((run.model,), "pixels", record.get("pixels"), where)
-        if collected.study.stages[run.stage].REWARDED:
+        if collected.study.all_stages[run.stage].REWARDED:
             # Only a reward depends on the judge: an SFT run of an older judge's time is the same run.
             yield _Fact((), "judge_version", record.get("judge_version"), where)
+        if run.size is None:
+            continue
         for field in ("ids_sha256", "content_sha256"):
-            yield _Fact((run.pool, run.on, run.seed, run.size), f"subset.{field}", subset.get(field), where)
+            used = (record["subset"] or {}).get(field)
+            yield _Fact((run.pool, run.on, run.seed, run.size), f"subset.{field}", used, where)
         scope = (run.model, run.pool, run.on, run.seed, run.size)
         yield _Fact(scope, "trained_ids_sha256", record.get("trained_ids_sha256"), where)
 
 
 def _check_states(collected: Collected) -> None:
     """Raise ParityError where a result that is there is not what the study asks for now."""
-    states = States(collected.graph)
-    for job in collected.graph.jobs.values():
-        if job.rule in KINDS:
-            continue
-        differences = [item for item in states.differences(job) if not _is_missing(job, item)]
-        if differences:
-            more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
-            raise ParityError(f"{job.record}: {differences[0]}{more}; run the study again")
-
-
-def _is_missing(job: Job, difference: Difference) -> bool:
-    """Whether a difference is only that a suite has other benchmarks now than those that were answered."""
-    if job.rule not in ("generate", "score"):
-        return False
-    unanswered = difference.found is None and difference.what.startswith(("benchmarks.", "spec.rules"))
-    return unanswered or difference.what == "spec.benchmarks"
+    graph, states = collected.graph, States(collected.graph)
+    jobs = changes.changed(graph, states)
+    if jobs:
+        first = next(item for item in states.differences(jobs[0]) if not is_coverage(jobs[0], item))
+        why = "".join(f"\n  {line}" for line in changes.outdated(graph, states))
+        raise ParityError(
+            f"{jobs[0].record}: {first}\n"
+            f"{len(jobs)} results are not what study {graph.study.name} asks for now, and can stand in no table:{why}\n"
+            f"run the study again; where Snakemake finds nothing to do:\n{changes.commands(graph, jobs)}"
+        )
 
 
 def _short(value: Any) -> str:

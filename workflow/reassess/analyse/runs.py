@@ -33,8 +33,9 @@ def run_groups(collected: Collected) -> list[Group]:
 
 
 def chain(collected: Collected, run: Run) -> list[Run]:
-    """Return a run and all that it was made from."""
-    parents = [link for key in run.parents for link in chain(collected, collected.graph.runs[key])]
+    """Return a run and all runs that it was made from, each once."""
+    runs = collected.graph.runs
+    parents = [link for key in run.parents if key in runs for link in chain(collected, runs[key])]
     return list(dict.fromkeys((run, *parents)))
 
 

@@ -44,7 +44,7 @@ class Point(NamedTuple):
 def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
     """Return the kept checkpoints of every GRPO run whose checkpoints are evaluated, seeds together."""
     collected, study = estimates.collected, estimates.study
-    suites = [name for name, spec in study.suites.items() if spec.checkpoints == "trajectory"]
+    suites = list(study.watching)
     scores = {}
     for suite in suites:
         part = collected.trajectory[collected.trajectory["suite"] == suite]
@@ -54,7 +54,7 @@ def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
     found = []
     for group in run_groups(collected):
         run = group.runs[0]
-        if study.stages[run.stage].REWARDED and run.key in evaluated:
+        if study.all_stages[run.stage].REWARDED and run.key in evaluated:
             steps = [_steps(collected, run) for run in group.runs]
             count = max((len(item) for item in steps), default=0)
             points = [
@@ -98,8 +98,8 @@ def _point(
         low = kept[at - 2] if at > 1 else 0
         for name, value in _rewards(estimates.collected, run, low, kept[at - 1]).items():
             rewards.setdefault(name, []).append(value)
-        for suite, spec in estimates.study.suites.items():
-            record = estimates.collected.scores.get((run.key, suite)) if spec.checkpoints == "trajectory" else None
+        for suite, spec in estimates.study.watching.items():
+            record = estimates.collected.scores.get((run.key, suite))
             for benchmark in spec.benchmarks if record else ():
                 add_counts(counts, record["scores"].get(f"{benchmark}@{kept[at - 1]}"))  # type: ignore[index]
     return Point(

@@ -15,7 +15,9 @@ from collections.abc import Collection, MutableMapping
 
 from reassess import paths
 from reassess.console.failures import failures
+from reassess.console.status import mismatches
 from reassess.graph import Graph
+from reassess.graph.state import States
 from reassess.work import slurm, turns
 from reassess.work.lock import BEAT, SILENCE, Lock
 
@@ -68,6 +70,12 @@ def take(environment: MutableMapping[str, str], forced: bool) -> None:
             "alone; jobs for the same cells wait for them and take over what they make",
             flush=True,
         )
+
+
+def announce(graph: Graph) -> None:
+    """Print what was changed since the results were made, and what finished runs it would make again."""
+    for line in mismatches(graph, States(graph)):
+        print(line, flush=True)
 
 
 def summary(graph: Graph, failed: Collection[str], log: str) -> str:

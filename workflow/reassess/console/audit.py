@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 from reassess import paths
 from reassess.analyse.layout import Block, Entry, Table, markdown
 from reassess.benchmarks.rules import request_key
+from reassess.console.status import mismatches
 from reassess.data.shards import read_columns
 from reassess.evaluate.score import FAILED
 from reassess.graph import Graph
+from reassess.graph.state import States
 from reassess.judge import JUDGE_VERSION, contains_gold, reply_of
 from reassess.study.read import StudyError
 from reassess.study.study import Study
@@ -39,13 +41,14 @@ def audit(graph: Graph, cell: str | None = None, sample: int = 12) -> str:
     rows = _scored(graph, cell)
     parts = [
         f"# Audit of study {study.name}",
+        "\n".join(mismatches(graph, States(graph))),
         f"{len(rows):,} judged responses of {len({row['cell'] for row in rows})} cells, judge version {JUDGE_VERSION}.",
         markdown(_verdicts(rows)),
         markdown(_reasons(rows)),
         markdown(_rewards(graph, cell)),
         _disagreements(study, rows, sample),
     ]
-    return "\n\n".join(part.strip() for part in parts)
+    return "\n\n".join(part.strip() for part in parts if part)
 
 
 def requests(graph: Graph) -> list[dict[str, str]]:
@@ -178,7 +181,7 @@ def _rewards(graph: Graph, cell: str | None) -> Table:
     entries: list[list[Entry]] = []
     for run in graph.runs.values():
         metrics = Path(paths.run(run.key, "metrics.jsonl"))
-        if not graph.study.stages[run.stage].REWARDED or not metrics.is_file() or cell not in (None, run.key):
+        if not graph.study.all_stages[run.stage].REWARDED or not metrics.is_file() or cell not in (None, run.key):
             continue
         lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
         lines = [line for line in lines if names[1] in line]

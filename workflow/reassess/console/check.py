@@ -23,7 +23,7 @@ def overview(graph: Graph) -> str:
     lines += [f"  {axis:8} {', '.join(map(str, values))}" for axis, values in axes.items()]
     lines += ["", f"{len(graph.cells)} cells:"]
     for (model, recipe), count in Counter((cell.model, cell.recipe) for cell in graph.cells).items():
-        steps = " -> ".join(study.recipes.get(recipe, ())) or "no training"
+        steps = str(study.recipes.get(recipe, "")) or "no training"
         lines.append(f"  {model:16} {recipe:16} {count:4}  ({steps})")
     total = graph.counts()
     lines += ["", f"{sum(total.values())} jobs from nothing:"]

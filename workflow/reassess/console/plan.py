@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from reassess.console.durations import SHARE_OF_LIMIT, Duration, Durations, Source
 from reassess.console.schedule import critical_path, wall
+from reassess.console.status import mismatches
 from reassess.graph import Graph, resources
 from reassess.graph.state import States
 
@@ -32,6 +33,8 @@ def overview(graph: Graph, slots: int | None = None) -> str:
     seconds = {job: found.seconds for job, found in expected.items()}
     needs = {job: [item for item in graph.jobs[job].needs if item in expected] for job in todo}
     chain = critical_path(needs, seconds)
+    if changed := mismatches(graph, States(graph)):
+        lines += ["", *changed]
     lines += ["", *_costs(graph, expected)]
     lines += ["", *_chain(chain, expected)]
     if slots:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from reassess import paths
+from reassess.console.status import mismatches
+from reassess.graph import Graph
 from reassess.graph.report import FIGURES, TABLES
-from reassess.study.study import Study
+from reassess.graph.state import States
 
 
-def summary(study: Study) -> str:
-    """Return the capacity table and where the other tables and figures lie, for a terminal."""
+def summary(graph: Graph) -> str:
+    """Return the capacity table and where the other tables and figures lie, for a terminal.
+
+    What does not match the study in the results comes first.
+    """
+    study = graph.study
     capacity = Path(paths.table("capacity", "md"))
     if not capacity.is_file():
         return f"study {study.name}: no tables yet ({capacity} is not there)"
@@ -22,8 +28,11 @@ def summary(study: Study) -> str:
         )
     tables = " ".join(name for name in TABLES if Path(paths.table(name, "md")).is_file())
     figures = " ".join(name for name in FIGURES if Path(paths.figure(name, "svg")).is_file())
+    found = mismatches(graph, States(graph))
+    head = "".join(f"{line}\n" for line in found)
+    head += "the tables are of what was there when they were made\n\n" if found else ""
     return (
-        f"{text}\n"
+        f"{head}{text}\n"
         f"tables:  {capacity.parent}/ ({tables or 'none'}; csv, md, tex)\n"
         f"figures: {Path(paths.figure('scale', 'svg')).parent}/ ({figures or 'none'}; svg, pdf)"
     )

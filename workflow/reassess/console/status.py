@@ -6,18 +6,19 @@ from collections.abc import Collection, Mapping
 
 from reassess.console.failures import FAILED, STOPPED, Last, last, last_step, unfinished
 from reassess.console.text import aligned
-from reassess.graph import Cell, Graph, Job
+from reassess.graph import Graph, Job, changes, report
+from reassess.graph.cells import matches
 from reassess.graph.job import name
 from reassess.graph.state import States
 from reassess.study.study import Filter
 from reassess.work import slurm
+from reassess.work.records import RecordError
 
 STATES = ("done", "outdated", "failed", "stopped", "running", "waiting", "answered", "missing")
 LEGEND = {
-    "outdated": "made for other options, by an older judge, or from a checkpoint that is outdated",
     "stopped": "interrupted after the step that is named; the same command continues",
     "waiting": "for its turn, or in the queue",
-    "answered": "responses are there, scores are not",
+    "answered": "responses are there, scores are not; with numbers, of so many of the suite's benchmarks",
 }
 _EVERY = Filter()
 
@@ -34,7 +35,7 @@ def matrix(graph: Graph, chosen: Filter = _EVERY, states: Collection[str] = ()) 
         RecordError: a record is broken.
     """
     suites = list(graph.study.suites)
-    cells = [cell for cell in graph.cells if _matches(chosen, cell)]
+    cells = [cell for cell in graph.cells if matches(chosen, cell)]
     look = _Look(graph)
     rows, done = [], 0
     for cell in cells:
@@ -50,27 +51,37 @@ def matrix(graph: Graph, chosen: Filter = _EVERY, states: Collection[str] = ()) 
     lines += ["", f"{done} of {len(cells)} {which} are done{shown}"]
     shown_states = {state.split()[0] for row in rows for state in row[1:] if state}
     lines += [f"{state}: {text}" for state, text in LEGEND.items() if state in shown_states]
+    lines += mismatches(graph, look.states) if chosen == _EVERY or "outdated" in shown_states else []
     if chosen == _EVERY:
         shared = (job for job in graph.jobs.values() if job.rule in ("pool", "benchmark", "examples", "subset"))
         look.found |= {job.name: item for job in shared if (item := unfinished(job)) is not None}
     return "\n".join([*lines, *(item.line for item in look.found.values())]).lstrip("\n")
 
 
-def _matches(chosen: Filter, cell: Cell) -> bool:
-    pairs = ((getattr(chosen, axis), getattr(cell, axis)) for axis in Filter.model_fields)
-    return all(wanted is None or value in wanted for wanted, value in pairs)
+def mismatches(graph: Graph, states: States) -> list[str]:
+    """Return what does not match the study in its results, a line per change; none where all does."""
+    try:
+        changed = [f"outdated: {line}" for line in changes.outdated(graph, states)]
+        followed = sum(states.of(job) == "outdated" for job in graph.jobs.values() if job.rule not in report.KINDS)
+        followed -= len(changes.changed(graph, states))
+        if followed:
+            changed.append(f"outdated: {followed} results that were made from outdated or missing ones")
+        return changed + changes.consequences(graph, states)
+    except RecordError as error:
+        return [str(error)]
 
 
 class _Look:
     """One look at a study's jobs: records, attempts and Slurm's queue.
 
     Attributes:
+        states: what the records say.
         found: the last attempts at jobs that have failed or were stopped, by job.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._states = States(graph)
+        self.states = States(graph)
         self._queued: Mapping[str, str] = {job.comment: job.state for job in slurm.queue()}
         self.found: dict[str, Last] = {}
 
@@ -80,6 +91,10 @@ class _Look:
         if job is None:
             return ""
         answered = self.at(job)
+        if answered == "partial":
+            wanted = self._graph.study.suites[suite].benchmarks
+            there = (self.states.record(job) or {}).get("benchmarks") or {}
+            return f"answered {sum(name in there for name in wanted)} of {len(wanted)}"
         if answered != "done":
             return answered
         scored = self.at(self._graph["score", job.key])
@@ -87,7 +102,7 @@ class _Look:
 
     def at(self, job: Job) -> str:
         """Return a state that a record alone gives, or what the last attempt and Slurm say where it is not done."""
-        state = self._states.of(job)
+        state = self.states.of(job)
         if state == "done":
             return state
         attempt = last(job)

@@ -148,10 +148,12 @@ class _Verification:
     def _run(self, job: Job, record: dict[str, Any]) -> None:
         """Check a run's files, the rows that it was trained on, and its trajectory."""
         again = "train it again"
-        self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), _RUN)
+        if self.graph.stage(job).READS_EXAMPLES:
+            self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), _RUN)
         self._equal(job.record, "steps_done", record["steps_done"], record["steps_planned"], again)
         self._trained_on(job, record)
-        self._file(job.record, "metrics.jsonl", record, "delete the record and run the study again")
+        for name in record["files"]:
+            self._file(job.record, name, record, "delete the record and run the study again")
         self._base(job, record)
         for item in record["trajectory"]:
             self._checkpoint(job.record, item["path"], item["fingerprint"])
@@ -205,7 +207,7 @@ class _Verification:
         self.say(f"study {self.study.name}: {summary}")
 
     def _trained_on(self, job: Job, record: dict[str, Any]) -> None:
-        subset = self._peek(self.graph.jobs[job.needs[-1]].record)
+        subset = next((self._peek(need.record) for need in self.graph.needed(job, "subset")), None)
         if subset is None:
             return
         out: set[str] = set()
@@ -274,7 +276,8 @@ def _folders(graph: Graph) -> Iterator[str]:
             yield f"{folder.as_posix()}/shards"
         elif job.rule in ("model", "train"):
             yield f"{folder.as_posix()}/model"
-            yield from (path.as_posix() for path in folder.glob("checkpoints/*/trajectory/*"))
+            shown = (folder / "model").resolve().parent
+            yield from (path.as_posix() for path in folder.glob(f"checkpoints/{shown.name}/trajectory/*"))
 
 
 def _megabytes(folder: str) -> int:

@@ -10,13 +10,16 @@ from typing import Any
 
 from reassess import paths
 from reassess.graph import checks, identity, report, resources
-from reassess.graph.cells import Cell, Grid, Run, lay_out
+from reassess.graph.cells import BASE, BASE_THINK, Cell, Grid, as_cell, lay_out
 from reassess.graph.job import Coordinates, Job, name
+from reassess.graph.recipes import Run
 from reassess.spec import near
+from reassess.stages.base import AnyStage
 from reassess.study import read
 from reassess.study.study import Study
+from reassess.work.records import digest
 
-# The rules in the order of a study's work: of the jobs of one, none needs one of a later rule.
+# The rules in the order of a study's work.
 RULES = ("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "tables", "figures")
 
 
@@ -25,17 +28,19 @@ class Graph:
 
     Args:
         study: the study.
+        source: its file, for messages.
 
     Raises:
         ValueError: something does not fit together that only the sizes of models or the whole grid tell.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, source: str = "") -> None:
         self.study = study
-        self.grid: Grid = lay_out(study)
+        self.source = source
         problems = list(checks.problems_of(study))
         if problems:
             raise ValueError("; ".join(problems))
+        self.grid: Grid = lay_out(study)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -51,13 +56,15 @@ class Graph:
     def jobs(self) -> dict[str, Job]:
         """The jobs of a run from nothing by name, each after those that it needs."""
         found = {job.name: job for job in _work(self.study, self.grid)}
-        spec = identity.report_spec(self.study)
+        spec = identity.report_spec(self.study, found.values())
         # Records are written last, and have the hashes of other files. Figures are of the results that the record of
         # the tables names. Each file that the two ask for takes its share of the time of a dry run.
         read = [job for job in found.values() if job.rule in ("train", "score")]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
-        tables = Job("tables", "all", names, results, tuple(report.files("tables")), spec)
-        figures = Job("figures", "all", (tables.name,), (tables.record,), tuple(report.files("figures")), spec)
+        # A study that asks for anything else has another stamp, whatever Snakemake knows of parameters.
+        files = {kind: (*report.files(kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
+        tables = Job("tables", "all", names, results, files["tables"], spec)
+        figures = Job("figures", "all", (tables.name,), (tables.record,), files["figures"], spec)
         found |= {job.name: job for job in (tables, figures)}
         return found
 
@@ -85,12 +92,24 @@ class Graph:
 
     @cached_property
     def _cells(self) -> dict[str, Cell]:
-        return {run.key: run.as_cell for run in self.runs.values()} | {cell.key: cell for cell in self.cells}
+        return {run.key: as_cell(run) for run in self.runs.values()} | {cell.key: cell for cell in self.cells}
 
     def checkpoint(self, key: str) -> Job:
-        """Return the job that makes the checkpoint of a cell: a training, or the making of its base model."""
+        """Return the job that makes the checkpoint of a cell: a stage of a recipe, or the making of its base model."""
         cell = self.cell(key)
         return self["model", cell.model] if cell.is_control else self["train", key]
+
+    def stage(self, job: Job) -> AnyStage:
+        """Return the stage that a job of the rule `train` runs."""
+        return self.study.all_stages[job.at.stage]
+
+    def needed(self, job: Job, *rules: str) -> list[Job]:
+        """Return the jobs of some rules whose results a job reads."""
+        return [need for name in job.needs if (need := self.jobs[name]).rule in rules]
+
+    def parents(self, job: Job) -> list[Job]:
+        """Return the jobs that make the models which a run starts from, in the order of its recipe."""
+        return [self.checkpoint(key) for key in self.runs[job.key].parents]
 
     def by_cell(self, rule: str, cell: str) -> list[Job]:
         """Return the jobs of a rule that work on one cell."""
@@ -137,7 +156,7 @@ def parse(data: dict[str, Any], source: str) -> Graph:
     """
     study = read.parse(data, source)
     try:
-        return Graph(study)
+        return Graph(study, source)
     except ValueError as error:
         raise read.StudyError(f"{source}: {error}") from None
 
@@ -150,8 +169,9 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         files = study.benchmarks[benchmark].files
         yield _examples("benchmark", benchmark, files, identity.benchmark_spec(study, benchmark))
     yield from _sets(study, {run.on for run in grid.runs.values() if run.on})
-    for subset in dict.fromkeys((run.pool, run.on, run.seed, run.size) for run in grid.runs.values()):
-        yield _subset(study, *subset)
+    reading = [(run.pool, run.on, run.seed, run.size) for run in grid.runs.values() if run.size is not None]
+    for pool, on, seed, size in dict.fromkeys(reading):
+        yield _subset(study, pool, on, seed, size)
     for model in dict.fromkeys(cell.model for cell in grid.cells):
         outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.models[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))
@@ -159,9 +179,13 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         (model, stage): identity.stage_spec(study, model, stage)
         for model, stage in dict.fromkeys((run.model, run.stage) for run in grid.runs.values())
     }
+    evaluations = _Evaluations(study, grid)
     for run in grid.runs.values():
-        yield _train(run, stages[run.model, run.stage])
-    yield from _evaluations(study, grid)
+        if (suite := study.all_stages[run.stage].chooses_by) is not None:
+            yield from evaluations.of(as_cell(grid.runs[run.parents[0]]), suite)
+        yield _train(study, run, stages[run.model, run.stage])
+    for cell, suite in _pairs(study, grid):
+        yield from evaluations.of(cell, suite)
 
 
 def _examples(rule: str, key: str, files: list[str], spec: str) -> Job:
@@ -199,53 +223,73 @@ def _subset(study: Study, pool: str, on: str, seed: int, size: int) -> Job:
     return Job("subset", key, (name(*maker),), (manifest,), (paths.subset(key),), "{}", at)
 
 
-def _train(run: Run, spec: str) -> Job:
-    parents = [name("train", key) for key in run.parents] or [name("model", run.model)]
-    records = [paths.run(key, "run.json") for key in run.parents] or [paths.model(run.model, "manifest.json")]
-    subset = paths.subset_key(run.pool, run.on, run.seed, run.size)
-    needs = (*parents, name("subset", subset))
-    inputs = (*records, paths.subset(subset))
-    outputs = (paths.run(run.key, "run.json"),)
+def _checkpoint(cell: str) -> tuple[str, str]:
+    """Return the name of the job that makes the checkpoint of a cell, and its record."""
+    model, _, name_ = cell.partition("/")
+    if name_ in (BASE, BASE_THINK):
+        return name("model", model), paths.model(model, "manifest.json")
+    return name("train", cell), paths.run(cell, "run.json")
+
+
+def _train(study: Study, run: Run, spec: str) -> Job:
+    stage = study.all_stages[run.stage]
+    reads = [_checkpoint(key) for key in run.parents]
+    if stage.needs_base:
+        reads.append(_checkpoint(f"{run.model}/{BASE}"))
+    if stage.chooses_by is not None:
+        key = f"{run.parents[0]}/{stage.chooses_by}"
+        reads.append((name("score", key), paths.evaluation(key, "scores.json")))
+    if run.size is not None:
+        subset = paths.subset_key(run.pool, run.on, run.seed, run.size)
+        reads.append((name("subset", subset), paths.subset(subset)))
+    needs, inputs = (tuple(dict.fromkeys(found)) for found in zip(*reads, strict=True))
     at = Coordinates(run.model, run.pool, run.seed, run.size, run.stage, run.key)
-    return Job("train", run.key, needs, inputs, outputs, spec, at)
+    return Job("train", run.key, needs, inputs, (paths.run(run.key, "run.json"),), spec, at)
 
 
-def _evaluations(study: Study, grid: Grid) -> Iterator[Job]:
-    models = dict.fromkeys(cell.model for cell in grid.cells)
-    asked = {(model, suite): identity.suite_spec(study, model, suite) for model in models for suite in study.suites}
-    scored = {suite: identity.score_spec(study, suite) for suite in study.suites}
-    reads = {suite: _benchmarks(study, suite) for suite in study.suites}
-    answers = {suite: _answers(study, suite) for suite in study.suites}
-    for cell, suite in _pairs(study, grid):
+class _Evaluations:
+    """Makes the jobs of evaluations; what many of them share is worked out once."""
+
+    def __init__(self, study: Study, grid: Grid) -> None:
+        models = dict.fromkeys(cell.model for cell in grid.cells)
+        self._asked = {
+            (model, suite): identity.suite_spec(study, model, suite) for model in models for suite in study.suites
+        }
+        self._scored = {suite: identity.score_spec(study, suite) for suite in study.suites}
+        self._reads = {suite: _benchmarks(study, suite) for suite in study.suites}
+        self._answers = {suite: _answers(study, suite) for suite in study.suites}
+
+    def of(self, cell: Cell, suite: str) -> Iterator[Job]:
+        """Yield the jobs that ask a cell a suite and judge what it says."""
         key = f"{cell.key}/{suite}"
-        if cell.is_control:
-            maker, record = name("model", cell.model), paths.model(cell.model, "manifest.json")
-        else:
-            maker, record = name("train", cell.key), paths.run(cell.key, "run.json")
+        maker, record = _checkpoint(cell.key)
         at = Coordinates(cell.model, cell.pool, cell.seed, cell.size, "", cell.key, suite)
-        needs, manifests = reads[suite]
+        needs, manifests = self._reads[suite]
         said = tuple(paths.evaluation(key, f"responses.{suffix}") for suffix in ("json", "parquet"))
-        generate = Job(
-            "generate", key, (maker, *needs), (record, *manifests), said, asked[cell.model, suite], at
-        )  # fmt: skip
-        yield generate
+        spec = self._asked[cell.model, suite]
+        yield Job("generate", key, (maker, *needs), (record, *manifests), said, spec, at)
         judged = tuple(paths.evaluation(key, f"scores.{suffix}") for suffix in ("json", "parquet"))
         # The record of responses is written last, and has their hash.
-        yield Job("score", key, (generate.name,), (said[0], *answers[suite]), judged, scored[suite], at)
+        needed = (said[0], *self._answers[suite])
+        yield Job("score", key, (name("generate", key),), needed, judged, self._scored[suite], at)
 
 
 def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
-    """Yield every cell with the suites that it is asked: finished models first, then kept checkpoints of runs."""
+    """Yield every cell with the suites that it is asked: finished models first, then kept checkpoints of runs.
+
+    A suite that chooses is asked where something is chosen by it, and nowhere else.
+    """
     final = [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]
     for cell in grid.cells:
-        for suite in final:
-            yield cell, suite
-    kept = {suite: spec for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"}
+        if cell.is_asked:
+            for suite in final:
+                yield cell, suite
+    watching = study.watching
     for run in grid.runs.values():
-        if study.stages[run.stage].trajectory:
-            for suite, spec in kept.items():
+        if study.all_stages[run.stage].keeps and run.is_asked:
+            for suite, spec in watching.items():
                 if spec.sizes is None or run.size in spec.sizes:
-                    yield run.as_cell, suite
+                    yield as_cell(run), suite
 
 
 def _benchmarks(study: Study, suite: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

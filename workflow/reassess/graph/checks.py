@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from reassess.graph import resources
 from reassess.spec import near
 from reassess.stages import KINDS
-from reassess.stages.trainer_args import split_problem
 from reassess.study.models import Model
 from reassess.study.study import Study
 
@@ -15,6 +14,8 @@ from reassess.study.study import Study
 def problems_of(study: Study) -> Iterator[str]:
     """Yield what does not fit together, each with its key path."""
     yield from _of_sets(study)
+    used = dict.fromkeys(step.by for recipe in study.recipes.values() for step in recipe.steps)
+    stages = {name: stage for name, stage in study.all_stages.items() if name in used or name.partition(".")[0] in used}
     for name, model in study.models.items():
         try:
             found = list(_of_model(name, model))
@@ -24,27 +25,31 @@ def problems_of(study: Study) -> Iterator[str]:
         yield from found
         if found:
             continue
-        for stage in dict.fromkeys(stage for stages in study.recipes.values() for stage in stages):
-            spec = study.stages[stage]
-            processes = resources.asked(model, spec.kind).training_processes
-            problem = split_problem(spec.args, spec.batch_size, processes)
+        for stage, spec in stages.items():
+            problem = spec.misfit_of_processes(resources.asked(model, spec.kind).training_processes)
             if problem:
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
 
 
 def _of_sets(study: Study) -> Iterator[str]:
-    """Yield stages whose set of examples is unknown, or of another pool than some of their cells."""
-    for stage, spec in study.stages.items():
-        if spec.on is None:
+    """Yield sets of examples that stages read and nobody makes, or of another pool than some of their cells."""
+    read = {f"stages.{name}.on": stage.reads for name, stage in study.all_stages.items()}
+    read |= {
+        f"recipes.{name}.steps.{i}.on": step.on
+        for name, spec in study.recipes.items()
+        for i, step in enumerate(spec.steps)
+    }
+    for where, on in read.items():
+        if on is None:
             continue
-        if spec.on not in study.examples:
-            known = f"{near(spec.on, study.examples)}known: {', '.join(study.examples) or 'none'}"
-            yield f"stages.{stage}.on: no set of examples is called {spec.on!r}; {known}"
+        if on not in study.examples:
+            known = f"{near(on, study.examples)}known: {', '.join(study.examples) or 'none'}"
+            yield f"{where}: no set of examples is called {on!r}; {known}"
             continue
-        pools = _pools(study, spec.on)
+        pools = _pools(study, on)
         if others := [pool for pool in study.pools if {pool} != pools]:
             yield (
-                f"stages.{stage}.on: {spec.on!r} is made from {', '.join(sorted(pools))}, and cells of "
+                f"{where}: {on!r} is made from {', '.join(sorted(pools))}, and cells of "
                 f"{', '.join(others)} would train on it too; a study with such a stage has that pool alone"
             )
 

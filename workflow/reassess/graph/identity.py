@@ -7,9 +7,12 @@ changes results.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from reassess.graph import resources
+from reassess.graph.job import Job
 from reassess.study.data import Pool
 from reassess.study.study import Study
 from reassess.versions import JUDGE_VERSION, VERSIONS
@@ -62,16 +65,17 @@ def model_spec(study: Study, name: str) -> str:
 
 def stage_spec(study: Study, model: str, stage: str) -> str:
     """Identity of a training stage on a model: what its weights depend on besides parent, subset and seed."""
-    spec, how = study.stages[stage], study.models[model]
+    spec, how = study.all_stages[stage], study.models[model]
     asked = resources.asked(how, spec.kind)
     processes = asked.training_processes
     fields: dict[str, Any] = {
         "kind": spec.kind,
         "version": spec.VERSION,
         **spec.identity(processes),
-        "prompt": _prompt(study),
         "model": _loading(study, model),
     }
+    if spec.READS_EXAMPLES:
+        fields["prompt"] = _prompt(study)
     is_sharded = processes > 1 and resources.distribution(how, spec.kind) != "ddp"
     if is_sharded and asked.gpu and how.dtype == "bfloat16":
         # DeepSpeed computes with weights in bfloat16, autocast with float32 ones: losses differ in the third digit.
@@ -111,8 +115,11 @@ def score_spec(study: Study, suite: str) -> str:
     return canonical(spec)
 
 
-def report_spec(study: Study) -> str:
-    """Identity of tables and figures, besides the scores: the recipes name the rows."""
+def report_spec(study: Study, jobs: Iterable[Job]) -> str:
+    """Identity of tables and figures: the recipes name the rows, and what is reported is what these jobs make."""
+    made = hashlib.sha256()
+    for job in jobs:
+        made.update(f"{job.name} {job.spec}\n".encode())
     return canonical(
         {
             "version": VERSIONS["tables"],
@@ -120,8 +127,11 @@ def report_spec(study: Study) -> str:
             "seed": study.seed,
             # Their order is that of rows, which sorted keys would lose.
             "models": list(study.models),
-            "recipes": [[name, list(stages)] for name, stages in study.recipes.items()],
+            "recipes": [
+                [name, recipe.model_dump(mode="json", exclude_defaults=True)] for name, recipe in study.recipes.items()
+            ],
             "report": study.report.model_dump(mode="json"),
+            "asked": made.hexdigest(),
         }
     )
 

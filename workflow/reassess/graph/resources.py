@@ -20,7 +20,6 @@ from reassess import paths
 from reassess.graph.job import Job
 from reassess.stages import KINDS
 from reassess.stages.base import Needs
-from reassess.stages.sft import TRAINING_BYTES
 from reassess.study.models import Distributed, Model, Resources
 from reassess.study.study import Study
 from reassess.work import attempts
@@ -151,23 +150,22 @@ def defaults(
     if kind == "model":
         # Files are fetched or copied, and read once for their fingerprint.
         return Asked(gpu=gpu or 0, mem_mb=2 * CPU_MB, runtime=runtime)
-    # The state of a training is read and saved by way of host memory; an engine keeps a copy of the files as it loads.
-    on_host = 2 * (needs.bytes_per_weight - CACHE_BYTES) if kind == "generate" else TRAINING_BYTES
     if gpu is None:
         gpu = _gpus(parameters * needs.bytes_per_weight)
         # An engine runs on one node.
         gpu = min(gpu, NODE_GPUS) if kind == "generate" else gpu
     nodes = nodes or _nodes(kind, gpu)
     processes = math.ceil((processes or max(1, gpu)) / nodes)
-    mem_mb = math.ceil(parameters * on_host / nodes / 1e9) * 1000 + HOST_MB_PER_GPU * processes
+    mem_mb = math.ceil(parameters * needs.host_bytes_per_weight / nodes / 1e9) * 1000 + HOST_MB_PER_GPU * processes
     return Asked(gpu, nodes, THREADS_PER_GPU * processes, mem_mb, runtime)
 
 
 def _needs(kind: str, width: int) -> Needs:
     """Return what a kind of job needs, given the bytes of a weight."""
     if kind == "model":
-        return Needs(0, MODEL_MINUTES)
-    return Needs(width + CACHE_BYTES, GENERATE_MINUTES) if kind == "generate" else KINDS[kind].NEEDS
+        return Needs(0, MODEL_MINUTES, 0)
+    # An engine keeps a copy of the files as it loads.
+    return Needs(width + CACHE_BYTES, GENERATE_MINUTES, 2 * width) if kind == "generate" else KINDS[kind].NEEDS
 
 
 def fits_one_gpu(parameters: int, kind: str) -> bool:
@@ -177,7 +175,7 @@ def fits_one_gpu(parameters: int, kind: str) -> bool:
 
 def _gpus(size: float) -> int:
     """Return the GPUs that so many bytes take, a power of two: attention heads and nodes divide by it."""
-    return 1 << max(0, math.ceil(math.log2(size / (GPU_BYTES * PLANNED))))
+    return 0 if size == 0 else 1 << max(0, math.ceil(math.log2(size / (GPU_BYTES * PLANNED))))
 
 
 def _nodes(kind: str, gpu: int) -> int:
@@ -241,7 +239,7 @@ def _weights(file: Path) -> int:
 def asked_by(study: Study, job: Job) -> Asked:
     """Return what the first attempt at a job on a model asks for."""
     assert job.at.model is not None
-    kind = study.stages[job.at.stage].kind if job.rule == "train" else job.rule
+    kind = study.all_stages[job.at.stage].kind if job.rule == "train" else job.rule
     return asked(study.models[job.at.model], kind)
 
 

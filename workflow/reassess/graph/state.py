@@ -1,24 +1,27 @@
-"""Whether a result is what the study asks for now: the one place that answers it."""
+"""Whether a result is what the study asks for now, and why not: the one place that answers it."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from reassess import paths
 from reassess.graph.build import Graph
+from reassess.graph.choice import ChoiceError, chosen
 from reassess.graph.job import Job
 from reassess.work.records import RecordError, file_sha256, read
 
-Name = Literal["done", "outdated", "missing"]
+Name = Literal["done", "partial", "outdated", "missing"]
+Record = dict[str, Any]
+Look = Callable[[Job], Record | None]
 # Without one of these, what was made from it cannot be compared with anything.
 _CHECKED = ("model", "train", "generate", "score")
 # What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
-_OBJECTS, _NESTED = ("subset", "files", "made_from"), ("read", "benchmarks")
+_OBJECTS, _NESTED = ("subset", "files", "made_from", "base"), ("read", "benchmarks")
 _LISTS = ("parents", "checkpoints", "trajectory")
 
 
@@ -48,11 +51,14 @@ class States:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._records: dict[str, dict[str, Any] | None] = {}
+        self._records: dict[str, Record | None] = {}
         self._states: dict[str, Name] = {}
+        self._later: dict[str, Record | None] = {}
 
     def of(self, job: Job) -> Name:
         """Return whether a result is there and is, with all that it was made from, what the study asks for now.
+
+        `partial` are responses or scores of which nothing is wrong, to other benchmarks than the suite has now.
 
         Raises:
             RecordError: a record is broken.
@@ -65,20 +71,25 @@ class States:
     def _state(self, job: Job) -> Name:
         if not self.is_there(job):
             return "missing"
-        if self.differences(job):
+        differences = self.differences(job)
+        if any(not is_coverage(job, item) for item in differences):
             return "outdated"
-        for name in job.needs:
-            need = self._graph.jobs[name]
-            state = self.of(need)
-            if state == "outdated" or (state == "missing" and need.rule in _CHECKED):
+        state: Name = "partial" if differences else "done"
+        for need in (self._graph.jobs[name] for name in job.needs):
+            found = self.of(need)
+            if found == "outdated" or (found == "missing" and need.rule in _CHECKED):
                 return "outdated"
-        return "done"
+            if found == "partial":
+                if job.rule != "score":
+                    return "outdated"
+                state = "partial"
+        return state
 
     def is_there(self, job: Job) -> bool:
         """Whether a job's files are there, of whatever state."""
         return all(Path(file).exists() for file in job.outputs) and self.record(job) is not None
 
-    def record(self, job: Job) -> dict[str, Any] | None:
+    def record(self, job: Job) -> Record | None:
         """Return the record of a job, None where there is none. Raises RecordError where it is broken."""
         if job.record not in self._records:
             kinds: dict[str, type] = {"spec": dict}
@@ -91,6 +102,33 @@ class States:
             self._records[job.record] = found
         return self._records[job.record]
 
+    def later(self, job: Job) -> Record | None:
+        """Return the record that a run will have without being trained, None where it has to be.
+
+        It is the one that it has, if that is current; else that of a run which was set aside and will be taken back.
+        """
+        if job.rule != "train":
+            return self.record(job)
+        if job.name not in self._later:
+            self._later[job.name] = self._untrained(job)
+        return self._later[job.name]
+
+    def _untrained(self, job: Job) -> Record | None:
+        if any(self.later(maker) is None for maker in self._graph.parents(job)):
+            return None
+        if (now := self.record(job)) is not None and not self._compare(job, now, self.later):
+            return now
+        for file in Path(job.record).parent.glob("checkpoints/*/finished.json"):
+            try:
+                found = (read(file, run=dict) or {}).get("run") or {}
+            except RecordError:
+                continue
+            if all(_is_shaped(key, value) for key, value in found.items()) and not self._compare(
+                job, found, self.later
+            ):
+                return found
+        return None
+
     def differences(self, job: Job) -> list[Difference]:
         """Return how the record of a job differs from what is asked now, its own inputs included.
 
@@ -100,13 +138,16 @@ class States:
             RecordError: a record is broken.
         """
         record = self.record(job)
-        if record is None:
-            return []
+        return [] if record is None else self._compare(job, record, self.record)
+
+    def _compare(self, job: Job, record: Record, look: Look) -> list[Difference]:
+        """Return how a record of a job differs from what is asked, given the records of what it needs."""
         found = list(nested("spec", record.get("spec", {}), json.loads(job.spec)))
+        if job.rule == "train":
+            return found + list(self._run(job, record, look))
         check = {
             "examples": self._examples,
             "subset": self._subset,
-            "train": self._run,
             "generate": self._responses,
             "score": self._scores,
             "tables": self._report,
@@ -114,10 +155,10 @@ class States:
         }.get(job.rule)
         return found + (list(check(job, record)) if check else [])
 
-    def _needed(self, job: Job, *rules: str) -> list[tuple[Job, dict[str, Any]]]:
+    def _needed(self, job: Job, *rules: str) -> list[tuple[Job, Record]]:
         """Return what a job needs of some rules, with the records that are there."""
-        needs = [self._graph.jobs[name] for name in job.needs]
-        return [(need, found) for need in needs if need.rule in rules and (found := self.record(need)) is not None]
+        needs = self._graph.needed(job, *rules)
+        return [(need, found) for need in needs if (found := self.record(need)) is not None]
 
     def _examples(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         for need, manifest in self._needed(job, "pool", "examples"):
@@ -128,17 +169,29 @@ class States:
         for _, pool in self._needed(job, "pool", "examples"):
             yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
 
-    def _run(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        makers = [self._graph.jobs[name] for name in job.needs if self._graph.jobs[name].rule != "subset"]
+    def _run(self, job: Job, record: Record, look: Look) -> Iterator[Difference]:
         parents = record.get("parents") or []
-        for i, maker in enumerate(makers):
-            if (there := self.record(maker)) is not None:
+        for i, maker in enumerate(self._graph.parents(job)):
+            there = look(maker)
+            if there is not None and (expected := self._started_from(job, there)) is not None:
                 used = parents[i].get("fingerprint") if i < len(parents) else None
-                yield from nested(f"parents[{i}].fingerprint (of {maker.record})", used, there["fingerprint"])
+                yield from nested(f"parents[{i}].fingerprint (of {maker.record})", used, expected)
+        if self._graph.stage(job).needs_base and (base := look(self._graph["model", job.at.model or ""])) is not None:
+            yield from nested("base.fingerprint", (record.get("base") or {}).get("fingerprint"), base["fingerprint"])
         for _, subset in self._needed(job, "subset"):
             used = record.get("subset") or {}
             yield from nested("subset.ids_sha256", used.get("ids_sha256"), subset.get("ids_sha256"))
             yield from nested("subset.content_sha256", used.get("content_sha256"), subset.get("pool_content_sha256"))
+
+    def _started_from(self, job: Job, parent: Record) -> str | None:
+        """Return the fingerprint of the checkpoint that a run starts from, None where the choice cannot be made."""
+        if not self._graph.stage(job).CHOOSES:
+            return str(parent["fingerprint"])
+        scores = {need.key: found for need, found in self._needed(job, "score")}
+        try:
+            return str(chosen(self._graph, job, parent, scores)["fingerprint"])
+        except (ChoiceError, LookupError, TypeError, AttributeError):
+            return None
 
     def _responses(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         asked = {_point(item.get("step")): item.get("fingerprint") for item in record.get("checkpoints") or ()}
@@ -177,6 +230,14 @@ class States:
             # What was made again may have come out the same.
             if file in used and Path(file).stat().st_mtime > written:
                 yield from nested(f"made_from.{file}", used[file], file_sha256(file))
+
+
+def is_coverage(job: Job, difference: Difference) -> bool:
+    """Whether a difference is only that a suite has other benchmarks now than those that were answered."""
+    if job.rule not in ("generate", "score"):
+        return False
+    unanswered = difference.found is None and difference.what.startswith(("benchmarks.", "spec.rules"))
+    return unanswered or difference.what == "spec.benchmarks"
 
 
 def nested(what: str, found: Any, expected: Any) -> Iterator[Difference]:

@@ -83,19 +83,12 @@ class Stored:
         return tied and any(name.endswith("lm_head.weight") for name in self.shapes)
 
 
-def compare(parents: Sequence[Path]) -> None:
-    """Make sure that checkpoints are of one architecture, tokenizer, chat template and preprocessor, and their tensors
-    of the same names and shapes. No weight is read.
+def compare_files(parents: Sequence[Path]) -> None:
+    """Make sure that checkpoints are of one architecture, tokenizer, chat template and preprocessor.
 
     Raises:
         MergeError: two differ; names both, what differs, and what to do.
     """
-    compare_files(parents)
-    compare_tensors([Stored.of(parent) for parent in parents])
-
-
-def compare_files(parents: Sequence[Path]) -> None:
-    """Compare what stands beside the weights, as `compare` does."""
     aspects: list[tuple[str, Callable[[Path, Path], str | None], str]] = [
         ("architectures", _architecture, "merge models of one family and size"),
         ("tokenizers", _tokenizer, "merge models that read and write the same tokens"),
@@ -109,7 +102,11 @@ def compare_files(parents: Sequence[Path]) -> None:
 
 
 def compare_tensors(stored: Sequence[Stored]) -> None:
-    """Compare names and shapes of tensors, as `compare` does."""
+    """Make sure that the tensors of checkpoints have the same names and shapes; no weight is read.
+
+    Raises:
+        MergeError: two differ; names both, what differs, and what to do.
+    """
     first = stored[0]
     for other in stored[1:]:
         if odd := sorted(first.shapes.keys() ^ other.shapes.keys()):

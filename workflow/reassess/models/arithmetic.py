@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from reassess.models import alike
 from reassess.models.alike import MergeError, Stored
@@ -18,19 +18,37 @@ from reassess.work.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MergeError", "compare", "merge"]
+__all__ = ["How", "MergeError", "merge"]
 
 # Bytes of the largest shard. A single larger tensor (an embedding in float32) is a shard of its own.
 SHARD = 2_000_000_000
 # Weights computed at once. DARE draws chunk by chunk: another number is another result.
 CHUNK = 1 << 20
 
-compare = alike.compare
+
+class How(NamedTuple):
+    """How models are merged.
+
+    Attributes:
+        method: `linear` sums weights times parents. `ties` (arXiv 2306.01708) keeps of each tensor's task vector,
+            which is parent minus base, the share `density` of largest magnitude, elects a sign per weight, and takes
+            the mean over those that agree with it. `dare` (arXiv 2311.03099) drops entries of task vectors at random,
+            divides the rest by `density`, and sums. Both add the result to the base.
+        weights: one factor per parent. As in PEFT, `ties` divides by the number of those that agree, so weights of 1
+            are the paper's merge.
+        density: share of a task vector that is kept, above 0 and up to 1.
+        seed: of DARE's draws, which beside it depend on a tensor's name alone.
+    """
+
+    method: Literal["linear", "ties", "dare"]
+    weights: Sequence[float]
+    density: float = 1.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How tensors are merged: the arguments of `merge` under the same names, and the precision to write."""
+    """How tensors are merged: `How` under the same names, and the precision to write."""
 
     method: Literal["linear", "ties", "dare"]
     weights: Sequence[float]
@@ -43,12 +61,9 @@ def merge(
     parents: Sequence[Path],
     directory: Path,
     model: Model,
-    *,
-    method: Literal["linear", "ties", "dare"],
-    weights: Sequence[float],
-    density: float = 1.0,
+    how: How,
     base: Path | None = None,
-    seed: int = 0,
+    between: Callable[[], object] = lambda: None,
 ) -> None:
     """Write the weights that `parents` give together into `directory`, in the study's precision.
 
@@ -59,21 +74,16 @@ def merge(
         directory: where `model.safetensors`, or shards and their index, are written; it exists. Configs and tokenizer
             are not written.
         model: the model of the study, for its precision and for loading a checkpoint of another layout.
-        method: `linear` sums weights times parents. `ties` (arXiv 2306.01708) keeps of each tensor's task vector,
-            which is parent minus base, the share `density` of largest magnitude, elects a sign per weight, and takes
-            the mean over those that agree with it. `dare` (arXiv 2311.03099) drops entries of task vectors at random,
-            divides the rest by `density`, and sums. Both add the result to the base.
-        weights: one factor per parent. As in PEFT, `ties` divides by the number of those that agree, so weights of 1
-            are the paper's merge.
-        density: share of a task vector that is kept, above 0 and up to 1.
+        how: method and weights.
         base: the checkpoint that task vectors start from; `ties` and `dare` need it.
-        seed: of DARE's draws, which beside it depend on a tensor's name alone.
+        between: called before each tensor; what it raises ends the merge.
 
     Raises:
         MergeError: arguments or checkpoints do not fit each other, or a merged weight is not finite.
     """
     import torch
 
+    method, weights, density, seed = how
     if len(parents) != len(weights) or not parents:
         raise MergeError(f"{len(weights)} weights for {len(parents)} parents; give one weight per parent")
     if not any(weights):
@@ -94,12 +104,12 @@ def merge(
         alike.compare_files(sources)
         stored = alike.rewrite([Stored.of(source) for source in sources], model, scratch)
         alike.compare_tensors(stored)
-        _write(stored, directory, recipe)
+        _write(stored, directory, recipe, between)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write(stored: list[Stored], directory: Path, recipe: _Recipe) -> None:
+def _write(stored: list[Stored], directory: Path, recipe: _Recipe, between: Callable[[], object]) -> None:
     """Merge and write shard by shard, in the form of `PreTrainedModel.save_pretrained` (transformers 5)."""
     import torch
     from huggingface_hub import split_torch_state_dict_into_shards
@@ -119,6 +129,7 @@ def _write(stored: list[Stored], directory: Path, recipe: _Recipe) -> None:
     for file, names in split.filename_to_tensors.items():
         shard = {}
         for name in names:
+            between()
             shard[name] = _merged(name, stored, recipe)
             progress.update(1)
         save_file(shard, directory / file, metadata={"format": "pt"})

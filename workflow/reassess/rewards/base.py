@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, model_validator
 
-from reassess.spec import Strict
+from reassess.spec import Short
 
 
 class Batch(NamedTuple):
@@ -42,9 +42,10 @@ class Batch(NamedTuple):
         return [len(ids) for ids in self.ids]
 
 
-class Reward(Strict):
+class Reward(Short):
     """A reward of completions, with its weight in their sum. A number alone is a weight."""
 
+    SHORT: ClassVar[dict[str, Any]] = {"type": "number"}
     VERSION: ClassVar[int]
     """Raised when a change of code changes what it gives."""
     MODEL: ClassVar[str | None] = None

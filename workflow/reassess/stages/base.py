@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from reassess.spec import Name, Positive, Strict
-from reassess.stages.trainer_args import ConfigClass, changed, check_args
+from reassess.stages import vary
+from reassess.stages.trainer_args import ConfigClass, changed, check_args, config_fields, split_problem
 
 
 class Parents(NamedTuple):
@@ -29,12 +32,26 @@ class Needs(NamedTuple):
     """What a stage takes of a machine, by the weights of its model.
 
     Attributes:
-        bytes_per_weight: memory of the GPUs.
+        bytes_per_weight: memory of the GPUs; 0 for a stage that uses none.
         minutes_per_billion: minutes per 1e9 weights.
+        host_bytes_per_weight: memory of the hosts beside what every process takes.
     """
 
     bytes_per_weight: float
     minutes_per_billion: float
+    host_bytes_per_weight: float
+
+
+class Variant(NamedTuple):
+    """A stage with one value of each varied option.
+
+    Attributes:
+        stage: the stage.
+        values: its varied options, brought to their types.
+    """
+
+    stage: AnyStage
+    values: dict[str, Any]
 
 
 class AnyStage(Strict):
@@ -45,6 +62,8 @@ class AnyStage(Strict):
     PARENTS: ClassVar[Parents] = Parents()
     READS_EXAMPLES: ClassVar[bool] = True
     """Whether it reads training examples, so that its place in a cell's path has a size."""
+    CHOOSES: ClassVar[bool] = False
+    """Whether it starts from a checkpoint that its parent has kept, and not from the finished model."""
     REWARDED: ClassVar[bool] = False
     """Whether it learns from rewards: the judge's version counts then, and rewards can be set beside accuracy."""
     TASK: ClassVar[Literal["answer", "rerank"]] = "answer"
@@ -52,6 +71,93 @@ class AnyStage(Strict):
     NEEDS: ClassVar[Needs]
     RUN: ClassVar[str]
     """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
+
+    kind: str
+    """Names the kind."""
+    vary: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
+    """Options of the stage, or of its `args`, each with a list of values: an axis of the study, with one variant of the
+    stage for each combination. A recipe that names the stage stands for all of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first(cls, data: Any) -> Any:
+        """Give a stage that stands for variants the values of its first one, so that it is whole."""
+        combinations = vary.combinations(data)
+        return cls._with(data, combinations[0]) if combinations else data
+
+    @classmethod
+    def _with(cls, data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a study says of a stage, with values of varied options put in."""
+        return {
+            **data,
+            **vary.fields(data, values, [name for name in cls.model_fields if name not in ("kind", "vary")]),
+        }
+
+    @cached_property
+    def variants(self) -> Mapping[str, Variant]:
+        """The variants that the stage stands for, by the name that spells their values; none without `vary`.
+
+        Raises:
+            ValueError: one is not valid (a ValidationError), or has no name of its own.
+        """
+        found: dict[str, Variant] = {}
+        data = self.model_dump(mode="json")
+        for values in vary.combinations(data):
+            stage = self.model_validate({**self._with(data, values), "vary": {}})
+            typed = {key: stage.option(key) for key in values}
+            name = vary.spelt(typed)
+            if name in found:
+                raise ValueError(f"two variants are called {name!r}; give each value once")
+            found[name] = Variant(stage, typed)
+        return found
+
+    def option(self, key: str) -> Any:
+        """Return the value of an option."""
+        return getattr(self, key)
+
+    @property
+    def reads(self) -> str | None:
+        """The set of `examples` that it reads in place of the cell's pool, None where it reads no other."""
+        return None
+
+    @property
+    def keeps(self) -> int:
+        """Intermediate checkpoints that it keeps."""
+        return 0
+
+    @property
+    def chooses_by(self) -> str | None:
+        """The suite by whose scores it chooses among the checkpoints that its parent has kept, None for none."""
+        return None
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether it reads the base model beside the models that it starts from."""
+        return False
+
+    def choose(self, kept: Sequence[int], accuracy: Mapping[int, float]) -> int:
+        """Return the step of its parent's kept checkpoints that it starts from; asked of a stage that `CHOOSES` alone.
+
+        Args:
+            kept: the steps of the kept checkpoints, ascending.
+            accuracy: the accuracy of each in the suite that `chooses_by` names.
+
+        Raises:
+            ValueError: there is none such.
+        """
+        raise NotImplementedError
+
+    def misfit_of_parents(self, count: int) -> str | None:
+        """Return why it cannot start from so many models, None where it can."""
+        fewest, most, _ = self.PARENTS
+        if count < fewest or (most is not None and count > most):
+            wanted = str(fewest) if most == fewest else f"{fewest} or more" if most is None else f"{fewest} to {most}"
+            return f"starts from {wanted} model{'' if wanted == '1' else 's'}, and here from {count}"
+        return None
+
+    def misfit_of_processes(self, count: int) -> str | None:
+        """Return why so many training processes cannot share it, None where they can."""
+        return None
 
     @abstractmethod
     def identity(self, processes: int) -> dict[str, Any]:
@@ -81,6 +187,25 @@ class Trained(AnyStage):
     def _args(self) -> Trained:
         object.__setattr__(self, "args", check_args(self.CONFIG, self.args, self.batch_size))
         return self
+
+    @classmethod
+    def _with(cls, data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        own = [name for name in cls.model_fields if name not in ("kind", "vary", "args")]
+        return {**data, **vary.fields(data, values, own, config_fields(cls.CONFIG))}
+
+    def option(self, key: str) -> Any:
+        return getattr(self, key) if key in type(self).model_fields else self.args[key]
+
+    @property
+    def reads(self) -> str | None:
+        return self.on
+
+    @property
+    def keeps(self) -> int:
+        return self.trajectory
+
+    def misfit_of_processes(self, count: int) -> str | None:
+        return split_problem(self.args, self.batch_size, count)
 
     def identity(self, processes: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.

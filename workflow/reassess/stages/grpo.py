@@ -23,7 +23,7 @@ class GrpoStage(Trained):
     VERSION: ClassVar[int] = 1
     REWARDED: ClassVar[bool] = True
     # Twice the time of SFT, for its sampling.
-    NEEDS: ClassVar[Needs] = Needs(bytes_per_weight=TRAINING_BYTES + ROLLOUT_BYTES, minutes_per_billion=120)
+    NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES + ROLLOUT_BYTES, 120, host_bytes_per_weight=TRAINING_BYTES)
     CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/grpo_config.py", "GRPOConfig")
     BATCH: ClassVar[str] = "completions"
     RUN: ClassVar[str] = "reassess.train.grpo:run"

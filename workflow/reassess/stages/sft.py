@@ -19,7 +19,7 @@ class SftStage(Trained):
     VERSION: ClassVar[int] = 1
     # 6e7 tokens (20,000 examples of 1,000 tokens, three times) cost 6 FLOPs per weight and token (arXiv 2001.08361,
     # section 2.1): an hour per 1e9 weights at 1e14 FLOP/s, a third of an A100's peak.
-    NEEDS: ClassVar[Needs] = Needs(bytes_per_weight=TRAINING_BYTES, minutes_per_billion=60)
+    NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES, minutes_per_billion=60, host_bytes_per_weight=TRAINING_BYTES)
     CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/sft_config.py", "SFTConfig")
     BATCH: ClassVar[str] = "sequences"
     RUN: ClassVar[str] = "reassess.train.sft:run"

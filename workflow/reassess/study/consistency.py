@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reassess.spec import near
-from reassess.study.study import Study
+from reassess.study import recipe_checks
+from reassess.study.study import Filter, Study
 
 
 def problems_of(study: Study) -> Iterable[str]:
@@ -17,30 +18,15 @@ def problems_of(study: Study) -> Iterable[str]:
         values = getattr(study, axis)
         if len(set(values)) != len(values):
             yield f"{axis}: duplicate values in {list(values)}"
-    yield from _of_recipes(study)
+    wrong = list(recipe_checks.problems_of(study))
+    yield from wrong
     yield from _of_suites(study)
     yield from _of_data(study)
     yield from _of_examples(study)
-    yield from _of_trajectories(study)
-    yield from _of_filters(study)
+    if not wrong:
+        yield from _of_trajectories(study)
+        yield from _of_filters(study)
     yield from _of_values("", study.model_dump())
-
-
-def _of_recipes(study: Study) -> Iterator[str]:
-    """Yield recipes of unknown stages, of the same stages, and of names that are taken."""
-    for recipe, stages in study.recipes.items():
-        for stage in stages:
-            if stage not in study.stages:
-                yield f"recipes.{recipe}: unknown stage {stage!r}; known stages: {_names(study.stages)}"
-        if (recipe == "base") != (not stages):
-            yield f"recipes.{recipe}: `base` is the name of the empty list of stages, and of no other"
-        if recipe in ("floor", "base-think"):
-            yield f"recipes.{recipe}: the name of a control; choose another"
-    same: dict[tuple[str, ...], str] = {}
-    for recipe, stages in study.recipes.items():
-        if stages in same:
-            yield f"recipes.{recipe}: the same stages as recipes.{same[stages]}"
-        same.setdefault(stages, recipe)
 
 
 def _of_suites(study: Study) -> Iterator[str]:
@@ -69,8 +55,9 @@ def _of_suites(study: Study) -> Iterator[str]:
 def _of_data(study: Study) -> Iterator[str]:
     """Yield which sources do not suit what reads them, and sizes that no pool can have."""
     for pool, spec in study.pools.items():
-        if spec.size is not None and max(study.sizes) > spec.size:
-            yield f"sizes: {max(study.sizes)} is larger than pools.{pool}, which has {spec.size} examples"
+        for where, size in _sizes(study):
+            if spec.size is not None and size > spec.size:
+                yield f"{where}: {size} is larger than pools.{pool}, which has {spec.size} examples"
         for source in spec.sources:
             for problem in source.misfits(None):
                 yield f"pools.{pool}.sources: {problem}"
@@ -78,6 +65,18 @@ def _of_data(study: Study) -> Iterator[str]:
         for source in asked.sources:
             for problem in source.misfits(asked.modality):
                 yield f"benchmarks.{benchmark}.sources: {problem}"
+
+
+def _sizes(study: Study) -> Iterator[tuple[str, int]]:
+    """Yield where a study says how many examples to take, and how many."""
+    yield "sizes", max(study.sizes)
+    for name, recipe in study.recipes.items():
+        for i, size in enumerate(item.size for item in recipe.start):
+            if size is not None:
+                yield f"recipes.{name}.start.{i}", size
+        for i, step in enumerate(recipe.steps):
+            if step.size is not None:
+                yield f"recipes.{name}.steps.{i}", step.size
 
 
 def _of_examples(study: Study) -> Iterator[str]:
@@ -97,16 +96,32 @@ def _of_examples(study: Study) -> Iterator[str]:
 
 
 def _of_trajectories(study: Study) -> Iterator[str]:
-    """Yield checkpoints that are kept and not evaluated, or evaluated and not kept."""
-    used = {stage for stages in study.recipes.values() for stage in stages}
-    keeps = [name for name in used if name in study.stages and study.stages[name].trajectory]
+    """Yield checkpoints that are kept for nothing, or asked and not kept, and suites that choose and are reported."""
+    used = dict.fromkeys(step.by for recipe in study.recipes.values() for step in recipe.steps)
+    keeps = [name for name in used if study.stages[name].keeps]
     on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
-    if keeps and not on_trajectory:
-        yield f"stages.{sorted(keeps)[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
+    if keeps and not on_trajectory and not any(study.stages[name].CHOOSES for name in used):
+        yield f"stages.{keeps[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
     if on_trajectory and not keeps:
         yield f"suites.{on_trajectory[0]}: no stage of a recipe has `trajectory`, so there is nothing to evaluate"
     if not [suite for suite, spec in study.suites.items() if spec.checkpoints == "final"]:
         yield "suites: none has `checkpoints: final`, so no finished model would be evaluated"
+    for suite, stage in study.choosing.items():
+        where = f"stages.{stage}.suite"
+        if suite not in study.suites:
+            yield f"{where}: unknown suite {suite!r}; {near(suite, study.suites)}known: {_names(study.suites)}"
+            continue
+        if suite not in on_trajectory:
+            yield f"{where}: {suite!r} asks finished models; choosing needs a suite with `checkpoints: trajectory`"
+        if study.suites[suite].sizes is not None:
+            yield f"suites.{suite}.sizes: leave it out; it is asked where stages.{stage} chooses by it"
+        for other, spec in study.suites.items():
+            shared = [name for name in spec.benchmarks if name in study.suites[suite].benchmarks]
+            if other not in study.choosing and shared:
+                yield (
+                    f"suites.{other}.benchmarks: {_names(shared)} is reported here, and suites.{suite}, by which "
+                    f"stages.{stage} chooses, asks it too; what was chosen by is no result: use another benchmark"
+                )
 
 
 def _of_values(where: str, value: Any) -> Iterator[str]:
@@ -128,19 +143,28 @@ def _of_values(where: str, value: Any) -> Iterator[str]:
 
 def _of_filters(study: Study) -> Iterator[str]:
     """Yield what `exclude` and `only` name that is not in the study."""
-    axes: dict[str, Iterable[Any]] = {
-        "model": study.models,
-        "pool": study.pools,
-        "size": study.sizes,
-        "seed": study.seeds,
-        "recipe": study.recipes,
+    axes: dict[str, list[Any]] = {
+        "model": list(study.models),
+        "pool": list(study.pools),
+        "size": sorted({*study.sizes, *(size for _, size in _sizes(study))}),
+        "seed": list(study.seeds),
+        "recipe": list(study.recipes),
     }
+    for stage in study.stages.values():
+        for variant in stage.variants.values():
+            for key, value in variant.values.items():
+                if value not in axes.setdefault(key, []):
+                    axes[key].append(value)
     for key in ("exclude", "only"):
         for i, item in enumerate(getattr(study, key)):
-            for axis, known in axes.items():
-                for value in getattr(item, axis) or ():
-                    if value not in known:
-                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(known)}"
+            wanted = {axis: getattr(item, axis) for axis in Filter.model_fields} | item.varied
+            for axis, values in wanted.items():
+                if axis not in axes:
+                    yield f"{key}[{i}].{axis}: unknown key; {near(axis, axes, n=1)}valid keys: {_names(axes)}"
+                    continue
+                for value in values or ():
+                    if value not in axes[axis]:
+                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(axes[axis])}"
 
 
 def _names(values: Iterable[Any]) -> str:

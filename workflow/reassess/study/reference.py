@@ -24,7 +24,9 @@ def schema() -> str:
     generated = Study.model_json_schema()
     docs = _field_docs()
     for name, definition in [("Study", generated), *generated.get("$defs", {}).items()]:
-        for key, value in definition.get("properties", {}).items():
+        # One with a short form has two.
+        forms = [definition, *definition.get("anyOf", ())]
+        for key, value in ((key, value) for form in forms for key, value in form.get("properties", {}).items()):
             text = docs.get(name, {}).get(key)
             if text and "description" not in value:
                 value["description"] = text

@@ -6,21 +6,28 @@ in well under a second.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from reassess.prompts import Prompt
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import Stage
+from reassess.stages.base import AnyStage, Variant
 from reassess.steps import Step
 from reassess.study.data import Benchmarks, Pool
 from reassess.study.models import Model
+from reassess.study.recipes import Recipe
 from reassess.study.suites import Evaluation, Suite
 
 
 class Filter(Strict):
-    """Cells by their coordinates. A key that is left out matches every value."""
+    """Cells by their coordinates, among them what a stage varies. A key that is left out matches every value."""
+
+    # What a stage varies is known to the study alone, which checks it.
+    model_config = ConfigDict(extra="allow")
 
     model: tuple[Name, ...] | None = None
     """Models, one or a list."""
@@ -39,6 +46,11 @@ class Filter(Strict):
         if isinstance(data, dict):
             return {k: v if v is None or isinstance(v, list | tuple) else [v] for k, v in data.items()}
         return data
+
+    @property
+    def varied(self) -> dict[str, list[Any]]:
+        """Wanted values of options that a stage varies."""
+        return dict(self.__pydantic_extra__ or {})
 
 
 class Report(Strict):
@@ -68,8 +80,8 @@ class Study(Strict):
     """Seeds of subsets and training."""
     stages: dict[Name, Stage]
     """Training stages by name: a kind and its options."""
-    recipes: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1)]
-    """Lists of stages. An empty list is the base model."""
+    recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
+    """Lists of stages, or what they start from too. An empty list is the base model. Their order is that of rows."""
     benchmarks: Annotated[Benchmarks, Field(min_length=1)]
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
@@ -84,3 +96,41 @@ class Study(Strict):
     """Where given, cells that match none of these are taken out."""
     report: Report = Report()
     """How results are summarised."""
+
+    @cached_property
+    def all_stages(self) -> dict[str, AnyStage]:
+        """Every stage that can run, by name: one with `vary` is there as its variants, such as `sft.e1`."""
+        return dict(self._runnable())
+
+    def _runnable(self) -> Iterator[tuple[str, AnyStage]]:
+        for name, stage in self.stages.items():
+            if not stage.variants:
+                yield name, stage
+            yield from ((f"{name}.{variant}", found.stage) for variant, found in stage.variants.items())
+
+    @property
+    def choosing(self) -> dict[str, str]:
+        """The suites by which stages of recipes choose, each with such a stage: what they say stands in no table."""
+        used = dict.fromkeys(step.by for recipe in self.recipes.values() for step in recipe.steps)
+        found = ((self.stages[name].chooses_by, name) for name in used if name in self.stages)
+        return {suite: name for suite, name in found if suite is not None}
+
+    @property
+    def watching(self) -> dict[str, Suite]:
+        """The suites that report on kept checkpoints."""
+        choosing = self.choosing
+        return {
+            name: suite
+            for name, suite in self.suites.items()
+            if suite.checkpoints == "trajectory" and name not in choosing
+        }
+
+    def variants(self, recipe: str) -> dict[str, dict[str, Variant]]:
+        """Return the variants of each varied stage that a recipe, or one that it starts from, goes through."""
+        found: dict[str, dict[str, Variant]] = {}
+        for start in self.recipes[recipe].start:
+            found |= self.variants(start.recipe) if start.recipe in self.recipes else {}
+        for step in self.recipes[recipe].steps:
+            if variants := self.stages[step.by].variants:
+                found.setdefault(step.by, dict(variants))
+        return found

@@ -156,14 +156,11 @@ def tokens_seen(metrics: Path) -> int:
 
 
 def clean(root: Path) -> None:
-    """Remove what a finished run no longer needs: its checkpoints, and all that other identities left beside it."""
+    """Remove what a run needs until it is finished: checkpoints to continue from, and directories of attempts."""
     for path in root.glob("checkpoint-*"):
         shutil.rmtree(path)
     for path in root.glob("attempt-*"):
         leave(path)
-    for path in root.parent.iterdir():
-        if path != root and path.is_dir():
-            shutil.rmtree(path)
 
 
 def leave(attempt: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reassess.example import Example
 from reassess.models import load
+from reassess.prompts import Prompt
 from reassess.study.models import Model
-from reassess.train import data
 from reassess.train.checkpoints import sync
 from reassess.train.plan import TrainError
 from reassess.work import records
@@ -18,13 +19,14 @@ from reassess.work import records
 # Of the parent's files, those beside the weights: configs, tokenizer, processor, chat template, code.
 _SUFFIXES = {".json", ".jinja", ".txt", ".model", ".py"}
 _INDEX = "model.safetensors.index.json"
+# What a model is asked that was made without examples.
+PLAIN = Example("plain", None, "What is 1 + 1?", (), "2", "numeric", (), "", "", 0)
 
 
 def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, directory: Path) -> None:
     """Write `weights` of `model` in the study's precision to `directory`, aside first and then renamed.
 
-    Configs and processor are the parent's own files: a trainer changes them in memory (it switches off `use_cache`,
-    for one), and every model of a study must read and answer alike.
+    Configs and processor are the parent's own files (see `copy_beside`).
     """
     import torch
 
@@ -34,20 +36,29 @@ def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, direc
     dtype = getattr(torch, spec.dtype)
     if model.dtype != dtype:
         load_exactly(aside, spec, dtype).save_pretrained(aside)
-    for file in sorted(parent.iterdir()):
-        if file.is_file() and file.suffix in _SUFFIXES and file.name != _INDEX:
-            shutil.copyfile(file, aside / file.name)
-    config = json.loads((parent / "config.json").read_text(encoding="utf-8"))
-    if config.get("dtype") != spec.dtype:
-        sections = [config, *(value for value in config.values() if isinstance(value, dict) and "dtype" in value)]
-        for section in sections:
-            section["dtype"] = spec.dtype
-        records.write(aside / "config.json", config)
+    copy_beside(parent, aside, spec)
     for path in [*aside.iterdir(), aside]:
         sync(path)
     shutil.rmtree(directory, ignore_errors=True)
     aside.replace(directory)
     sync(directory.parent)
+
+
+def copy_beside(parent: Path, directory: Path, spec: Model) -> None:
+    """Copy what a checkpoint has beside its weights: configs, tokenizer, processor, chat template, code.
+
+    A trainer changes them in memory (it switches off `use_cache`, for one), and every model of a study must read and
+    answer alike.
+    """
+    for file in sorted(parent.iterdir()):
+        if file.is_file() and file.suffix in _SUFFIXES and file.name != _INDEX:
+            shutil.copyfile(file, directory / file.name)
+    config = json.loads((parent / "config.json").read_text(encoding="utf-8"))
+    if config.get("dtype") != spec.dtype:
+        sections = [config, *(value for value in config.values() if isinstance(value, dict) and "dtype" in value)]
+        for section in sections:
+            section["dtype"] = spec.dtype
+        records.write(directory / "config.json", config)
 
 
 def load_exactly(directory: Path, spec: Model, dtype: Any) -> Any:
@@ -78,11 +89,11 @@ def load_exactly(directory: Path, spec: Model, dtype: Any) -> Any:
     return model
 
 
-def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows) -> str:
-    """Return the fingerprint of an exported model, having loaded it: it has every weight, and answers a prompt.
+def check(directory: Path, trained: Mapping[str, Any], spec: Model) -> Any:
+    """Return an exported model, having loaded it and found every trained weight in it.
 
     Raises:
-        TrainError: it has not, or generates nothing.
+        TrainError: it has not.
     """
     import torch
 
@@ -98,20 +109,30 @@ def check(directory: Path, trained: dict[str, Any], spec: Model, rows: data.Rows
         raise TrainError(
             f"{directory}: {len(different)} of {len(trained)} tensors differ from the trained ones, as {first}"
         )
-    generated = _generate(reloaded, load.load_processor(directory, spec), rows.examples[0], rows)
-    if not generated:
-        raise TrainError(f"{directory}: the exported model generates no token on example {rows.examples[0].id!r}")
-    return load.fingerprint(directory)
+    return reloaded
 
 
-def _generate(model: Any, processor: Any, example: Example, rows: data.Rows) -> list[int]:
+def check_answers(model: Any, directory: Path, spec: Model, prompt: Prompt, example: Example = PLAIN) -> None:
+    """Make sure that a model answers an example.
+
+    Args:
+        model: the model.
+        directory: where it lies.
+        spec: what the study says of it.
+        prompt: the study's prompt.
+        example: the example.
+
+    Raises:
+        TrainError: it generates nothing.
+    """
     import torch
 
-    image = load.picture(example, rows.model)
-    text = load.render(example, rows.prompt, processor)
+    processor = load.load_processor(directory, spec)
+    image = load.picture(example, spec)
+    text = load.render(example, prompt, processor)
     inputs = processor(text=[text], images=None if image is None else [[image]], return_tensors="pt")
     inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
     with torch.no_grad():
         output = model.generate(**inputs, max_new_tokens=2, do_sample=False)
-    ids: list[int] = output[0, inputs["input_ids"].shape[1] :].tolist()
-    return ids
+    if output.shape[1] == inputs["input_ids"].shape[1]:
+        raise TrainError(f"{directory}: the model generates no token on example {example.id!r}")

@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reassess.graph import Graph, Job, Run
+from reassess.graph.choice import chosen
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
-from reassess.stages import Stage
+from reassess.stages.base import AnyStage
 from reassess.study.models import Model
-from reassess.train import checkpoints, launch, ranks
+from reassess.train import checkpoints, launch, published, ranks
 from reassess.train.launch import World
 from reassess.train.plan import TrainError
 from reassess.work import records, turns
 from reassess.work.provenance import costs, provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reassess.train.checkpoints import Clock
-    from reassess.train.data import Rows
     from reassess.work.turns import Turn
 
 __all__ = ["Made", "Parent", "Task", "TrainError", "train"]
@@ -37,10 +39,12 @@ class Parent(NamedTuple):
     Attributes:
         path: its Hugging Face directory.
         fingerprint: what its record says that it is.
+        step: the optimizer step of a kept checkpoint, None for a finished model.
     """
 
     path: Path
     fingerprint: str
+    step: int | None = None
 
 
 class Task(NamedTuple):
@@ -52,6 +56,7 @@ class Task(NamedTuple):
         turn: the turn at it.
         world: the training processes that the study gives it.
         parents: the checkpoints that it starts from.
+        base: the base model, where the stage reads it beside them.
         subset: the record of the subset file; empty where the stage reads no examples.
         examples: the directory of the pool, or the set, that the subset was drawn from; says nothing without a subset.
     """
@@ -61,6 +66,7 @@ class Task(NamedTuple):
     turn: Turn
     world: World
     parents: tuple[Parent, ...]
+    base: Parent | None
     subset: dict[str, Any]
     examples: Path
 
@@ -73,8 +79,8 @@ class Task(NamedTuple):
         return self.graph.study.models[self.run.model]
 
     @property
-    def stage(self) -> Stage:
-        return self.graph.study.stages[self.run.stage]
+    def stage(self) -> AnyStage:
+        return self.graph.stage(self.job)
 
     @property
     def directory(self) -> Path:
@@ -82,10 +88,10 @@ class Task(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """Names the checkpoint directory, so that a changed stage never resumes from another's checkpoints."""
+        """Names the directory of the run, so that a changed stage never resumes from another's checkpoints."""
         depends = {
             "spec": json.loads(self.job.spec),
-            "parents": [parent.fingerprint for parent in self.parents],
+            "parents": [parent.fingerprint for parent in (*self.parents, *([self.base] if self.base else ()))],
             "ids": self.subset.get("ids_sha256"),
             "content": self.subset.get("pool_content_sha256"),
             "seed": self.run.seed,
@@ -106,17 +112,13 @@ class Made(NamedTuple):
     """What a stage has made; of several processes, the first one's is what counts.
 
     Attributes:
-        model: a model of the architecture.
-        weights: the weights that came out, by name.
-        rows: examples, of which the exported model has to answer the first.
+        write: writes the model to a directory that is not there yet, and makes sure that it answers.
         facts: what `run.json` says of the stage beside what it says of every one.
         work: what was done for it, in a word for people.
         metrics: the file of logged lines, None where nothing is logged.
     """
 
-    model: Any
-    weights: dict[str, Any]
-    rows: Rows
+    write: Callable[[Path], None]
     facts: dict[str, Any]
     work: str
     metrics: Path | None = None
@@ -166,62 +168,69 @@ def train(graph: Graph, job: Job, turn: Turn | None = None) -> None:
 
 def _check(graph: Graph, job: Job, turn: Turn) -> Task:
     """Check what a run starts from."""
-    run = graph.runs[job.key]
-    makers = [need for name in job.needs if (need := graph.jobs[name]).rule in ("model", "train")]
-    needed = [(maker.record, "parent checkpoint") for maker in makers]
-    reads = graph.study.stages[run.stage].READS_EXAMPLES
-    drawn_from = graph.jobs[job.needs[-1]].inputs[0] if reads else None
-    if drawn_from is not None:
-        needed += [(job.inputs[-1], "subset"), (drawn_from, "pool" if not run.on else "set of examples")]
-    for file, what in needed:
-        if not Path(file).exists():
-            raise TrainError(f"the {what} is not there or not finished: no {file}")
-    parents = []
-    for maker in makers:
-        model = Path(maker.record).parent / "model"
-        recorded = str((records.read(maker.record, fingerprint=str) or {})["fingerprint"])
-        # Read by the process that has started the training processes, if there are several.
-        if launch.launched() is None and fingerprint(model) != recorded:
-            raise TrainError(f"{model} is not the checkpoint that {maker.record} describes; make it again")
-        parents.append(Parent(model, recorded))
+    run, stage = graph.runs[job.key], graph.stage(job)
+    parents = tuple(_parent(graph, job, maker) for maker in graph.parents(job))
+    base = _parent(graph, job, graph["model", run.model]) if stage.needs_base else None
     subset: dict[str, Any] = {}
-    if drawn_from is not None:
-        subset = records.read(job.inputs[-1], ids=list, pool_content_sha256=str) or {}
+    drawn_from = "."
+    for need in graph.needed(job, "subset"):
+        drawn_from = need.inputs[0]
+        for file, what in ((need.record, "subset"), (drawn_from, "pool" if not run.on else "set of examples")):
+            _be_there(file, what)
+        subset = records.read(need.record, ids=list, pool_content_sha256=str) or {}
         if subset["pool_content_sha256"] != (records.read(drawn_from, content_sha256=str) or {})["content_sha256"]:
-            raise TrainError(f"{job.inputs[-1]} was drawn from another state of {run.on or run.pool!r}; make it again")
+            raise TrainError(f"{need.record} was drawn from another state of {run.on or run.pool!r}; make it again")
     world = launch.wanted(graph.study, job)
-    return Task(graph, job, turn, world, tuple(parents), subset, Path(drawn_from or ".").parent)
+    return Task(graph, job, turn, world, parents, base, subset, Path(drawn_from).parent)
+
+
+def _be_there(file: str, what: str) -> None:
+    if not Path(file).exists():
+        raise TrainError(f"the {what} is not there or not finished: no {file}")
+
+
+def _parent(graph: Graph, job: Job, maker: Job) -> Parent:
+    """Return a model that a run reads, checked: the finished one, or of those that were kept the one to choose."""
+    _be_there(maker.record, "parent checkpoint")
+    record = records.read(maker.record, fingerprint=str) or {}
+    found = Parent(Path(maker.record).parent / "model", record["fingerprint"])
+    if graph.stage(job).CHOOSES:
+        for need in graph.needed(job, "score"):
+            _be_there(need.record, "score of the checkpoints to choose from")
+        kept = chosen(graph, job, record, {need.key: records.read(need.record) for need in graph.needed(job, "score")})
+        found = Parent(Path(kept["path"]), kept["fingerprint"], kept["step"])
+    # Read by the process that has started the training processes, if there are several.
+    if launch.launched() is None and fingerprint(found.path) != found.fingerprint:
+        raise TrainError(f"{found.path} is not the checkpoint that {maker.record} describes; make it again")
+    return found
 
 
 def _take_over(task: Task) -> bool:
-    """Publish what another job has finished; return whether there was such.
+    """Show what is finished already; return whether there was such.
 
-    After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again. And a
-    parent that was trained again may have come out the same.
+    After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again. A parent
+    that was trained again may have come out the same. And an option that was changed may have been changed back.
     """
-    finished = turns.read_finished(task.checkpoints)
-    if finished is None:
+    run = published.read_finished(task.checkpoints, task.job.record)
+    if run is None:
         return False
-    run, metrics = finished["run"], finished["metrics"]
-    made = {(task.directory / "model").as_posix(): run["fingerprint"]}
+    made = {(task.checkpoints / published.MODEL).as_posix(): run["fingerprint"]}
     made |= {item["path"]: item["fingerprint"] for item in run.get("trajectory", ())}
     try:
         if any(fingerprint(path) != expected for path, expected in made.items()):
             return False
     except OSError:
         return False
-    if metrics is not None:
-        (task.directory / checkpoints.METRICS).write_text(metrics, encoding="utf-8")
-    records.write(task.job.record, run)
+    published.publish(task.checkpoints, task.job.record, run)
     task.turn.is_reuse = True
     # The job that has made it may have died before it did this.
-    checkpoints.clean(task.checkpoints)
+    published.clean(task.checkpoints)
     print(f"{task.job.key}: finished before, from the same parent, examples and options; nothing to train", flush=True)
     return True
 
 
 def _start_over(task: Task) -> None:
-    """Leave nothing of a finished run, which is to be made again: neither its record nor checkpoints at its end."""
+    """Forget that a run was finished which is to be made again, and remove checkpoints at its end."""
     finished = task.checkpoints / turns.FINISHED
     if finished.exists():
         for path in task.checkpoints.glob("checkpoint-*"):
@@ -251,43 +260,54 @@ def _run(task: Task) -> None:
 
 def _finish(task: Task, made: Made, clock: Clock) -> None:
     """Export, check, and only then write `run.json`; what is no longer needed goes last."""
-    import torch
-
-    from reassess.train.export import check, export
-
-    aside = task.attempt / "model"
-    export(made.model, made.weights, task.parents[0].path, task.model, aside)
-    exported = check(aside, made.weights, task.model, made.rows)
+    task.attempt.mkdir(parents=True, exist_ok=True)
+    aside, model = task.attempt / published.MODEL, task.checkpoints / published.MODEL
+    published.remove(aside)
+    made.write(aside)
     task.turn.lock.check()
-    shutil.rmtree(task.directory / "model", ignore_errors=True)
-    aside.replace(task.directory / "model")
+    published.put(aside, model)
     files = {}
     if made.metrics is not None:
-        shutil.copyfile(made.metrics, task.directory / checkpoints.METRICS)
-        files[checkpoints.METRICS] = records.file_sha256(task.directory / checkpoints.METRICS)
+        shutil.copyfile(made.metrics, task.checkpoints / checkpoints.METRICS)
+        files[checkpoints.METRICS] = records.file_sha256(made.metrics)
     seconds, cpu_seconds = clock.spent()
     record = {
         **_made_from(task),
+        **_TRAINED_NOTHING,
         **made.facts,
         "seconds": round(seconds, 2),
         "cpu_seconds": round(cpu_seconds, 2),
         "processes": task.world.processes,
         "distributed": task.world.distributed if task.world.processes > 1 else None,
-        "device": torch.cuda.get_device_name() if next(made.model.parameters()).is_cuda else "cpu",
         "files": files,
         "provenance": provenance(),
         "costs": costs(task.job.rule, task.job.key),
-        "fingerprint": exported,
+        "fingerprint": fingerprint(model),
     }
-    metrics = None if made.metrics is None else made.metrics.read_text(encoding="utf-8")
-    records.write(task.checkpoints / turns.FINISHED, {"time": time.time(), "run": record, "metrics": metrics})
-    records.write(task.job.record, record)
-    checkpoints.clean(task.checkpoints)
+    records.write(task.checkpoints / turns.FINISHED, {"time": time.time(), "run": record})
+    published.publish(task.checkpoints, task.job.record, record)
+    published.clean(task.checkpoints)
     print(f"{task.job.key}: {made.work} done in {seconds:.0f} s", flush=True)
+
+
+# What a record says of a stage that has no training.
+_TRAINED_NOTHING: dict[str, Any] = {
+    "put_aside": {},
+    "trained_ids_sha256": None,
+    **dict.fromkeys(("steps_planned", "steps_done", "samples_seen", "tokens_seen"), 0),
+    "trajectory": [],
+    "device": "cpu",
+}
 
 
 def _made_from(task: Task) -> dict[str, Any]:
     """Return what a record says of what a run was asked for and started from."""
+    parents = [
+        {"path": parent.path.as_posix(), "fingerprint": parent.fingerprint}
+        | ({} if parent.step is None else {"step": parent.step})
+        for parent in task.parents
+    ]
+    base = {"base": {"path": task.base.path.as_posix(), "fingerprint": task.base.fingerprint}} if task.base else {}
     subset = {
         "path": task.job.inputs[-1],
         "n": task.subset["n"],
@@ -303,7 +323,8 @@ def _made_from(task: Task) -> dict[str, Any]:
         "kind": task.stage.kind,
         "spec": json.loads(task.job.spec),
         "identity": task.identity,
-        "parents": [{"path": parent.path.as_posix(), "fingerprint": parent.fingerprint} for parent in task.parents],
+        "parents": parents,
+        **base,
         "subset": subset,
         "prompt_sha256": prompt_sha256(task.graph.study.prompt),
         "pixels": {"min": task.model.min_pixels, "max": task.model.max_pixels},

@@ -103,7 +103,7 @@ class Launched(NamedTuple):
 def wanted(study: Study, job: Job) -> World:
     """Return the training processes that a study gives a run."""
     assert job.at.model is not None
-    model, kind = study.models[job.at.model], study.stages[job.at.stage].kind
+    model, kind = study.models[job.at.model], study.all_stages[job.at.stage].kind
     asked = resources.asked(model, kind)
     return World(asked.training_processes, asked.nodes, resources.distribution(model, kind), asked.gpu > 0)
 
@@ -149,7 +149,7 @@ def start(study: Study, job: Job, turn: Turn, world: World) -> None:
         if allocation is None:
             raise TrainError(
                 f"resources.nodes is {world.nodes}: training on several nodes needs a Slurm job; set "
-                f"models.{job.at.model}.resources.{study.stages[job.at.stage].kind}.nodes to 1 for one machine"
+                f"models.{job.at.model}.resources.{study.all_stages[job.at.stage].kind}.nodes to 1 for one machine"
             )
         hosts = slurm.hosts(allocation)
         if len(hosts) != world.nodes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -18,9 +19,9 @@ from reassess.models import load
 from reassess.stages.base import Trained
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import accumulation
-from reassess.train import callbacks, checkpoints, data, ranks
+from reassess.train import callbacks, checkpoints, data, published, ranks
 from reassess.train.checkpoints import Checkpoint, Clock
-from reassess.train.export import load_exactly
+from reassess.train.export import check, check_answers, export, load_exactly
 from reassess.train.frame import Made, Task
 from reassess.train.plan import Epoch, Plan, Resumed, TrainError, plan
 from reassess.work import turns
@@ -36,6 +37,7 @@ class Started(NamedTuple):
 
     Attributes:
         task: the run.
+        stage: its stage.
         clock: its time so far.
         rows: the training rows.
         out: the examples that are not trained on.
@@ -46,6 +48,7 @@ class Started(NamedTuple):
     """
 
     task: Task
+    stage: Trained
     clock: Clock
     rows: data.Rows
     out: list[PutAside]
@@ -72,19 +75,21 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     Raises:
         TrainError: the run cannot start or continue.
     """
-    spec, parent, world = task.model, task.parents[0].path, ranks.world()
+    spec, stage, parent, world = task.model, task.stage, task.parents[0].path, ranks.world()
+    assert isinstance(stage, Trained)
     examples = read_shards(task.examples, task.subset["ids"])
     rows = data.Rows(examples, task.graph.study.prompt, spec, load.load_processor(parent, spec))
     rows, out = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
     if ranks.is_first():
-        data.write_put_aside(task.directory / "put_aside.jsonl", out)
-    options = _options(task)
+        task.checkpoints.mkdir(parents=True, exist_ok=True)
+        data.write_put_aside(task.checkpoints / published.PUT_ASIDE, out)
+    options = _options(task, stage)
     try:
         args = config(**options, **fixed)
     except ValueError as error:
         raise TrainError(f"stages.{task.run.stage}.args: {error}") from None
     ranks.check(args)
-    planned = plan(task.stage, args, epoch(task.stage, args, len(rows.examples), world.processes))
+    planned = plan(stage, args, epoch(stage, args, len(rows.examples), world.processes))
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
     checkpoint, tokens = ranks.share(_look_back(task) if ranks.is_first() else (None, 0))
@@ -102,8 +107,8 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
             model.load_state_dict(saved.state_dict(), strict=True)
         resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
     task.turn.record.begin(resumed.step, world.nodes)
-    _announce(task, planned, len(out), resumed)
-    return Started(task, clock, rows, out, args, planned, resumed, model)
+    _announce(task, stage, planned, len(out), resumed)
+    return Started(task, stage, clock, rows, out, args, planned, resumed, model)
 
 
 def finish(started: Started, trainer: Any) -> Made:
@@ -135,7 +140,13 @@ def finish(started: Started, trainer: Any) -> Made:
     ranks.part()
     metrics = task.attempt / checkpoints.METRICS
     facts = _facts(started) if ranks.is_first() else {}
-    return Made(model, weights, started.rows, facts, f"{planned.steps} steps", metrics)
+
+    def write(directory: Path) -> None:
+        export(model, weights, task.parents[0].path, task.model, directory)
+        exported = check(directory, weights, task.model)
+        check_answers(exported, directory, task.model, started.rows.prompt, started.rows.examples[0])
+
+    return Made(write, facts, f"{planned.steps} steps", metrics)
 
 
 def _look_back(task: Task) -> tuple[Checkpoint | None, int]:
@@ -160,9 +171,9 @@ def _look_back(task: Task) -> tuple[Checkpoint | None, int]:
     return checkpoint, checkpoints.rewind(task.checkpoints, task.attempt, checkpoint)
 
 
-def _options(task: Task) -> dict[str, Any]:
+def _options(task: Task, stage: Trained) -> dict[str, Any]:
     """Return the options of TRL's config: this project's, the user's, and those that the study decides."""
-    spec, stage, world = task.model, task.stage, task.world
+    spec, world = task.model, task.world
     here = world.processes // world.nodes
     if world.gpu and (visible := torch.cuda.device_count()) < here:
         seen = f"only {visible} of {here} GPUs are visible here" if visible else "no GPU is visible here"
@@ -194,9 +205,8 @@ def _options(task: Task) -> dict[str, Any]:
     return {**defaults, **stage.args, **decided}
 
 
-def _announce(task: Task, planned: Plan, out: int, resumed: Resumed) -> None:
+def _announce(task: Task, stage: Trained, planned: Plan, out: int, resumed: Resumed) -> None:
     """Say what the run will cost."""
-    stage: Trained = task.stage
     parts = [
         f"{planned.rows} examples ({out} put aside)",
         f"{planned.steps} optimizer steps of {planned.batch_size} {stage.BATCH}",
@@ -218,7 +228,7 @@ def _attach(trainer: Any, started: Started) -> callbacks.Checkpointing:
     trainer.remove_callback(ProgressCallback)
     task.turn.stop.saving = TRAINING_BYTES * resources.weights(task.model) / SAVED_PER_SECOND
     checkpointing = callbacks.Checkpointing(trainer, planned, task.turn, started.clock, resumed)
-    checkpointing.limit = task.stage.args.get("save_total_limit") or checkpointing.limit
+    checkpointing.limit = started.stage.args.get("save_total_limit") or checkpointing.limit
     trainer.add_callback(checkpointing)
     if ranks.is_first():
         trainer.add_callback(callbacks.Metrics(task.attempt / checkpoints.METRICS, planned, resumed))
@@ -232,7 +242,9 @@ def _facts(started: Started) -> dict[str, Any]:
     task, planned = started.task, started.plan
     root = task.checkpoints / checkpoints.TRAJECTORY
     kept = [(step, root / f"step-{step}") for step in planned.trajectory]
+    is_cuda = next(started.model.parameters()).is_cuda
     return {
+        "device": torch.cuda.get_device_name() if is_cuda else "cpu",
         "put_aside": dict(Counter(item.reason for item in started.out)),
         "trained_ids_sha256": ids_sha256(example.id for example in started.rows.examples),
         "steps_planned": planned.steps,

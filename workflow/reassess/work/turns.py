@@ -214,18 +214,22 @@ def after_interruption(interrupted: Interrupted) -> int:
     return TRY_AGAIN
 
 
-def read_finished(folder: Path) -> dict[str, Any] | None:
+def read_finished(folder: Path, is_set_aside: bool = False) -> dict[str, Any] | None:
     """Return what another job has left of work that this one was to do, None where it is to be done anew.
 
     Snakemake removes a job's outputs before the job starts, and those of a job of which it has lost sight count as
     unfinished; the work itself is kept. Where somebody asked for it again (`-R`, `--forceall`), only what was finished
     since then counts; without a Snakemake (a command given by hand), nothing does.
+
+    Args:
+        folder: where it lies.
+        is_set_aside: it is not what is shown now, so that nobody can have asked for it again.
     """
     since = os.environ.get(SINCE)
-    if since is None:
+    if since is None and not is_set_aside:
         return None
     try:
         found: dict[str, Any] = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
-        return found if found["time"] >= float(since) else None
+        return found if is_set_aside or found["time"] >= float(since or 0) else None
     except (OSError, ValueError, KeyError):
         return None

@@ -17,7 +17,7 @@ def draw(estimates: Estimates) -> Figure:
     largest: dict[tuple[str, str, str], tuple[Group, list[Point]]] = {}
     for group, points in trajectories(estimates):
         key = (group.model, group.pool, group.runs[0].recipe)
-        if points and (key not in largest or group.runs[0].size > largest[key][0].runs[0].size):
+        if points and (key not in largest or _size(group) > _size(largest[key][0])):
             largest[key] = (group, points)
     figure, found = panels(max(1, len(largest)))
     if not largest:
@@ -26,9 +26,13 @@ def draw(estimates: Estimates) -> Figure:
     for panel, ((model, pool, recipe), (group, points)) in zip(found, largest.items(), strict=False):
         named = f"{recipe} ({pool})" if len(estimates.study.pools) > 1 else recipe
         _panel(panel, points)
-        panel.set_title(f"{model}, {named}, {group.runs[0].size:,} examples")
+        panel.set_title(f"{model}, {named}, {_size(group):,} examples")
     legend(figure, found)
     return figure
+
+
+def _size(group: Group) -> int:
+    return group.runs[0].size or 0
 
 
 def _panel(panel: Axes, points: list[Point]) -> None:

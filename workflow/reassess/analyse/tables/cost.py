@@ -42,7 +42,7 @@ def build(estimates: Estimates) -> Built:
         devices = ", ".join(dict.fromkeys(str(collected.runs[run.key].get("device")) for run in there))
         aside = _mean([sum((collected.runs[run.key].get("put_aside") or {}).values()) for run in there])
         row = [Entry(title(collected, group), mark=_mark(table, collected, group))]
-        row += [_costs(group, own[name], total[name]) for name in _COSTS]
+        row += [_costs(chain(collected, group.runs[0]), own[name], total[name]) for name in _COSTS]
         row += [number(aside), Entry(f"{len(there)} of {len(group.runs)}"), Entry(devices or DASH)]
         blocks.setdefault(group.model, []).append(row)
         who = {"model": group.model, "pool": group.pool, "lineage": group.name, "seeds": len(there)}
@@ -64,10 +64,10 @@ def _mark(table: Table, collected: Collected, group: Group) -> int:
     return table.mark("without " + "; ".join(lacking)) if lacking else 0
 
 
-def _costs(group: Group, own: float | None, total: float | None) -> Entry:
+def _costs(links: list[Run], own: float | None, total: float | None) -> Entry:
     """Return the cost of the last stage and, where there are stages before it, of the whole lineage."""
     entry = number(own)
-    return replace(entry, rest=f"(Σ {number(total).text})") if group.runs[0].parents else entry
+    return replace(entry, rest=f"(Σ {number(total).text})") if len(links) > 1 else entry
 
 
 def _total(collected: Collected, run: Run, name: str) -> float | None:

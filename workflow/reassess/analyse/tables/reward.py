@@ -38,8 +38,7 @@ def build(estimates: Estimates) -> Built:
         blocks.setdefault(group.model, []).extend(_rows(table, estimates, group, points, names))
         records += [_record(group, points[0], point) for point in points]
     table.blocks = [Block(model, rows) for model, rows in blocks.items()]
-    suites = [spec for spec in study.suites.values() if spec.checkpoints == "trajectory"]
-    held_out = list(dict.fromkeys(name for spec in suites for name in spec.benchmarks))
+    held_out = list(dict.fromkeys(name for spec in study.watching.values() for name in spec.benchmarks))
     table.notes = [*_NOTES, provenance(estimates, held_out)]
     if not found:
         table.notes.insert(0, "No GRPO stage of this study keeps a trajectory.")
@@ -71,7 +70,7 @@ def _rows(table: Table, estimates: Estimates, group: Group, points: list[Point],
 
 def _lacking(estimates: Estimates, group: Group) -> str:
     """Return in words what is missing of a group of runs and of the scores of their checkpoints."""
-    suites = {name for name, spec in estimates.study.suites.items() if spec.checkpoints == "trajectory"}
+    suites = set(estimates.study.watching)
     cells = {run.key for run in group.runs}
     lacking = [
         str(item)

@@ -163,10 +163,8 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
         f"Judge version {', '.join(judges) or 'unknown'}. Engine: {', '.join(engines) or 'unknown'}."
     )
     text += f" Put aside before generation: {', '.join(aside)}." if aside else ""
-    own = [
-        f"{recipe} ({stage} on {on})"
-        for recipe, stages in study.recipes.items()
-        for stage in stages
-        if (on := study.stages[stage].on)
-    ]
+    runs = estimates.graph.runs.values()
+    own = dict.fromkeys(f"{run.recipe} ({run.stage} on {run.on})" for run in runs if run.on)
+    chosen = [f"{stage} by {suite}" for suite, stage in study.choosing.items()]
+    text += f" Checkpoints chosen: {', '.join(chosen)}, which stands in no table." if chosen else ""
     return text + (f" Trained on examples of their own, unlike the others: {', '.join(own)}." if own else "")

@@ -1,0 +1,137 @@
+"""What does not fit together in the recipes of a study."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterable, Iterator
+
+from pydantic import ValidationError
+
+from reassess.spec import near
+from reassess.study.recipes import Recipe
+from reassess.study.study import Study
+
+# Their models lie below the directory of the model before, beside these.
+TAKEN = ("model", "checkpoints")
+
+
+def problems_of(study: Study) -> Iterable[str]:
+    """Yield what does not fit together, each with its key path."""
+    names = [*_of_names(study), *_of_variants(study), *_of_circles(study)]
+    yield from names
+    for recipe, spec in study.recipes.items():
+        where = f"recipes.{recipe}"
+        unknown = [*_unknown(study, where, spec)]
+        yield from unknown
+        if not unknown and not names:
+            yield from _of_steps(study, where, spec)
+            yield from _of_start(study, where, spec)
+
+
+def _of_names(study: Study) -> Iterator[str]:
+    """Yield names that are taken, and recipes that are the same."""
+    for recipe, spec in study.recipes.items():
+        if recipe in ("floor", "base-think"):
+            yield f"recipes.{recipe}: the name of a control; choose another"
+        elif (recipe == "base") != (not spec.steps and not spec.start):
+            yield f"recipes.{recipe}: `base` is the name of the empty list of stages, and of no other"
+        elif not spec.steps and spec.start:
+            yield f"recipes.{recipe}.steps: empty; a recipe that starts from {spec.start[0]} has stages of its own"
+    same: dict[str, str] = {}
+    for recipe, spec in study.recipes.items():
+        first = same.setdefault(spec.model_copy(update={"label": None, "evaluate": True}).model_dump_json(), recipe)
+        if first != recipe:
+            yield f"recipes.{recipe}: the same stages as recipes.{first}"
+    called: dict[str, str] = {recipe: recipe for recipe in study.recipes}
+    for recipe, spec in study.recipes.items():
+        if spec.label is not None and called.setdefault(spec.label, recipe) != recipe:
+            yield f"recipes.{recipe}.label: {spec.label!r} is what recipes.{called[spec.label]} is called already"
+    for name, stage in study.stages.items():
+        if name in TAKEN and not stage.READS_EXAMPLES:
+            yield f"stages.{name}: the name of a directory of every model; choose another"
+
+
+def _of_variants(study: Study) -> Iterator[str]:
+    """Yield stages with a variant that is not valid, or that is called like another stage."""
+    for name, stage in study.stages.items():
+        try:
+            variants = stage.variants
+        except ValidationError as error:
+            for item in error.errors():
+                where = ".".join(map(str, item["loc"]))
+                message = item["msg"].removeprefix("Value error, ")
+                yield f"stages.{name}.vary: {f'{where}: ' if where else ''}{message}"
+            continue
+        except ValueError as error:
+            yield f"stages.{name}.vary: {error}"
+            continue
+        for variant in variants:
+            if f"{name}.{variant}" in study.stages:
+                yield f"stages.{name}.vary: a variant is called {name}.{variant}, and so is another stage"
+
+
+def _of_circles(study: Study) -> Iterator[str]:
+    """Yield recipes that start from themselves."""
+    starts = {recipe: [start.recipe for start in spec.start] for recipe, spec in study.recipes.items()}
+    try:
+        graphlib.TopologicalSorter(starts).prepare()
+    except graphlib.CycleError as error:
+        circle: list[str] = error.args[1]
+        yield f"recipes.{circle[0]}.start: starts from itself: {' -> '.join(circle)}"
+
+
+def _unknown(study: Study, where: str, spec: Recipe) -> Iterator[str]:
+    """Yield unknown stages and recipes."""
+    for step in spec.steps:
+        if step.by not in study.stages:
+            known = ", ".join(study.stages)
+            yield f"{where}: unknown stage {step.by!r}; {near(step.by, study.stages)}known stages: {known}"
+    for start in spec.start:
+        if start.recipe not in study.recipes and start.recipe != "base":
+            known = ", ".join(study.recipes)
+            yield f"{where}.start: unknown recipe {start.recipe!r}; {near(start.recipe, study.recipes)}known: {known}"
+
+
+def _of_steps(study: Study, where: str, spec: Recipe) -> Iterator[str]:
+    """Yield steps with sizes or examples that are not read, too few or too many parents, or nothing to choose from."""
+    for i, step in enumerate(spec.steps):
+        stage = study.stages[step.by]
+        given = [key for key, value in (("size", step.size), ("on", step.on)) if value is not None]
+        if given and not stage.READS_EXAMPLES:
+            yield f"{where}.steps.{i}: {step}: a stage of kind {stage.kind} reads no examples; leave `{given[0]}` out"
+        count = len(spec.start) or 1 if i == 0 else 1
+        for variant in [found.stage for found in stage.variants.values()] or [stage]:
+            if misfit := variant.misfit_of_parents(count):
+                yield f"{where}.steps.{i}: {step.by} {misfit}"
+                break
+        if stage.CHOOSES:
+            before = spec.steps[i - 1].by if i else _last(study, spec)
+            if before is None or not study.stages[before].keeps:
+                what = f"stages.{before} has no `trajectory`" if before else "the base model has none"
+                yield f"{where}.steps.{i}: {step.by} chooses among checkpoints that the stage before keeps, and {what}"
+
+
+def _of_start(study: Study, where: str, spec: Recipe) -> Iterator[str]:
+    """Yield sizes at which a recipe cannot be taken."""
+    for start in spec.start:
+        if start.size is None:
+            continue
+        if start.recipe == "base" or not _follows(study, study.recipes[start.recipe]):
+            yield f"{where}.start: {start}: no stage of {start.recipe} follows the cell's size; leave the size out"
+
+
+def _last(study: Study, spec: Recipe) -> str | None:
+    """Return the stage that makes what a recipe starts from, None for the base model."""
+    if not spec.start or spec.start[0].recipe == "base":
+        return None
+    return study.recipes[spec.start[0].recipe].steps[-1].by
+
+
+def _follows(study: Study, spec: Recipe) -> bool:
+    """Return whether a recipe makes another model at each size."""
+    if any(step.size is None and study.stages[step.by].READS_EXAMPLES for step in spec.steps):
+        return True
+    return any(
+        start.size is None and start.recipe != "base" and _follows(study, study.recipes[start.recipe])
+        for start in spec.start
+    )

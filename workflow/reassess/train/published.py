@@ -1,0 +1,88 @@
+"""What a run's directory shows: links to the finished run of one identity, beside those that are set aside.
+
+Every finished run lies whole in `checkpoints/{identity}/`: its model, its logs, and its record in `finished.json`. A
+run of another identity is another directory, so a changed option destroys nothing, and one that is taken back is found.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from reassess.train import checkpoints
+from reassess.work import records, turns
+
+MODEL = "model"
+PUT_ASIDE = "put_aside.jsonl"
+# What stands in a run's directory under the same name.
+SHOWN = (MODEL, checkpoints.METRICS, PUT_ASIDE)
+
+
+def publish(root: Path, file: str | Path, record: dict[str, Any]) -> None:
+    """Show a finished run, and write its record last.
+
+    Args:
+        root: its directory, `checkpoints/{identity}` beside the record.
+        file: the record.
+        record: what it says.
+    """
+    directory = Path(file).parent
+    Path(file).unlink(missing_ok=True)
+    for name in SHOWN:
+        _link(directory / name, root / name)
+    records.write(file, record)
+
+
+def is_shown(root: Path, file: str | Path) -> bool:
+    """Whether a run is the one that its directory shows, or last showed."""
+    link = Path(file).parent / MODEL
+    return link.is_symlink() and (link.parent / link.readlink()).parent == root
+
+
+def read_finished(root: Path, file: str | Path) -> dict[str, Any] | None:
+    """Return the record of a finished run that is not to be made anew, None where it is to be.
+
+    One that was set aside is taken back whoever asks: `-R` is about what is there.
+    """
+    found = turns.read_finished(root, is_set_aside=not is_shown(root, file))
+    return None if found is None else found["run"]
+
+
+def clean(root: Path) -> None:
+    """Remove what a finished run no longer needs: its checkpoints, and runs of other identities that never finished."""
+    checkpoints.clean(root)
+    for other in root.parent.iterdir():
+        if other != root and other.is_dir() and not (other / turns.FINISHED).exists():
+            shutil.rmtree(other)
+
+
+def put(aside: Path, path: Path) -> None:
+    """Move a directory, or a link to one, to where another may be."""
+    remove(path)
+    aside.replace(path)
+    checkpoints.sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a directory, a link to one, or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Have a link point to a file or directory beside it, and be gone where there is none."""
+    if not target.exists():
+        remove(link)
+        return
+    if not link.is_symlink():
+        # A copy of results/ may have directories in place of links.
+        remove(link)
+    aside = link.with_name(f".{link.name}.tmp")
+    aside.unlink(missing_ok=True)
+    # Relative, so that results/ can be moved.
+    aside.symlink_to(os.path.relpath(target, link.parent))
+    aside.replace(link)
