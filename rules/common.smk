@@ -120,10 +120,13 @@ def doubling(mem_mb):
 
 
 onstart:
-    dag_settings = workflow.dag_settings
-    forced = bool(
-        dag_settings.forcerun or dag_settings.forceall or dag_settings.forcetargets
-    )
+    asked_for = workflow.dag_settings
+    forced = [
+        *asked_for.forcerun,
+        *(asked_for.targets if asked_for.forcetargets else ()),
+    ]
+    if asked_for.forceall:
+        forced = ["*"]
     try:
         head.take(os.environ, forced)
     except head.HeadError as error:

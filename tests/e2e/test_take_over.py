@@ -59,6 +59,7 @@ def test_a_run_that_is_asked_for_again_starts_from_its_parent(
     graph: Graph, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(turns.SINCE, str(time.time()))
+    monkeypatch.setenv(turns.FORCED, "train")
     train(graph, graph["train", RUN])
     last = attempts.read("train", RUN)[-1]
     assert (last.start_step, last.is_success) == (0, True)

@@ -48,7 +48,7 @@ def test_a_requeued_snakemake_waits_until_its_lost_self_is_silent(capsys: pytest
     held_by("7")
     environment = dict(os.environ)
     began = time.monotonic()
-    head.take(environment, forced=False)
+    head.take(environment, forced=[])
     assert time.monotonic() - began > 0.9
     assert "waiting until this Slurm job's earlier run is gone (process 5 on elsewhere, Slurm job 7)" in (
         capsys.readouterr().out
@@ -67,13 +67,13 @@ def test_a_requeued_snakemake_does_not_wait_for_one_that_lives(monkeypatch: pyte
     wait = time.sleep
     monkeypatch.setattr(head.time, "sleep", beat)
     with pytest.raises(head.HeadError, match="process 5 on elsewhere, Slurm job 7"):
-        head.take({}, forced=False)
+        head.take({}, forced=[])
 
 
 def test_another_job_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     held_by("8")
     with pytest.raises(head.HeadError, match="another Snakemake is at work in this directory"):
-        head.take({}, forced=False)
+        head.take({}, forced=[])
     assert "waiting" not in capsys.readouterr().out
 
 
@@ -83,7 +83,7 @@ def test_what_an_earlier_snakemake_left_at_work_is_named_at_the_end(
     queued = [QueuedJob(number, "RUNNING", "rule_train_wildcards_a") for number in ("3", "4", "7")]
     monkeypatch.setattr(slurm, "queue", lambda: queued)
     monkeypatch.setattr(head, "_RUNNING", [])
-    head.take({}, forced=False)
+    head.take({}, forced=[])
     assert "2 Slurm jobs of an earlier Snakemake are at work: 3, 4." in capsys.readouterr().out
     # One is over by then, and this Snakemake has submitted another.
     queued[:] = [QueuedJob(number, "RUNNING", "rule_train_wildcards_a") for number in ("4", "8")]

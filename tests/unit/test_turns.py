@@ -160,25 +160,38 @@ def test_a_torn_line_takes_no_other_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "counts"),
-    [(None, False), ("0", True), ("100", True), ("300", False)],
+    ("since", "forced", "counts"),
+    [
+        (None, None, False),
+        ("0", "", True),
+        ("100", "*", True),
+        ("300", "*", False),
+        ("300", "train", False),
+        ("300", "results/x/run.json\n./results/runs/a/run.json", False),
+        # Something else was asked for again, and this job only follows from it.
+        ("300", "score\nresults/x/run.json", True),
+        ("300", None, True),
+    ],
 )
 def test_what_another_job_finished_counts_unless_it_was_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch, since: str | None, counts: bool
+    monkeypatch: pytest.MonkeyPatch, since: str | None, forced: str | None, counts: bool
 ) -> None:
-    if since is None:
-        monkeypatch.delenv(turns.SINCE, raising=False)
-    else:
-        monkeypatch.setenv(turns.SINCE, since)
+    for name, value in ((turns.SINCE, since), (turns.FORCED, forced)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
     Path("finished.json").write_text(json.dumps({"time": 200.0}))
-    assert (turns.read_finished(Path()) is not None) == counts
+    assert (turns.read_finished(Path(), "train", "results/runs/a/run.json") is not None) == counts
+    # Nobody asks for what is not shown.
+    assert turns.read_finished(Path(), "train", "results/runs/a/run.json", is_set_aside=True) is not None
 
 
 def test_an_unreadable_note_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(turns.SINCE, "0")
     Path("finished.json").write_text("")
-    assert turns.read_finished(Path()) is None
-    assert turns.read_finished(Path("nowhere")) is None
+    assert turns.read_finished(Path(), "train", "r") is None
+    assert turns.read_finished(Path("nowhere"), "train", "r") is None
 
 
 def test_an_allocation_of_many_jobs_is_not_requeued_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,18 +27,22 @@ _LOOKED = time.time()
 _RUNNING: list[str] = []
 
 
+# Bytes that a variable of a process may have, with its name (MAX_ARG_STRLEN of Linux), less some for the name.
+LONGEST = 130_000
+
+
 class HeadError(ValueError):
     """Another Snakemake is at work in this directory."""
 
 
-def take(environment: MutableMapping[str, str], forced: bool) -> None:
+def take(environment: MutableMapping[str, str], forced: Collection[str] = ()) -> None:
     """Become the only Snakemake at work in this directory, until this process ends.
 
     One that runs in a Slurm job itself, and was requeued on another node, waits for its lost self to fall silent.
 
     Args:
         environment: what jobs inherit.
-        forced: the user asks for something again that is there (`-R`, `-f`, `--forceall`).
+        forced: rules and files that the user asks for again (`-R`, `-f`), or `*` for everything (`--forceall`).
 
     Raises:
         HeadError: another one is, and lives.
@@ -57,6 +61,8 @@ def take(environment: MutableMapping[str, str], forced: bool) -> None:
         )
     atexit.register(lock.release)
     environment[turns.SINCE] = str(time.time() if forced else 0)
+    names = "\n".join(forced)
+    environment[turns.FORCED] = names if len(names.encode()) < LONGEST else "*"
     environment[turns.SHARED] = environment.get("SLURM_JOB_ID", "")
     waiting, running = _orphans()
     _RUNNING[:] = running

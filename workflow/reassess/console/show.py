@@ -17,9 +17,11 @@ def summary(graph: Graph) -> str:
     What does not match the study in the results comes first.
     """
     study = graph.study
+    found = mismatches(graph, States(graph))
+    head = "".join(f"{line}\n" for line in found)
     capacity = Path(paths.table("capacity", "md"))
     if not capacity.is_file():
-        return f"study {study.name}: no tables yet ({capacity} is not there)"
+        return f"{head}study {study.name}: no tables yet ({capacity} is not there)"
     text = capacity.read_text(encoding="utf-8")
     if f"\nStudy {study.name}. " not in text:
         return (
@@ -28,8 +30,6 @@ def summary(graph: Graph) -> str:
         )
     tables = " ".join(name for name in TABLES if Path(paths.table(name, "md")).is_file())
     figures = " ".join(name for name in FIGURES if Path(paths.figure(name, "svg")).is_file())
-    found = mismatches(graph, States(graph))
-    head = "".join(f"{line}\n" for line in found)
     head += "the tables are of what was there when they were made\n\n" if found else ""
     return (
         f"{head}{text}\n"

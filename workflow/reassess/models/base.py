@@ -101,7 +101,7 @@ def _fetch(spec: Model, name: str, root: Path, digest: str) -> None:
 def _is_finished(job: Job, files: list[str]) -> bool:
     """Publish what another job has made of the same files; return whether there was such."""
     root = Path(job.record).parent
-    found = turns.read_finished(root)
+    found = turns.read_finished(root, job.rule, job.record)
     if found is None or found["record"]["spec"] != json.loads(job.spec) or not (root / "model").exists():
         return False
     if any(Path(file).stat().st_mtime > found["time"] for file in files):

@@ -211,7 +211,7 @@ def _take_over(task: Task) -> bool:
     After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again. A parent
     that was trained again may have come out the same. And an option that was changed may have been changed back.
     """
-    run = published.read_finished(task.checkpoints, task.job.record)
+    run = published.read_finished(task.checkpoints, task.job.rule, task.job.record)
     if run is None:
         return False
     made = {(task.checkpoints / published.MODEL).as_posix(): run["fingerprint"]}

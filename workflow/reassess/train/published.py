@@ -41,12 +41,12 @@ def is_shown(root: Path, file: str | Path) -> bool:
     return link.is_symlink() and (link.parent / link.readlink()).parent == root
 
 
-def read_finished(root: Path, file: str | Path) -> dict[str, Any] | None:
+def read_finished(root: Path, rule: str, file: str) -> dict[str, Any] | None:
     """Return the record of a finished run that is not to be made anew, None where it is to be.
 
     One that was set aside is taken back whoever asks: `-R` is about what is there.
     """
-    found = turns.read_finished(root, is_set_aside=not is_shown(root, file))
+    found = turns.read_finished(root, rule, file, is_set_aside=not is_shown(root, file))
     return None if found is None else found["run"]
 
 

@@ -41,6 +41,8 @@ LAST_WAIT = 900.0
 IN_STEP = "REASSESS_STEP"
 # Set by the Snakemake that a user starts, for all of its jobs: work that was finished since then counts.
 SINCE = "REASSESS_SINCE"
+# Set likewise: what was asked for again, a line for each rule or file; `*` for everything.
+FORCED = "REASSESS_FORCED"
 # What a finished job leaves beside its result, for another job that was to do the same.
 FINISHED = "finished.json"
 # Set by a Snakemake that itself runs in a Slurm job, whose jobs share that one.
@@ -214,22 +216,26 @@ def after_interruption(interrupted: Interrupted) -> int:
     return TRY_AGAIN
 
 
-def read_finished(folder: Path, is_set_aside: bool = False) -> dict[str, Any] | None:
+def read_finished(folder: Path, rule: str, file: str, is_set_aside: bool = False) -> dict[str, Any] | None:
     """Return what another job has left of work that this one was to do, None where it is to be done anew.
 
     Snakemake removes a job's outputs before the job starts, and those of a job of which it has lost sight count as
-    unfinished; the work itself is kept. Where somebody asked for it again (`-R`, `--forceall`), only what was finished
-    since then counts; without a Snakemake (a command given by hand), nothing does.
+    unfinished; the work itself is kept. Where somebody asked for this very job again (`-R`, `--forceall`), only what
+    was finished since then counts; without a Snakemake (a command given by hand), nothing does.
 
     Args:
         folder: where it lies.
+        rule: the job's rule.
+        file: its record.
         is_set_aside: it is not what is shown now, so that nobody can have asked for it again.
     """
     since = os.environ.get(SINCE)
     if since is None and not is_set_aside:
         return None
+    forced = {os.path.normpath(name) for name in os.environ.get(FORCED, "").split("\n")}
+    counts_from = float(since or 0) if forced & {"*", rule, os.path.normpath(file)} else 0.0
     try:
         found: dict[str, Any] = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
-        return found if is_set_aside or found["time"] >= float(since or 0) else None
+        return found if is_set_aside or found["time"] >= counts_from else None
     except (OSError, ValueError, KeyError):
         return None
