@@ -241,7 +241,7 @@ def test_tables_of_other_results(work: Path, tiny: Graph, root: Path, capsys: py
     said_ = capsys.readouterr()
     assert f"results/tables.json: made_from.{SCORES} is " in said_.out
     assert f"results/figures.json: made_from.{SCORES} is " in said_.out
-    assert said_.out.count("; run the study again") == 2
+    assert said_.out.count("; make it again: snakemake --workflow-profile profiles/local ") == 2
     assert said_.err == "reassess: study tiny: 28 records checked, 2 do not match\n"
 
 
@@ -280,8 +280,10 @@ def test_evaluations_that_changed_places(work: Path, tiny: Graph) -> None:
         for file, content in zip(files, contents[2:] + contents[:2], strict=True):
             file.write_bytes(content)
         lines = said(tiny)
-    assert f"{base}/responses.json: cell is toy-xs/base-think, expected toy-xs/base; evaluate it again" in lines
-    assert f"{think}/responses.json: prefill is , expected <think>; evaluate it again" in "\n".join(lines)
+    assert f"{base}/responses.json: cell is toy-xs/base-think, expected toy-xs/base; make it again: " in "\n".join(
+        lines
+    )
+    assert f"{think}/responses.json: prefill is , expected <think>; make it again: " in "\n".join(lines)
 
 
 def test_examples_and_responses_of_other_options(work: Path, tiny: Graph) -> None:
@@ -290,7 +292,8 @@ def test_examples_and_responses_of_other_options(work: Path, tiny: Graph) -> Non
     raw["pools"]["toy"]["sources"][0]["n"] = 65
     lines = said(graph.parse(raw, "edited"))
     assert f"{POOL}: spec.sources is " in "\n".join(lines)
-    assert f"{RESPONSES}: spec.seed is 0, expected 5; run the study again" in lines
+    again = f"make it again: snakemake --workflow-profile profiles/local --configfile edited -R {RESPONSES}"
+    assert f"{RESPONSES}: spec.seed is 0, expected 5; {again}" in lines
 
 
 @pytest.mark.parametrize("file", [RUN, POOL, SUBSET, MODEL, RESPONSES, SCORES])

@@ -289,7 +289,9 @@ def _points(trajectory: pd.DataFrame, scores: dict[tuple[str, str], dict[str, An
     unknown = [pair for pair in pairs.itertuples(index=False, name=None) if pair not in order]
     if unknown:
         cell, step = unknown[0]
-        raise ResultsError(f"{cell}: scores of step {step}, which its scores.json does not list; score it again")
+        raise ResultsError(
+            f"{cell}: scores of step {step}, which its scores.json does not list; delete that file and run the study again"
+        )
     pairs["point"] = [order[pair] for pair in pairs.itertuples(index=False, name=None)]
     merged = trajectory[["cell", "step"]].merge(pairs, how="left", on=["cell", "step"])
     return merged["point"].to_numpy(dtype="int64")

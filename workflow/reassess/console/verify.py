@@ -15,7 +15,7 @@ from reassess.data.collection import content_sha256
 from reassess.data.subset import ids_sha256, shuffled
 from reassess.evaluate.score import summaries
 from reassess.example import record_sha256
-from reassess.graph import Graph, Job
+from reassess.graph import Graph, Job, changes
 from reassess.graph.state import Difference, States, nested
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
@@ -31,7 +31,6 @@ _COPIED = ("cell", "suite", "prefill", "checkpoints", "benchmarks", "prompt_sha2
 _SUMMED = ("benchmark", "id", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
 # What to do about a record, by what it is of.
 _AGAIN = "restore the file, or delete the record and run the study again"
-_RUN = "run the study again"
 _SCORE = "delete scores.parquet and run the study again: it is scored again and nothing else"
 
 
@@ -87,7 +86,7 @@ class _Verification:
             # A broken record of what it was made from is noted where that is checked.
             with contextlib.suppress(RecordError):
                 for difference in self._states.differences(job):
-                    self._say(job.record, str(difference), _RUN)
+                    self._say(job.record, str(difference), self._again(job))
             {
                 "pool": self._examples,
                 "benchmark": self._examples,
@@ -147,9 +146,9 @@ class _Verification:
 
     def _run(self, job: Job, record: dict[str, Any]) -> None:
         """Check a run's files, the rows that it was trained on, and its trajectory."""
-        again = "train it again"
+        again = self._again(job)
         if self.graph.stage(job).READS_EXAMPLES:
-            self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), _RUN)
+            self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), again)
         self._equal(job.record, "steps_done", record["steps_done"], record["steps_planned"], again)
         self._trained_on(job, record)
         for name in record["files"]:
@@ -162,10 +161,12 @@ class _Verification:
         """Check whose responses they are, and that they are the ones that were written."""
         prefill = self.graph.cell(job.at.cell).prefill
         for name, expected in (("cell", job.at.cell), ("suite", job.at.suite), ("prefill", prefill)):
-            self._equal(job.record, name, record.get(name), expected, "evaluate it again")
-        self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), _RUN)
+            self._equal(job.record, name, record.get(name), expected, self._again(job))
+        self._equal(
+            job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), self._again(job)
+        )
         decoding = self.study.suites[job.at.suite].decoding.model_dump(mode="json")
-        self._same(job.record, "decoding", record["decoding"], decoding, _RUN)
+        self._same(job.record, "decoding", record["decoding"], decoding, self._again(job))
         todo = "delete it and run the study again; responses are kept elsewhere"
         self._file(job.record, "responses.parquet", record, todo)
 
@@ -189,11 +190,14 @@ class _Verification:
         """Check that tables or figures are as they were made."""
         for made, recorded in record["files"].items():
             if not Path(made).exists():
-                self._differs(job.record, made, "not there", "the file that the record describes", _RUN)
+                self._differs(job.record, made, "not there", "the file that the record describes", self._again(job))
                 continue
             self._equal(
                 job.record, f"sha256 of {made}", file_sha256(made), recorded, "delete it and run the study again"
             )
+
+    def _again(self, job: Job) -> str:
+        return f"make it again: {changes.again(self.graph, job)}"
 
     def end(self) -> None:
         """Print the summary. Raises VerifyError where something is wrong or missing."""
@@ -216,7 +220,7 @@ class _Verification:
             out = {json.loads(line)["id"] for line in aside.read_text(encoding="utf-8").splitlines()}
         trained = ids_sha256(id_ for id_ in subset["ids"] if id_ not in out)
         what = "trained_ids_sha256 (the subset less put_aside.jsonl)"
-        self._equal(job.record, what, record["trained_ids_sha256"], trained, "train it again")
+        self._equal(job.record, what, record["trained_ids_sha256"], trained, self._again(job))
 
     def _checkpoint(self, file: str, folder: str, recorded: str) -> None:
         """Compare the files of a checkpoint with the fingerprint in a record."""

@@ -18,7 +18,7 @@ from reassess.data.shards import read_shards
 from reassess.engines.base import Engine, EngineInfo, Request, Response, Setting
 from reassess.evaluate.store import Store, key
 from reassess.example import Example
-from reassess.graph import Graph, Job
+from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_processor, picture, render
 from reassess.prompts import prompt_sha256
@@ -188,7 +188,8 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
     """
     cell, suite = job.at.cell, job.at.suite
     trajectory = graph.study.suites[suite].checkpoints == "trajectory"
-    record_path = Path(graph.jobs[job.needs[0]].record)
+    maker = graph.jobs[job.needs[0]]
+    record_path = Path(maker.record)
     record = records.read(record_path, **({} if trajectory else {"fingerprint": str}))
     if record is None:
         raise EvaluationError(f"{record_path}: not there; {cell} has to be made before it is evaluated")
@@ -208,7 +209,7 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
         if actual != item.fingerprint:
             raise EvaluationError(
                 f"{item.path}: the files have fingerprint {actual[:16]}, {record_path} says {item.fingerprint[:16]}; "
-                "the checkpoint was changed after it was made: make it again"
+                f"the checkpoint was changed after it was made; make it again: {changes.again(graph, maker)}"
             )
     return found
 

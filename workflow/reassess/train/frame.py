@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reassess.graph import Graph, Job, Run
+from reassess.graph import Graph, Job, Run, changes
 from reassess.graph.choice import chosen
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
@@ -179,7 +179,8 @@ def _check(graph: Graph, job: Job, turn: Turn) -> Task:
             _be_there(file, what)
         subset = records.read(need.record, ids=list, pool_content_sha256=str) or {}
         if subset["pool_content_sha256"] != (records.read(drawn_from, content_sha256=str) or {})["content_sha256"]:
-            raise TrainError(f"{need.record} was drawn from another state of {run.on or run.pool!r}; make it again")
+            what = f"{need.record} was drawn from another state of {run.on or run.pool!r}"
+            raise TrainError(f"{what}; make it again: {changes.again(graph, need)}")
     world = launch.wanted(graph.study, job)
     return Task(graph, job, turn, world, parents, base, subset, Path(drawn_from).parent)
 
@@ -201,7 +202,8 @@ def _parent(graph: Graph, job: Job, maker: Job) -> Parent:
         found = Parent(Path(kept["path"]), kept["fingerprint"], kept["step"])
     # Read by the process that has started the training processes, if there are several.
     if launch.launched() is None and fingerprint(found.path) != found.fingerprint:
-        raise TrainError(f"{found.path} is not the checkpoint that {maker.record} describes; make it again")
+        what = f"{found.path} is not the checkpoint that {maker.record} describes"
+        raise TrainError(f"{what}; make it again: {changes.again(graph, maker)}")
     return found
 
 

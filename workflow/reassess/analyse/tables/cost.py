@@ -60,7 +60,7 @@ def build(estimates: Estimates) -> Built:
 def _mark(table: Table, collected: Collected, group: Group) -> int:
     """Return the mark of the footnote that says which runs of a group, or before it, are not there."""
     keys = {link.key for run in group.runs for link in chain(collected, run)}
-    lacking = [str(item) for item in collected.missing if item.what == "no run.json" and item.cell in keys]
+    lacking = [str(item) for item in collected.missing if item.what.endswith("run.json") and item.cell in keys]
     return table.mark("without " + "; ".join(lacking)) if lacking else 0
 
 
