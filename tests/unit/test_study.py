@@ -83,7 +83,7 @@ MALFORMED = [
     ("sizes", [200, 200], ["sizes: duplicate values"]),
     ("sizes", [0], ["sizes.0", "greater than or equal to 1"]),
     ("sizes", [], ["sizes", "at least 1"]),
-    ("seeds", "one", ["seeds", "'one'", "tuple"]),
+    ("seeds", "one", ["seeds", "'one'", "list"]),
     ("seeds", ..., ["seeds: required, but missing"]),
     ("recipes/rl", ["grpo", "dpo"], ["recipes.rl: unknown stage 'dpo'", "known stages: sft, grpo"]),
     ("recipes/zero", [], ["recipes.zero: `base` is the name of the empty list"]),

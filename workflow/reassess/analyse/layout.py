@@ -152,7 +152,8 @@ def _entry(entry: Entry) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([\\|*<`])", r"\\\1", text).replace("\n", " ")
+    # "_" within a word and "[" of an interval mean nothing to Markdown; at the edge of a word and as a link they do.
+    return re.sub(r"([\\|*<`~]|(?<!\w)_|_(?!\w)|\](?=[(\[])|&(?=#?\w+;))", r"\\\1", text).replace("\n", " ")
 
 
 def _signless(text: str) -> str:

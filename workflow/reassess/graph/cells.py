@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from reassess.graph.recipes import Place, Run, own_size, unfold, variant_of
+from reassess.graph.recipes import LONGEST_NAME, LONGEST_PATH, Place, Run, add, own_size, unfold, variant_of
 from reassess.prompts import THINK
 from reassess.study.study import Filter, Study
 
@@ -79,19 +79,21 @@ def lay_out(study: Study) -> Grid:
     Raises:
         ValueError: the filters take out everything, or what two recipes make has the same path.
     """
+    _check(study)
     cells: dict[str, Cell] = {}
     runs: dict[str, Run] = {}
     for model in study.models:
-        made = list(_product(study, model))
-        _check_owners(study, _owners([cell for cell, _ in made]))
+        made = list(_product(study, [model], study.pools, study.seeds))
         kept = [(cell, chain) for cell, chain in made if _kept(study, cell)]
-        ends = _owners([cell for cell, _ in (*kept, *made)])
         base = Cell(f"{model}/{BASE}", model, BASE)
         if not kept and not ("base" in study.recipes and _kept(study, base)):
             continue
         controls = (base, Cell(f"{model}/{BASE_THINK}", model, BASE_THINK, name=BASE_THINK))
+        owners = _owners([cell for cell, _ in kept])
+        # A model that is only on the way to a cell still has the name of the recipe that ends there.
+        ends = owners if len(kept) == len(made) else _owners([cell for cell, _ in made]) | owners
         cells |= {cell.key: cell for cell in controls}
-        cells |= {cell.key: ends[cell.key] for cell, _ in kept}
+        cells |= {cell.key: cell for cell, _ in kept if owners[cell.key] is cell}
         for cell, chain in kept:
             for run in chain:
                 _add(runs, run, ends.get(run.key), cell)
@@ -105,61 +107,67 @@ def as_cell(run: Run) -> Cell:
     return Cell(run.key, run.model, run.recipe, run.pool, run.size, run.seed, run.name)
 
 
+def _check(study: Study) -> None:
+    """Raise ValueError where models have the same path, or one that is too long, and where a recipe has no cell."""
+    runs: dict[str, Run] = {}
+    # The others have the same paths below theirs.
+    found = list(_product(study, list(study.models)[:1], list(study.pools)[:1], study.seeds[:1]))
+    for cell, chain in found:
+        for run in chain:
+            add(runs, run)
+        longest = max(cell.name.split("/"), key=len)
+        if len(longest) > LONGEST_NAME or len(cell.name) > LONGEST_PATH:
+            raise ValueError(
+                f"recipes.{cell.recipe}: makes {cell.name[:80]}..., a path of {len(cell.name)} characters with a "
+                f"directory of {len(longest)}; at most {LONGEST_PATH} and {LONGEST_NAME}: give shorter names, have "
+                "fewer stages, or vary fewer options"
+            )
+    owners = _owners([cell for cell, _ in found])
+    has_cells = {cell.recipe for cell in owners.values()}
+    for cell, _ in found:
+        if cell.is_asked and cell.recipe not in has_cells:
+            same = owners[cell.key].recipe
+            raise ValueError(f"recipes.{cell.recipe}: makes the same models as recipes.{same}; leave one of them out")
+
+
 def _add(runs: dict[str, Run], run: Run, end: Cell | None, cell: Cell) -> None:
     """Add a run on the way to a cell, by the name of the recipe that ends there if one does."""
-    if end is not None:
-        run = run._replace(recipe=end.method)
-    run = run._replace(is_asked=cell.is_asked and (end is None or end.is_asked))
-    known = runs.setdefault(run.key, run)
-    if known._replace(recipe="", is_asked=True) != run._replace(recipe="", is_asked=True):
-        raise ValueError(
-            f"recipes.{run.recipe} and recipes.{known.recipe}: both make {run.key}, by {run.stage} from "
-            f"{' and '.join(run.parents)}, and by {known.stage} from {' and '.join(known.parents)}; rename one of them"
-        )
-    if run.is_asked:
-        runs[run.key] = known._replace(is_asked=True)
+    recipe = run.recipe if end is None else end.method
+    is_asked = cell.is_asked and (end is None or end.is_asked)
+    known = runs.get(run.key)
+    if known is not None and (known.is_asked or not is_asked):
+        return
+    runs[run.key] = run if (recipe, is_asked) == run[-2:] else run._replace(recipe=recipe, is_asked=is_asked)
 
 
 def _owners(found: Sequence[Cell]) -> dict[str, Cell]:
     """Return the cell that each path is of: the first one, and one that is asked before one that is not."""
-    owners = {cell.key: cell for cell in reversed(found)}
-    return owners | {cell.key: cell for cell in reversed(found) if cell.is_asked}
+    owners: dict[str, Cell] = {}
+    for cell in found:
+        known = owners.setdefault(cell.key, cell)
+        if cell.is_asked and not known.is_asked:
+            owners[cell.key] = cell
+    return owners
 
 
-def _check_owners(study: Study, ends: dict[str, Cell]) -> None:
-    """Raise ValueError where all that a recipe makes is another's."""
-    owners = {cell.recipe for cell in ends.values()}
-    for recipe, spec in study.recipes.items():
-        if spec.steps and recipe not in owners:
-            same = next(other for other in study.recipes if _paths(study, recipe) <= _paths(study, other))
-            raise ValueError(f"recipes.{recipe}: makes the same models as recipes.{same}; leave one of them out")
-
-
-def _paths(study: Study, recipe: str) -> set[str]:
-    model = next(iter(study.models))
-    return {cell.key for cell, _ in _product(study, model) if cell.recipe == recipe}
-
-
-def _product(study: Study, model: str) -> Iterator[tuple[Cell, list[Run]]]:
-    """Yield every cell of a model, filtered or not, with what has to be made for it."""
+def _product(
+    study: Study, models: Iterable[str], pools: Iterable[str], seeds: Iterable[int]
+) -> Iterator[tuple[Cell, list[Run]]]:
+    """Yield every cell of some models, pools and seeds, filtered or not, with what has to be made for it."""
     for recipe, spec in study.recipes.items():
         if not spec.steps:
             continue
-        fixed = own_size(study, recipe)
+        own = own_size(study, recipe)
+        sizes = study.sizes if own is None else (own,)
         varied = study.variants(recipe)
-        for variants in product(*(found.items() for found in varied.values())):
-            chosen = dict(zip(varied, (name for name, _ in variants), strict=True))
-            values = tuple(item for _, variant in variants for item in variant.values.items())
-            for pool, size, seed in product(study.pools, study.sizes if fixed is None else [fixed], study.seeds):
-                chain = unfold(study, Place(model, pool, seed, chosen), recipe, size)
-                end = chain[-1]
-                yield (
-                    Cell(
-                        end.key, model, recipe, pool, size, seed, end.name,
-                        variant_of(study, recipe, chosen), values, spec.evaluate,
-                    ),
-                    chain,
-                )  # fmt: skip
+        for chosen in product(*(found.items() for found in varied.values())):
+            variants = dict(zip(varied, (name for name, _ in chosen), strict=True))
+            values = tuple(item for _, variant in chosen for item in variant.values.items())
+            variant = variant_of(study, recipe, variants)
+            for model, pool, size, seed in product(models, pools, sizes, seeds):
+                chain = unfold(study, Place(model, pool, seed, variants), recipe, size)
+                key, name = chain[-1].key, chain[-1].name
+                yield Cell(key, model, recipe, pool, size, seed, name, variant, values, spec.evaluate), chain
 
 
 def _kept(study: Study, cell: Cell) -> bool:

@@ -14,8 +14,7 @@ from reassess.study.study import Study
 def problems_of(study: Study) -> Iterator[str]:
     """Yield what does not fit together, each with its key path."""
     yield from _of_sets(study)
-    used = dict.fromkeys(step.by for recipe in study.recipes.values() for step in recipe.steps)
-    stages = {name: stage for name, stage in study.all_stages.items() if name in used or name.partition(".")[0] in used}
+    stages = [item for variants in study.used.values() for item in variants.items()]
     for name, model in study.models.items():
         try:
             found = list(_of_model(name, model))
@@ -25,7 +24,7 @@ def problems_of(study: Study) -> Iterator[str]:
         yield from found
         if found:
             continue
-        for stage, spec in stages.items():
+        for stage, spec in stages:
             problem = spec.misfit_of_processes(resources.asked(model, spec.kind).training_processes)
             if problem:
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
@@ -33,21 +32,25 @@ def problems_of(study: Study) -> Iterator[str]:
 
 def _of_sets(study: Study) -> Iterator[str]:
     """Yield sets of examples that stages read and nobody makes, or of another pool than some of their cells."""
-    read = {f"stages.{name}.on": stage.reads for name, stage in study.all_stages.items()}
-    read |= {
-        f"recipes.{name}.steps.{i}.on": step.on
+    read = [
+        (f"stages.{name}.{'vary.' if 'on' in stage.vary else ''}on", found.reads)
+        for name, stage in study.stages.items()
+        for found in study.runnable(name).values()
+    ]
+    read += [
+        (f"recipes.{name}.steps.{i}.on", step.on)
         for name, spec in study.recipes.items()
         for i, step in enumerate(spec.steps)
-    }
-    for where, on in read.items():
+    ]
+    for where, on in dict.fromkeys(read):
         if on is None:
             continue
-        if on not in study.examples:
+        if on in study.pools:
+            yield f"{where}: {on!r} is a pool, which a stage reads without `on`; leave it out"
+        elif on not in study.examples:
             known = f"{near(on, study.examples)}known: {', '.join(study.examples) or 'none'}"
             yield f"{where}: no set of examples is called {on!r}; {known}"
-            continue
-        pools = _pools(study, on)
-        if others := [pool for pool in study.pools if {pool} != pools]:
+        elif others := [pool for pool in study.pools if {pool} != (pools := _pools(study, on))]:
             yield (
                 f"{where}: {on!r} is made from {', '.join(sorted(pools))}, and cells of "
                 f"{', '.join(others)} would train on it too; a study with such a stage has that pool alone"

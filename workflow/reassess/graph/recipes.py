@@ -8,6 +8,11 @@ from typing import NamedTuple
 from reassess import paths
 from reassess.study.study import Study
 
+# Characters of one directory, which most file systems give 255 bytes, and of all behind the seed: logs, locks and
+# temporary files are called like it and have an ending.
+LONGEST_NAME = 200
+LONGEST_PATH = 1000
+
 
 class Run(NamedTuple):
     """A model that a stage has to make, on the way to a cell or at its end.
@@ -46,7 +51,7 @@ class Place(NamedTuple):
         model: the base model.
         pool: the pool.
         seed: the seed.
-        variants: the variant of each varied stage.
+        variants: the variant of each varied stage that is on the way.
     """
 
     model: str
@@ -63,19 +68,26 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
         place: where.
         recipe: a recipe with stages.
         size: the cell's training examples, for the stages that have no size of their own.
+
+    Raises:
+        ValueError: two different models have the same path.
     """
     spec = study.recipes[recipe]
     made: dict[str, Run] = {}
     ends: list[Run | None] = []
     for start in spec.start:
         before = unfold(study, place, start.recipe, start.size or size) if _has_steps(study, start.recipe) else []
-        made.update((run.key, run) for run in before)
+        for run in before:
+            add(made, run)
         ends.append(before[-1] if before else None)
     base = f"{place.model}/base"
     parents = tuple(end.key if end else base for end in ends) or (base,)
     end = ends[0] if len(ends) == 1 else None
-    # Of several parents none has the path that goes on: the recipe's own name is a new root.
-    root = f"{_method(study, recipe, place.variants)}@{size}" if len(ends) > 1 else ""
+    root = ""
+    if len(ends) > 1:
+        # Of several parents none has the path that goes on: the recipe's own name is a new root.
+        method = ".".join(filter(None, (recipe, variant_of(study, recipe, place.variants))))
+        root = f"{method}@{own_size(study, recipe) or size}"
     for step in spec.steps:
         stage = f"{step.by}.{place.variants[step.by]}" if step.by in place.variants else step.by
         kind = study.all_stages[stage]
@@ -86,34 +98,39 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
         lineage = root.partition("@")[0] or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
         end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, parents, lineage)
-        made[key], parents, root = end, (key,), ""
-    assert end is not None
-    made[end.key] = made.pop(end.key)
+        add(made, end)
+        parents, root = (key,), ""
     return list(made.values())
+
+
+def add(runs: dict[str, Run], run: Run) -> None:
+    """Add a run unless it is there. Raises ValueError where another model has its path."""
+    known = runs.setdefault(run.key, run)
+    # All but the names that depend on the recipe.
+    if known[:-2] != run[:-2]:
+        # Other paths spell how a model is made; that of several parents begins with the name of a recipe.
+        several, other = (run, known) if len(run.parents) > 1 else (known, run)
+        raise ValueError(
+            f"recipes.{several.recipe}: two models have the path {several.name}: {several.stage} of "
+            f"{' and '.join(several.parents)}, and {other.stage} of {' and '.join(other.parents)}; rename the recipe"
+        )
 
 
 def own_size(study: Study, recipe: str) -> int | None:
     """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the
     cell's."""
     spec = study.recipes[recipe]
-    sizes = [start.size or own_size(study, start.recipe) for start in spec.start if _has_steps(study, start.recipe)]
-    for step in spec.steps:
-        if study.stages[step.by].READS_EXAMPLES:
-            sizes.append(step.size)
-    if None in sizes or not sizes:
+    before = [start.size or own_size(study, start.recipe) for start in spec.start if _has_steps(study, start.recipe)]
+    read = [step.size for step in spec.steps if study.stages[step.by].READS_EXAMPLES]
+    sizes = [size for size in (*before, *read) if size is not None]
+    if len(sizes) < len(before) + len(read) or not sizes:
         return None
-    reads = [step.size for step in spec.steps if step.size]
-    return reads[-1] if reads else max(size for size in sizes if size is not None)
+    return sizes[-1] if read else max(sizes)
 
 
 def variant_of(study: Study, recipe: str, variants: Mapping[str, str]) -> str:
     """Return what spells the varied values of a recipe, empty where none of its stages varies."""
     return ".".join(variants[stage] for stage in study.variants(recipe))
-
-
-def _method(study: Study, recipe: str, variants: Mapping[str, str]) -> str:
-    variant = variant_of(study, recipe, variants)
-    return f"{recipe}.{variant}" if variant else recipe
 
 
 def _has_steps(study: Study, recipe: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import vary
@@ -93,6 +93,10 @@ class AnyStage(Strict):
             **vary.fields(data, values, [name for name in cls.model_fields if name not in ("kind", "vary")]),
         }
 
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return vary.without(handler(self), self.vary)
+
     @cached_property
     def variants(self) -> Mapping[str, Variant]:
         """The variants that the stage stands for, by the name that spells their values; none without `vary`.
@@ -101,10 +105,10 @@ class AnyStage(Strict):
             ValueError: one is not valid (a ValidationError), or has no name of its own.
         """
         found: dict[str, Variant] = {}
-        data = self.model_dump(mode="json")
+        data = self.model_dump()
         for values in vary.combinations(data):
             stage = self.model_validate({**self._with(data, values), "vary": {}})
-            typed = {key: stage.option(key) for key in values}
+            typed = {key: _plain(stage.option(key)) for key in values}
             name = vary.spelt(typed)
             if name in found:
                 raise ValueError(f"two variants are called {name!r}; give each value once")
@@ -166,6 +170,10 @@ class AnyStage(Strict):
         Args:
             processes: training processes.
         """
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
 
 
 class Trained(AnyStage):

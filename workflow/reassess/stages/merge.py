@@ -41,6 +41,8 @@ class MergeStage(AnyStage):
                 raise ValueError(f"weights: {list(self.weights)} sum to {sum(self.weights):g}; those of `linear` to 1")
             if self.density is not None:
                 raise ValueError("density: `linear` takes all of every model; leave it out")
+        elif not any(self.weights):
+            raise ValueError("weights: all are 0, which makes the base model")
         elif self.density is None:
             raise ValueError(f"density: required with `{self.method}`, the share of changes that is kept")
         return self

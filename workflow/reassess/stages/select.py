@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from reassess.spec import Name, Strict
+from reassess.spec import Name, Strict, near
 from reassess.stages.base import AnyStage, Needs
+
+Take = Literal["max", "min", "first", "last"]
 
 
 class AtStep(Strict):
@@ -29,12 +31,23 @@ class SelectStage(AnyStage):
 
     kind: Literal["select"]
     """One checkpoint of the trajectory of the stage before."""
-    take: Literal["max", "min", "first", "last"] | AtStep
+    take: Take | AtStep
     """`max` or `min` of the accuracy in `suite` (of several equal ones the earliest), the first or the last, or that of
     a step, as `{step: 40}`."""
     suite: Name | None = None
     """With `max` and `min`, the suite that is asked, which has `checkpoints: trajectory`. It chooses, so its benchmarks
     stand in no table."""
+
+    @field_validator("take", mode="before")
+    @classmethod
+    def _known(cls, take: Any) -> Any:
+        """Say in one line what a type of two forms says in two."""
+        words = get_args(Take)
+        step = take.get("step") if isinstance(take, dict) and len(take) == 1 else None
+        if isinstance(take, AtStep) or take in words or (type(step) is int and step > 0):
+            return take
+        hint = near(take, words) if isinstance(take, str) else ""
+        raise ValueError(f"{take!r}: {hint}expected {', '.join(words)}, or a step from 1 on, as {{step: 40}}")
 
     @model_validator(mode="after")
     def _fits(self) -> SelectStage:

@@ -32,12 +32,15 @@ def combinations(data: Any) -> list[dict[str, Any]]:
         ValueError: a value stands twice.
     """
     varied = data.get("vary") if isinstance(data, dict) else None
-    if not isinstance(varied, dict) or not all(isinstance(item, list | tuple) and item for item in varied.values()):
+    # What is not of its type is left to the field.
+    if not isinstance(varied, dict) or not varied or not all(isinstance(key, str) for key in varied):
+        return []
+    if not all(isinstance(values, list | tuple) and values for values in varied.values()):
         return []
     for key, values in varied.items():
-        if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
-            raise ValueError(f"vary.{key}: {twice!r} stands twice")
-    return [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())] if varied else []
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            raise ValueError(f"vary.{key}: {twice[0]!r} stands twice")
+    return [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
 
 
 def fields(
@@ -55,20 +58,28 @@ def fields(
         ValueError: an option is unknown, or has a value of its own beside those under `vary`.
     """
     own, args = list(own), list(args)
-    under = dict(given) if isinstance(given := data.get("args") or {}, dict) else {}
-    found: dict[str, Any] = {}
-    for key, value in values.items():
+    given = data.get("args", {})
+    under = given if isinstance(given, dict) else {}
+    for key in values:
         place = data if key in own else under
         if key not in own and key not in args:
             hint = near(key, [*own, *args]) or f"its own: {', '.join(own)} "
             raise ValueError(f"vary.{key}: the stage has no such option; {hint.strip()}")
-        # A validated study has the values of the first variant there.
-        if key in place and place[key] != data["vary"][key][0]:
+        if key in place:
             raise ValueError(f"vary.{key}: has a value of its own too, {place[key]!r}; give it under `vary` alone")
-        if key in own:
-            found[key] = value
+    found = {key: value for key, value in values.items() if key in own}
     changed = {key: value for key, value in values.items() if key not in own}
-    return found | ({"args": under | changed} if changed else {})
+    # Any other `args` are no mapping, which its field says.
+    return found | ({"args": under | changed} if changed and given is under else {})
+
+
+def without(data: Mapping[str, Any], varied: Iterable[str]) -> dict[str, Any]:
+    """Return what a study says of a stage without the values that the first variant has given it."""
+    varied = set(varied)
+    found = {key: value for key, value in data.items() if key not in varied}
+    if varied and isinstance(under := found.get("args"), dict):
+        found["args"] = {key: value for key, value in under.items() if key not in varied}
+    return found
 
 
 def spelt(values: Mapping[str, Any]) -> str:

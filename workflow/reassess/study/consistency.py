@@ -48,8 +48,8 @@ def _of_suites(study: Study) -> Iterator[str]:
         if spec.sizes is not None and spec.checkpoints == "final":
             yield f"suites.{suite}.sizes: only with `checkpoints: trajectory`; `exclude` takes cells out of the study"
         for size in spec.sizes or ():
-            if size not in study.sizes:
-                yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(study.sizes)}"
+            if size not in (known := _all_sizes(study)):
+                yield f"suites.{suite}.sizes: {size} is not in the study; valid: {_names(known)}"
 
 
 def _of_data(study: Study) -> Iterator[str]:
@@ -79,6 +79,10 @@ def _sizes(study: Study) -> Iterator[tuple[str, int]]:
                 yield f"recipes.{name}.steps.{i}", step.size
 
 
+def _all_sizes(study: Study) -> list[int]:
+    return sorted({*study.sizes, *(size for _, size in _sizes(study))})
+
+
 def _of_examples(study: Study) -> Iterator[str]:
     """Yield sets of examples that are made from nothing known or from themselves, or that a name does not tell."""
     known = [*study.pools, *(name for name in study.examples if name not in study.pools)]
@@ -97,8 +101,8 @@ def _of_examples(study: Study) -> Iterator[str]:
 
 def _of_trajectories(study: Study) -> Iterator[str]:
     """Yield checkpoints that are kept for nothing, or asked and not kept, and suites that choose and are reported."""
-    used = dict.fromkeys(step.by for recipe in study.recipes.values() for step in recipe.steps)
-    keeps = [name for name in used if study.stages[name].keeps]
+    used = study.used
+    keeps = [name for name, variants in used.items() if any(stage.keeps for stage in variants.values())]
     on_trajectory = [suite for suite, spec in study.suites.items() if spec.checkpoints == "trajectory"]
     if keeps and not on_trajectory and not any(study.stages[name].CHOOSES for name in used):
         yield f"stages.{keeps[0]}.trajectory: no suite with `checkpoints: trajectory` would evaluate them"
@@ -146,7 +150,7 @@ def _of_filters(study: Study) -> Iterator[str]:
     axes: dict[str, list[Any]] = {
         "model": list(study.models),
         "pool": list(study.pools),
-        "size": sorted({*study.sizes, *(size for _, size in _sizes(study))}),
+        "size": _all_sizes(study),
         "seed": list(study.seeds),
         "recipe": list(study.recipes),
     }
@@ -157,14 +161,16 @@ def _of_filters(study: Study) -> Iterator[str]:
                     axes[key].append(value)
     for key in ("exclude", "only"):
         for i, item in enumerate(getattr(study, key)):
-            wanted = {axis: getattr(item, axis) for axis in Filter.model_fields} | item.varied
-            for axis, values in wanted.items():
+            wanted = {axis: getattr(item, axis) for axis in Filter.model_fields} | (item.__pydantic_extra__ or {})
+            for axis, values in (wanted | item.varied).items():
                 if axis not in axes:
                     yield f"{key}[{i}].{axis}: unknown key; {near(axis, axes, n=1)}valid keys: {_names(axes)}"
-                    continue
-                for value in values or ():
+                elif values is not None and not values:
+                    yield f"{key}[{i}].{axis}: empty, so that it matches nothing; leave it out"
+                for value in values or () if axis in axes else ():
                     if value not in axes[axis]:
-                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; valid: {_names(axes[axis])}"
+                        hint = near(value, map(str, axes[axis])) if isinstance(value, str) else ""
+                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; {hint}valid: {_names(axes[axis])}"
 
 
 def _names(values: Iterable[Any]) -> str:

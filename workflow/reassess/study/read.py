@@ -11,12 +11,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from reassess.spec import near
+from reassess.spec import Short, near
 from reassess.study.consistency import problems_of
 from reassess.study.study import Study
 
-_TOO_DEEP = "nested too deep; an alias may stand inside of what it is an alias of"
-
+# What YAML calls what pydantic calls by the names of Python.
+_PLAIN = {"a valid tuple": "a list", "Tuple should": "List should", "a valid dictionary": "a mapping"}
+_SHORT_FORMS = {"string": "a name, or ", "array": "a list, or ", "number": "a number, or "}
 
 _TOO_DEEP = "nested too deep; an alias may stand inside of what it is an alias of"
 
@@ -107,6 +108,8 @@ def parse(data: dict[str, Any], source: str) -> Study:
     """
     try:
         study = Study.model_validate(_words(data))
+    except StudyError as error:
+        raise StudyError(f"{source}: {error}") from None
     except RecursionError:
         raise StudyError(f"{source}: {_TOO_DEEP}") from None
     except ValidationError as error:
@@ -122,8 +125,14 @@ def parse(data: dict[str, Any], source: str) -> Study:
 
 
 def _words(data: Any) -> Any:
-    """Return what a file holds with the key `on` as it was written, which YAML 1.1 takes for true."""
+    """Return what a file holds with the key `on` as it was written, which YAML 1.1 takes for true.
+
+    Raises:
+        StudyError: a mapping has the key `on` with quotes and without.
+    """
     if isinstance(data, dict):
+        if True in data and "on" in data:
+            raise StudyError("duplicate key 'on', with quotes and without")
         return {"on" if key is True else key: _words(value) for key, value in data.items()}
     return [_words(item) for item in data] if isinstance(data, list) else data
 
@@ -161,6 +170,12 @@ def _line(details: Any) -> str:
         given = f"{ctx['tag']!r} is not valid" if "tag" in ctx else "required, but missing"
         valid = ", ".join(repr(value) for option in _models(annotation) for value in _tags(option, tag))
         return f"{prefix}{tag}: {given}; valid: {valid}"
+    if kind == "model_type" and (options := _models(annotation)):
+        keys = f"a mapping with the keys {', '.join(options[-1].model_fields)}"
+        short = options[-1].SHORT["type"] if issubclass(options[-1], Short) else ""
+        return f"{prefix}{_shorten(value)}: expected {_SHORT_FORMS.get(short, '')}{keys}"
+    for python, plain in _PLAIN.items():
+        message = message.replace(python, plain)
     return f"{prefix}{_shorten(value)}: {message[0].lower()}{message[1:]}"
 
 

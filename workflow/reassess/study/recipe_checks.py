@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterable, Iterator
+from itertools import product
 
 from pydantic import ValidationError
 
@@ -13,39 +14,41 @@ from reassess.study.study import Study
 
 # Their models lie below the directory of the model before, beside these.
 TAKEN = ("model", "checkpoints")
+# They stand in tables beside the recipes.
+CONTROLS = ("base", "base-think", "floor")
 
 
 def problems_of(study: Study) -> Iterable[str]:
     """Yield what does not fit together, each with its key path."""
     names = [*_of_names(study), *_of_variants(study), *_of_circles(study)]
-    yield from names
+    unknown = [
+        problem for recipe, spec in study.recipes.items() for problem in _unknown(study, f"recipes.{recipe}", spec)
+    ]
+    yield from (*names, *unknown)
+    if names or unknown:
+        return
+    yield from _of_rows(study)
     for recipe, spec in study.recipes.items():
-        where = f"recipes.{recipe}"
-        unknown = [*_unknown(study, where, spec)]
-        yield from unknown
-        if not unknown and not names:
-            yield from _of_steps(study, where, spec)
-            yield from _of_start(study, where, spec)
+        yield from _of_steps(study, f"recipes.{recipe}", spec)
+        yield from _of_start(study, f"recipes.{recipe}", spec)
 
 
 def _of_names(study: Study) -> Iterator[str]:
     """Yield names that are taken, and recipes that are the same."""
     for recipe, spec in study.recipes.items():
-        if recipe in ("floor", "base-think"):
+        if recipe in CONTROLS and recipe != "base":
             yield f"recipes.{recipe}: the name of a control; choose another"
         elif (recipe == "base") != (not spec.steps and not spec.start):
             yield f"recipes.{recipe}: `base` is the name of the empty list of stages, and of no other"
         elif not spec.steps and spec.start:
             yield f"recipes.{recipe}.steps: empty; a recipe that starts from {spec.start[0]} has stages of its own"
+        elif recipe == "base" and not spec.evaluate:
+            yield "recipes.base.evaluate: the base model stands beside every other; leave it out"
     same: dict[str, str] = {}
     for recipe, spec in study.recipes.items():
-        first = same.setdefault(spec.model_copy(update={"label": None, "evaluate": True}).model_dump_json(), recipe)
-        if first != recipe:
+        first = same.setdefault(spec.model_dump_json(include={"start", "steps"}), recipe)
+        if first != recipe and spec.steps:
             yield f"recipes.{recipe}: the same stages as recipes.{first}"
-    called: dict[str, str] = {recipe: recipe for recipe in study.recipes}
-    for recipe, spec in study.recipes.items():
-        if spec.label is not None and called.setdefault(spec.label, recipe) != recipe:
-            yield f"recipes.{recipe}.label: {spec.label!r} is what recipes.{called[spec.label]} is called already"
     for name, stage in study.stages.items():
         if name in TAKEN and not stage.READS_EXAMPLES:
             yield f"stages.{name}: the name of a directory of every model; choose another"
@@ -58,9 +61,11 @@ def _of_variants(study: Study) -> Iterator[str]:
             variants = stage.variants
         except ValidationError as error:
             for item in error.errors():
-                where = ".".join(map(str, item["loc"]))
-                message = item["msg"].removeprefix("Value error, ")
-                yield f"stages.{name}.vary: {f'{where}: ' if where else ''}{message}"
+                where = f"stages.{name}.vary: {''.join(f'{part}: ' for part in item['loc'])}"
+                if item["type"] == "value_error":
+                    yield where + item["msg"].removeprefix("Value error, ")
+                else:
+                    yield f"{where}{item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
             continue
         except ValueError as error:
             yield f"stages.{name}.vary: {error}"
@@ -68,6 +73,20 @@ def _of_variants(study: Study) -> Iterator[str]:
         for variant in variants:
             if f"{name}.{variant}" in study.stages:
                 yield f"stages.{name}.vary: a variant is called {name}.{variant}, and so is another stage"
+
+
+def _of_rows(study: Study) -> Iterator[str]:
+    """Yield recipes and labels that are called like another row of the tables."""
+    called = {name: f"the control {name}" for name in CONTROLS if name not in study.recipes}
+    for key in ("", ".label"):
+        for recipe, spec in study.recipes.items():
+            own = spec.label if key else recipe
+            for variants in product(*study.variants(recipe).values()) if own else ():
+                name = (" " if key else ".").join(filter(None, (own, ".".join(variants))))
+                other = called.setdefault(name, f"recipes.{recipe}")
+                if other != f"recipes.{recipe}":
+                    yield f"recipes.{recipe}{key}: {name!r} is what {other} is called already"
+                    break
 
 
 def _of_circles(study: Study) -> Iterator[str]:
@@ -100,20 +119,23 @@ def _of_steps(study: Study, where: str, spec: Recipe) -> Iterator[str]:
         if given and not stage.READS_EXAMPLES:
             yield f"{where}.steps.{i}: {step}: a stage of kind {stage.kind} reads no examples; leave `{given[0]}` out"
         count = len(spec.start) or 1 if i == 0 else 1
-        for variant in [found.stage for found in stage.variants.values()] or [stage]:
-            if misfit := variant.misfit_of_parents(count):
-                yield f"{where}.steps.{i}: {step.by} {misfit}"
-                break
+        if step.on is not None and "on" in stage.vary:
+            yield f"{where}.steps.{i}.on: stages.{step.by} varies it; leave it out"
+        misfits = [variant.misfit_of_parents(count) for variant in study.runnable(step.by).values()]
+        yield from [f"{where}.steps.{i}: {step.by} {misfit}" for misfit in misfits if misfit][:1]
         if stage.CHOOSES:
             before = spec.steps[i - 1].by if i else _last(study, spec)
-            if before is None or not study.stages[before].keeps:
-                what = f"stages.{before} has no `trajectory`" if before else "the base model has none"
+            without = [name for name, found in study.runnable(before).items() if not found.keeps] if before else []
+            if before is None or without:
+                what = f"stages.{without[0]} has no `trajectory`" if without else "the base model has none"
                 yield f"{where}.steps.{i}: {step.by} chooses among checkpoints that the stage before keeps, and {what}"
 
 
 def _of_start(study: Study, where: str, spec: Recipe) -> Iterator[str]:
-    """Yield sizes at which a recipe cannot be taken."""
-    for start in spec.start:
+    """Yield sizes at which a recipe cannot be taken, and recipes that stand twice."""
+    for i, start in enumerate(spec.start):
+        if start in spec.start[:i]:
+            yield f"{where}.start.{i}: {start} stands twice"
         if start.size is None:
             continue
         if start.recipe == "base" or not _follows(study, study.recipes[start.recipe]):

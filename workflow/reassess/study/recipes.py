@@ -5,19 +5,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from reassess.spec import Name, Positive, Short
+from reassess.spec import Name, Short
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError(f"{text!r}: expected one line of printable characters, with no space at its ends")
+    return text
+
 
 # It would name a row of a table, so it is as short as one.
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\n\r\t]*$")]
+Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+# `true` would be 1.
+Size = Annotated[int, Field(ge=1, strict=True)]
 
 
 def _at(text: str, name: str) -> dict[str, Any]:
     """Return `sft@2000` as a name and a size."""
-    found = re.fullmatch(r"([^@]*)(?:@(\d+))?", text, re.ASCII)
+    found = re.fullmatch(r"([^@]+)(?:@(\d{1,18}))?", text, re.ASCII)
     if found is None:
-        raise ValueError(f"{text!r}: expected a name, or a name and a number of examples, as in sft@2000")
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        raise ValueError(f"{shown!r}: expected a name, or a name and a number of examples, as in sft@2000")
     return {name: found[1]} | ({"size": int(found[2])} if found[2] else {})
 
 
@@ -30,7 +40,7 @@ class Step(Short):
     """The stage."""
     on: Name | None = None
     """The set of `examples` that it reads here, in place of the cell's pool or of what the stage says."""
-    size: Positive | None = None
+    size: Size | None = None
     """Training examples, in place of the cell's size."""
 
     @model_validator(mode="before")
@@ -49,7 +59,7 @@ class Start(Short):
 
     recipe: Name
     """The recipe; `base` is the base model."""
-    size: Positive | None = None
+    size: Size | None = None
     """The size at which it is taken, in place of the cell's."""
 
     @model_validator(mode="before")

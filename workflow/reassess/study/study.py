@@ -6,7 +6,7 @@ in well under a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -47,10 +47,16 @@ class Filter(Strict):
             return {k: v if v is None or isinstance(v, list | tuple) else [v] for k, v in data.items()}
         return data
 
-    @property
+    @cached_property
     def varied(self) -> dict[str, list[Any]]:
         """Wanted values of options that a stage varies."""
-        return dict(self.__pydantic_extra__ or {})
+        extra = self.__pydantic_extra__ or {}
+        return {key: [_number(value) for value in values] for key, values in extra.items() if values is not None}
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads 1e-3, without a dot, as text, and stages take it as a number.
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]*\d\.?[eE][-+]?\d+", value) else value
 
 
 class Report(Strict):
@@ -100,19 +106,23 @@ class Study(Strict):
     @cached_property
     def all_stages(self) -> dict[str, AnyStage]:
         """Every stage that can run, by name: one with `vary` is there as its variants, such as `sft.e1`."""
-        return dict(self._runnable())
+        return {name: stage for named in self.stages for name, stage in self.runnable(named).items()}
 
-    def _runnable(self) -> Iterator[tuple[str, AnyStage]]:
-        for name, stage in self.stages.items():
-            if not stage.variants:
-                yield name, stage
-            yield from ((f"{name}.{variant}", found.stage) for variant, found in stage.variants.items())
+    def runnable(self, name: str) -> dict[str, AnyStage]:
+        """Return the variants of a stage by name, such as `sft.e1`; the stage itself where it has none."""
+        stage = self.stages[name]
+        return {f"{name}.{variant}": found.stage for variant, found in stage.variants.items()} or {name: stage}
+
+    @property
+    def used(self) -> dict[str, dict[str, AnyStage]]:
+        """The stages that recipes name, each with its variants or with itself."""
+        names = dict.fromkeys(step.by for recipe in self.recipes.values() for step in recipe.steps)
+        return {name: self.runnable(name) for name in names}
 
     @property
     def choosing(self) -> dict[str, str]:
         """The suites by which stages of recipes choose, each with such a stage: what they say stands in no table."""
-        used = dict.fromkeys(step.by for recipe in self.recipes.values() for step in recipe.steps)
-        found = ((self.stages[name].chooses_by, name) for name in used if name in self.stages)
+        found = ((stage.chooses_by, name) for name, variants in self.used.items() for stage in variants.values())
         return {suite: name for suite, name in found if suite is not None}
 
     @property
