@@ -29,14 +29,14 @@ def combinations(data: Any) -> list[dict[str, Any]]:
     """Return each combination of the values under `vary`, the last option changing fastest; none without any.
 
     Raises:
-        ValueError: a value is given twice.
+        ValueError: a value stands twice.
     """
     varied = data.get("vary") if isinstance(data, dict) else None
     if not isinstance(varied, dict) or not all(isinstance(item, list | tuple) and item for item in varied.values()):
         return []
     for key, values in varied.items():
         if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
-            raise ValueError(f"vary.{key}: {twice!r} is given twice")
+            raise ValueError(f"vary.{key}: {twice!r} stands twice")
     return [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())] if varied else []
 
 
