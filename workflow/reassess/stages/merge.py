@@ -42,7 +42,7 @@ class MergeStage(AnyStage):
                     f"weights: {list(self.weights)} sum to {sum(self.weights):g}; `linear` needs a sum of 1"
                 )
             if self.density is not None:
-                raise ValueError("density: `linear` keeps every change; leave it out")
+                raise ValueError("density: `linear` takes all of every model; leave it out")
         elif self.density is None:
             raise ValueError(f"density: required with `{self.method}`, the share of changes that is kept")
         return self

@@ -36,7 +36,7 @@ def _of_names(study: Study) -> Iterator[str]:
         elif (recipe == "base") != (not spec.steps and not spec.start):
             yield f"recipes.{recipe}: `base` is the name of the empty list of stages, and of no other"
         elif not spec.steps and spec.start:
-            yield f"recipes.{recipe}.steps: empty; a recipe that starts from {spec.start[0]} needs a stage of its own"
+            yield f"recipes.{recipe}.steps: empty; a recipe that starts from {spec.start[0]} has stages of its own"
     same: dict[str, str] = {}
     for recipe, spec in study.recipes.items():
         first = same.setdefault(spec.model_copy(update={"label": None, "evaluate": True}).model_dump_json(), recipe)
@@ -45,7 +45,7 @@ def _of_names(study: Study) -> Iterator[str]:
     called: dict[str, str] = {recipe: recipe for recipe in study.recipes}
     for recipe, spec in study.recipes.items():
         if spec.label is not None and called.setdefault(spec.label, recipe) != recipe:
-            yield f"recipes.{recipe}.label: recipes.{called[spec.label]} is called {spec.label!r} already"
+            yield f"recipes.{recipe}.label: {spec.label!r} is what recipes.{called[spec.label]} is called already"
     for name, stage in study.stages.items():
         if name in TAKEN and not stage.READS_EXAMPLES:
             yield f"stages.{name}: every model has a directory of this name; choose another"
