@@ -90,3 +90,15 @@ def test_a_finished_run_keeps_its_trajectory_and_what_is_set_aside(tmp_path: Pat
     published.clean(root)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "mine"]
     assert [path.name for path in root.iterdir()] == [checkpoints.TRAJECTORY]
+
+
+def test_a_chosen_checkpoint_is_the_one_that_its_link_points_to(tmp_path: Path) -> None:
+    root = tmp_path / "best" / "checkpoints" / "11111111"
+    kept, other = (
+        tmp_path / "checkpoints" / identity / "trajectory" / "step-4" for identity in ("aaaaaaaa", "bbbbbbbb")
+    )
+    for path in (root, kept, other):
+        path.mkdir(parents=True)
+    (root / published.MODEL).symlink_to("../../../checkpoints/aaaaaaaa/trajectory/step-4")
+    assert published.links_to(root, kept)
+    assert not published.links_to(root, other)

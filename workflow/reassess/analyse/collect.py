@@ -290,7 +290,7 @@ def _points(trajectory: pd.DataFrame, scores: dict[tuple[str, str], dict[str, An
     if unknown:
         cell, step = unknown[0]
         raise ResultsError(
-            f"{cell}: scores of step {step}, which its scores.json does not list; delete that file and run the study again"
+            f"{cell}: scores of step {step}, which its scores.json does not list; delete it and run the study again"
         )
     pairs["point"] = [order[pair] for pair in pairs.itertuples(index=False, name=None)]
     merged = trajectory[["cell", "step"]].merge(pairs, how="left", on=["cell", "step"])

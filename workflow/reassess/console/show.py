@@ -30,7 +30,7 @@ def summary(graph: Graph) -> str:
         )
     tables = " ".join(name for name in TABLES if Path(paths.table(name, "md")).is_file())
     figures = " ".join(name for name in FIGURES if Path(paths.figure(name, "svg")).is_file())
-    head += "the tables are of what was there when they were made\n\n" if found else ""
+    head += "the tables show what was there when they were made\n\n" if found else ""
     return (
         f"{head}{text}\n"
         f"tables:  {capacity.parent}/ ({tables or 'none'}; csv, md, tex)\n"

@@ -65,7 +65,8 @@ def mismatches(graph: Graph, states: States) -> list[str]:
         followed = sum(states.of(job) == "outdated" for job in graph.jobs.values() if job.rule not in report.KINDS)
         followed -= len(changes.changed(graph, states))
         if followed:
-            changed.append(f"outdated: {followed} results that were made from outdated or missing ones")
+            what = "results that were" if followed > 1 else "result that was"
+            changed.append(f"outdated: {followed} {what} made from outdated or missing ones")
         return changed + changes.consequences(graph, states)
     except RecordError as error:
         return [str(error)]

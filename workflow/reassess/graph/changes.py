@@ -77,13 +77,11 @@ def consequences(graph: Graph, states: States) -> list[str]:
         cpu = sum(record.get("cpu_seconds") or 0 for record in records) / 3600
         took = f"{gpu:,.1f} GPU hours" if gpu else f"{cpu:,.2f} CPU hours"
         found.append(
-            f"to be made again: {_runs(again)}, which took {took}; what is there now is set aside, and taken back when "
-            "the change is"
+            f"to be made again: {_runs(again)}, which took {took}; what is there now is set aside, and is taken back "
+            "when the change is undone"
         )
     if back:
-        found.append(
-            f"to be taken back: {_runs(back)}, set aside when the study was changed; nothing is trained for them"
-        )
+        found.append(f"to be taken back: {_runs(back)}, set aside by an earlier change; nothing is trained for them")
     return found
 
 

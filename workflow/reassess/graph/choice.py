@@ -37,10 +37,10 @@ def chosen(graph: Graph, job: Job, parent: Mapping[str, Any], scores: Mapping[st
     stage, run = graph.stage(job), graph.runs[job.key]
     try:
         if not kept:
-            raise ValueError("no checkpoint was kept")
+            raise ValueError("it has kept none")
         step = stage.choose(sorted(kept), accuracy)
     except ValueError as error:
         raise ChoiceError(
-            f"{job.key}: stages.{run.stage} cannot choose among those of {run.parents[0]}: {error}"
+            f"{job.key}: stages.{run.stage} cannot choose a checkpoint of {run.parents[0]}: {error}"
         ) from None
     return dict(kept[step])

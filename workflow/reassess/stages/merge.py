@@ -38,7 +38,9 @@ class MergeStage(AnyStage):
     def _fits(self) -> MergeStage:
         if self.method == "linear":
             if not math.isclose(sum(self.weights), 1, abs_tol=1e-6):
-                raise ValueError(f"weights: {list(self.weights)} sum to {sum(self.weights):g}; those of `linear` to 1")
+                raise ValueError(
+                    f"weights: {list(self.weights)} sum to {sum(self.weights):g}; `linear` needs a sum of 1"
+                )
             if self.density is not None:
                 raise ValueError("density: `linear` takes all of every model; leave it out")
         elif not any(self.weights):

@@ -54,7 +54,7 @@ class SelectStage(AnyStage):
         if self.take in ("max", "min") and self.suite is None:
             raise ValueError(f"suite: required with `take: {self.take}`, the suite whose accuracy decides")
         if self.take not in ("max", "min") and self.suite is not None:
-            raise ValueError("suite: `max` and `min` alone look at scores; leave it out")
+            raise ValueError("suite: only `max` and `min` look at scores; leave it out")
         return self
 
     @property
@@ -69,7 +69,8 @@ class SelectStage(AnyStage):
         """
         if isinstance(self.take, AtStep):
             if self.take.step not in kept:
-                raise ValueError(f"no checkpoint of step {self.take.step} was kept, but of {', '.join(map(str, kept))}")
+                there = ", ".join(map(str, kept))
+                raise ValueError(f"none of step {self.take.step} was kept; there are those of steps {there}")
             return self.take.step
         if self.take in ("first", "last"):
             return kept[0 if self.take == "first" else -1]

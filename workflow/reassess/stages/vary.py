@@ -105,5 +105,5 @@ def _spelt(key: str, value: Any) -> str:
     else:
         raise ValueError(f"{key}: {value!r} cannot be part of a name; vary numbers, words, true and false")
     if not re.fullmatch(NAME, text):
-        raise ValueError(f"{key}: {text!r} cannot be part of a path, which has {NAME}")
+        raise ValueError(f"{key}: {text!r} cannot be part of a path; names there match {NAME}")
     return text

@@ -124,7 +124,8 @@ def _of_trajectories(study: Study) -> Iterator[str]:
             if other not in study.choosing and shared:
                 yield (
                     f"suites.{other}.benchmarks: {_names(shared)} is reported here, and suites.{suite}, by which "
-                    f"stages.{stage} chooses, asks it too; what was chosen by is no result: use another benchmark"
+                    f"stages.{stage} chooses, asks it too; a score that decided a choice is no result: use another "
+                    "benchmark"
                 )
 
 

@@ -51,7 +51,7 @@ def _of_names(study: Study) -> Iterator[str]:
             yield f"recipes.{recipe}: the same stages as recipes.{first}"
     for name, stage in study.stages.items():
         if name in TAKEN and not stage.READS_EXAMPLES:
-            yield f"stages.{name}: the name of a directory of every model; choose another"
+            yield f"stages.{name}: every model has a directory of this name; choose another"
 
 
 def _of_variants(study: Study) -> Iterator[str]:

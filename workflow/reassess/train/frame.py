@@ -216,6 +216,9 @@ def _take_over(task: Task) -> bool:
     run = published.read_finished(task.checkpoints, task.job.rule, task.job.record)
     if run is None:
         return False
+    if task.stage.CHOOSES and not published.links_to(task.checkpoints, task.parents[0].path):
+        # Another run has kept the same weights, and the one that the link points into is set aside: it may be removed.
+        return False
     made = {(task.checkpoints / published.MODEL).as_posix(): run["fingerprint"]}
     made |= {item["path"]: item["fingerprint"] for item in run.get("trajectory", ())}
     try:

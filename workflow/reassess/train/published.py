@@ -41,6 +41,11 @@ def is_shown(root: Path, file: str | Path) -> bool:
     return link.is_symlink() and (link.parent / link.readlink()).parent == root
 
 
+def links_to(root: Path, path: Path) -> bool:
+    """Whether the model of a run is a link to a checkpoint."""
+    return (root / MODEL).resolve() == path.resolve()
+
+
 def read_finished(root: Path, rule: str, file: str) -> dict[str, Any] | None:
     """Return the record of a finished run that is not to be made anew, None where it is to be.
 
