@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from once import once
 from reassess import graph, paths
 from reassess.graph import Graph
+from reassess.work import turns
 from snake import ENVIRONMENT, ROOT, planned, snake
 
 STUDY = ROOT / "studies/graph.yaml"
@@ -113,9 +114,8 @@ def test_what_is_made_is_not_made_again(copied: Path, tmp_path: Path) -> None:
         result = snake(copied, "-n", "--quiet", "rules", "-R", target, "--", target, study=STUDY)
         assert result.returncode == 0, result.stderr
         assert "train" in result.stdout + result.stderr
-        assert [line.split() for line in (result.stdout + result.stderr).splitlines() if line.startswith("total")] == [
-            ["total", "1"]
-        ]
+        lines = (result.stdout + result.stderr).splitlines()
+        assert {tuple(line.split()) for line in lines if line.startswith("total")} == {("total", "1")}
     data = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
     data["recipes"]["on-merged"] = {"start": ["merged"], "steps": ["grpo@16"]}
     more = tmp_path / "more.yaml"
@@ -126,7 +126,6 @@ def test_what_is_made_is_not_made_again(copied: Path, tmp_path: Path) -> None:
 
 # Just before each of these calls of a job the process dies; the last is that of the record.
 MOMENTS = {
-    "before": "reassess.train.published.remove",
     "in the middle": "safetensors.torch.save_file",
     "written": "reassess.train.published.put",
     "in place": "reassess.train.frame.costs",
@@ -152,20 +151,28 @@ with mock.patch(moment, die):
 
 
 @pytest.mark.parametrize(("key", "moment"), [*((TIES, name) for name in MOMENTS), (BEST, "written"), (BEST, "shown")])
-def test_a_kill_changes_nothing(copied: Path, key: str, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_changes_nothing(copied: Path, key: str, moment: str) -> None:
     before = record(copied, key)
-    # As Snakemake does before it starts a job.
+    # As Snakemake does before it starts a job, which nobody asked for again.
     (copied / paths.run(key, "run.json")).unlink()
+    environment = {**ENVIRONMENT, turns.SINCE: "0"}
+    if moment != "shown":
+        # What was finished would be taken over.
+        (copied / paths.run(key, "checkpoints") / before["identity"] / turns.FINISHED).unlink()
     line = [sys.executable, "-c", KILLED, str(STUDY), key, MOMENTS[moment]]
-    died = subprocess.run(line, cwd=copied, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    died = subprocess.run(line, cwd=copied, env=environment, capture_output=True, text=True, check=False)
     assert died.returncode == -9, died.stderr
     assert not (copied / paths.run(key, "run.json")).exists()
-    result = snake(copied, "--", paths.run(key, "run.json"), study=STUDY)
-    assert result.returncode == 0, result.stderr
+    line = [sys.executable, "-m", "reassess.cli", "train", key, "--study", str(STUDY)]
+    again = subprocess.run(line, cwd=copied, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert ("nothing to train" in again.stdout) == (moment in ("finished", "shown"))
     after = record(copied, key)
     assert (after["fingerprint"], after["identity"]) == (before["fingerprint"], before["identity"])
-    assert [path.name for path in (copied / paths.run(key, "checkpoints")).iterdir()] == [after["identity"]]
-    assert said(copied, "verify").rstrip().endswith("0 do not match")
+    root = copied / paths.run(key, "checkpoints")
+    assert [path.name for path in root.iterdir()] == [after["identity"]]
+    assert not list(root.glob("*/attempt-*"))
+    assert "outdated" not in said(copied, "status")
 
 
 def test_a_choice_that_stays_trains_nothing(copied: Path) -> None:

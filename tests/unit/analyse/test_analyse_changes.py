@@ -35,7 +35,7 @@ def test_a_change_is_one_line_with_the_cells_that_it_concerns() -> None:
     # Two models, sizes and seeds; their evaluations and scores only follow.
     assert found[0] == "outdated: grpo learning_rate default -> 0.0003 (8 cells)"
     assert found[1] == "outdated: 32 results that were made from outdated or missing ones"
-    assert found[2].startswith("to be made again: 8 finished runs, which took 0.44 CPU hours; ")
+    assert found[2].startswith("to be made again: 8 finished runs, which took 27 minutes of CPU time; ")
     assert len(found) == 3
     for text in (matrix(graph), overview(graph), summary(graph)):
         assert "outdated: grpo learning_rate default -> 0.0003 (8 cells)" in text
@@ -46,7 +46,9 @@ def test_hours_of_gpus_are_told_where_there_were_any() -> None:
     graph = make_study(stages=FASTER)
     for job in graph.of("train"):
         edit_json(job.record, costs={"gpu_seconds": 1395})
-    assert "to be made again: 8 finished runs, which took 3.1 GPU hours" in "".join(mismatches(graph, States(graph)))
+    assert "to be made again: 8 finished runs, which took 3.1 hours of GPU time" in "".join(
+        mismatches(graph, States(graph))
+    )
 
 
 def set_aside(graph: Graph, key: str) -> None:

@@ -55,16 +55,20 @@ def changed(graph: Graph, states: States) -> list[Job]:
 
 def retrained(graph: Graph, states: States) -> list[Job]:
     """Return the finished runs that the study would make again: outdated, and not set aside in the form it asks for."""
-    return [job for job in _outdated_runs(graph, states) if states.later(job) is None]
+    return [
+        job
+        for job in graph.of("train")
+        if states.record(job) is not None and states.of(job) == "outdated" and states.later(job) is None
+    ]
 
 
 def taken_back(graph: Graph, states: States) -> list[Job]:
-    """Return the runs that are outdated, and set aside in the form that the study asks for."""
-    return [job for job in _outdated_runs(graph, states) if states.later(job) not in (None, states.record(job))]
-
-
-def _outdated_runs(graph: Graph, states: States) -> list[Job]:
-    return [job for job in graph.of("train") if states.record(job) is not None and states.of(job) == "outdated"]
+    """Return the runs that are outdated or not there, and set aside in the form that the study asks for."""
+    return [
+        job
+        for job in graph.of("train")
+        if states.of(job) != "done" and states.later(job) not in (None, states.record(job))
+    ]
 
 
 def consequences(graph: Graph, states: States) -> list[str]:
@@ -73,9 +77,9 @@ def consequences(graph: Graph, states: States) -> list[str]:
     found = []
     if again:
         records = [states.record(job) or {} for job in again]
-        gpu = sum((record.get("costs") or {}).get("gpu_seconds") or 0 for record in records) / 3600
-        cpu = sum(record.get("cpu_seconds") or 0 for record in records) / 3600
-        took = f"{gpu:,.1f} GPU hours" if gpu else f"{cpu:,.2f} CPU hours"
+        gpu = sum((record.get("costs") or {}).get("gpu_seconds") or 0 for record in records)
+        cpu = sum(record.get("cpu_seconds") or 0 for record in records)
+        took = f"{_time(gpu or cpu)} of {'GPU' if gpu else 'CPU'} time"
         found.append(
             f"to be made again: {_runs(again)}, which took {took}; what is there now is set aside, and is taken back "
             "when the change is undone"
@@ -83,6 +87,12 @@ def consequences(graph: Graph, states: States) -> list[str]:
     if back:
         found.append(f"to be taken back: {_runs(back)}, set aside by an earlier change; nothing is trained for them")
     return found
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 3600 else f"{seconds / 3600:,.1f} hours"
 
 
 def _runs(jobs: list[Job]) -> str:

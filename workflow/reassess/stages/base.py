@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -20,12 +20,10 @@ class Parents(NamedTuple):
     Attributes:
         fewest: at least so many.
         most: at most so many, None for any number.
-        names: what messages call them, in the order in which a recipe gives them.
     """
 
     fewest: int = 1
     most: int | None = 1
-    names: tuple[str, ...] = ("parent",)
 
 
 class Needs(NamedTuple):
@@ -66,8 +64,6 @@ class AnyStage(Strict):
     """Whether it starts from a checkpoint that its parent has kept, and not from the finished model."""
     REWARDED: ClassVar[bool] = False
     """Whether it learns from rewards: the judge's version counts then, and rewards can be set beside accuracy."""
-    TASK: ClassVar[Literal["answer", "rerank"]] = "answer"
-    """What the model that comes out does: generate an answer, or score a pair."""
     NEEDS: ClassVar[Needs]
     RUN: ClassVar[str]
     """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
@@ -153,7 +149,7 @@ class AnyStage(Strict):
 
     def misfit_of_parents(self, count: int) -> str | None:
         """Return why it cannot start from so many models, None where it can."""
-        fewest, most, _ = self.PARENTS
+        fewest, most = self.PARENTS
         if count < fewest or (most is not None and count > most):
             wanted = str(fewest) if most == fewest else f"{fewest} or more" if most is None else f"{fewest} to {most}"
             return f"starts from {wanted} model{'' if wanted == '1' else 's'}, and here from {count}"

@@ -16,7 +16,7 @@ class MergeStage(AnyStage):
     """The weights of two or more models of one architecture become those of one; nothing is trained."""
 
     VERSION: ClassVar[int] = 1
-    PARENTS: ClassVar[Parents] = Parents(2, None, ("a", "b"))
+    PARENTS: ClassVar[Parents] = Parents(2, None)
     READS_EXAMPLES: ClassVar[bool] = False
     # Read tensor by tensor on the CPU; the result is loaded once to be checked, 2 bytes of each weight in bfloat16.
     # Minutes: 2 bytes per weight of three models and of the result at 100 MB/s.

@@ -26,7 +26,8 @@ class SelectStage(AnyStage):
     VERSION: ClassVar[int] = 1
     READS_EXAMPLES: ClassVar[bool] = False
     CHOOSES: ClassVar[bool] = True
-    NEEDS: ClassVar[Needs] = Needs(bytes_per_weight=0, minutes_per_billion=0, host_bytes_per_weight=0)
+    # It is loaded once to be checked, 2 bytes of each weight in bfloat16.
+    NEEDS: ClassVar[Needs] = Needs(bytes_per_weight=0, minutes_per_billion=1, host_bytes_per_weight=2)
     RUN: ClassVar[str] = "reassess.train.select:run"
 
     kind: Literal["select"]
