@@ -1,5 +1,5 @@
 #!/bin/bash
-# All tests, on two workers. `scripts/test.sh tests/unit -k judge` passes its arguments on to pytest.
+# Tests on two workers, all without arguments. `scripts/test.sh tests/unit -k judge` passes them on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

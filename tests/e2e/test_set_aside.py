@@ -110,7 +110,15 @@ def test_what_was_forced_or_killed_in_between_is_taken_back_too(work: Path) -> N
     assert len(_checkpoints()) == 2
 
 
-@pytest.mark.parametrize("how", ["mtime", "touch", "metadata", "lost"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "mtime",
+        pytest.param("touch", marks=pytest.mark.slow),
+        pytest.param("metadata", marks=pytest.mark.slow),
+        "lost",
+    ],
+)
 def test_tables_refuse_what_the_study_does_not_ask_for(work: Path, how: str) -> None:
     other = edited("other", suites__main__decoding={"max_tokens": 30})
     options: list[str] = []

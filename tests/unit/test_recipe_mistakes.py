@@ -125,7 +125,7 @@ RECIPES: list[tuple[Any, str]] = [
     ({"steps": ["sft"], "label": " "}, f"recipes.x.label: ' ': {PRINTABLE}"),
     ({"steps": ["sft"], "label": "grpo"}, "recipes.x.label: 'grpo' is what recipes.grpo is called already"),
     ({"steps": ["sft"], "label": "floor"}, "recipes.x.label: 'floor' is what the control floor is called already"),
-    ({"steps": ["sft"], "label": "SFT + GRPO merged lr0.001"}, "lr0.001' is what recipes.merged is called already"),
+    ({"steps": ["sft"], "label": "SFT + GRPO merged"}, "merged' is what recipes.merged is called already"),
     ({"steps": ["sft"], "label": "sft-long.lr0.003"}, "'sft-long.lr0.003' is what recipes.sft-long is called already"),
     (["sft"] * 300, "a path of 2099 characters with a directory of 6; at most 1000 and 200: give shorter names"),
 ]  # fmt: skip
@@ -156,7 +156,7 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     (merge(weights=0.5), "stages.half.weights: 0.5: input should be a list"),
     (merge(weights=[1]), "stages.half.weights: [1]: list should have at least 2 items"),
     (merge(weights=[0.3, 0.3, 0.4]), "recipes.merged.steps.0: half has 3 weights, and here starts from 2 models"),
-    (merge(weights=[0.5, 0.4]), "stages.half: weights: [0.5, 0.4] sum to 0.9; those of `linear` to 1"),
+    (merge(weights=[0.5, 0.4]), "stages.half: weights: [0.5, 0.4] sum to 0.9; `linear` needs a sum of 1"),
     (merge(weights=[0.5, NAN]), "stages.half.weights.1: nan: input should be a finite number"),
     (merge(weights=[0.5, float("inf")]), "stages.half.weights.1: inf: input should be a finite number"),
     (merge(weights=[0, 0], method="ties", density=1), "stages.half: weights: all are 0"),
@@ -179,7 +179,7 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     (select(take=["max"]), f"stages.best.take: ['max']: {TAKE}"),
     (select(take=None), f"stages.best.take: None: {TAKE}"),
     (select(take="max"), "stages.best: suite: required with `take: max`"),
-    (select(take="first", suite="held-out"), "stages.best: suite: `max` and `min` alone look at scores"),
+    (select(take="first", suite="held-out"), "stages.best: suite: only `max` and `min` look at scores"),
     (select(take="max", suite="held-ou"), "stages.best.suite: unknown suite 'held-ou'; did you mean held-out?"),
     (select(take="max", suite="main"), "stages.best.suite: 'main' asks finished models; choosing needs a suite with"),
     (
@@ -223,8 +223,8 @@ STAGES: list[tuple[dict[str, Any], str]] = [
         "that the stage before keeps, and stages.g.kept0 has no `trajectory`",
     ),
     ({"stages": {"sft-long.lr0.001": SFT}}, "stages.sft-long.vary: a variant is called sft-long.lr0.001, and so is"),
-    ({"stages": {"model": {"kind": "select", "take": "first"}}}, "stages.model: the name of a directory of every mod"),
-    ({"stages": {"checkpoints": {"kind": "merge", "weights": BOTH}}}, "stages.checkpoints: the name of a directory"),
+    ({"stages": {"model": {"kind": "select", "take": "first"}}}, "stages.model: every model has a directory of this name"),
+    ({"stages": {"checkpoints": {"kind": "merge", "weights": BOTH}}}, "stages.checkpoints: every model has a directory of this name"),
     (
         {
             "models": {"toy-xs": {"resources": {"sft": {"processes": 3}}}},
@@ -260,8 +260,8 @@ def test_recipes_that_start_from_each_other(data: dict[str, Any]) -> None:
 
 def test_two_models_with_one_path(data: dict[str, Any]) -> None:
     # `sft` at 16 is also what `[sft@16]` makes; at 32 it would be alone.
-    recipes = {"sft": {"start": ["sft16", "grpo"], "steps": ["half"]}}
-    expected = "recipes.sft: two models have the path sft@16: half of toy-xs/toy/seed1/sft@16 and toy-xs/toy/seed1/grpo"
+    recipes = {"sft": {"start": ["grpo", "sft16"], "steps": ["half"]}}
+    expected = "recipes.sft: two models have the path sft@16: half of toy-xs/toy/seed1/grpo@16 and toy-xs/toy/seed1/s"
     message = says(data, {"sizes": [16, 32], "recipes": recipes})
     assert message.startswith(expected)
     assert message.endswith(", and sft of toy-xs/base; rename the recipe")
