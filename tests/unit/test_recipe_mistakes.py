@@ -223,8 +223,8 @@ STAGES: list[tuple[dict[str, Any], str]] = [
         "that the stage before keeps, and stages.g.kept0 has no `trajectory`",
     ),
     ({"stages": {"sft-long.lr0.001": SFT}}, "stages.sft-long.vary: a variant is called sft-long.lr0.001, and so is"),
-    ({"stages": {"model": {"kind": "select", "take": "first"}}}, "stages.model: every model has a directory of this name"),
-    ({"stages": {"checkpoints": {"kind": "merge", "weights": BOTH}}}, "stages.checkpoints: every model has a directory of this name"),
+    ({"stages": {"model": {"kind": "select", "take": "first"}}}, "stages.model: every model has a directory"),
+    ({"stages": {"checkpoints": {"kind": "merge", "weights": BOTH}}}, "stages.checkpoints: every model has a"),
     (
         {
             "models": {"toy-xs": {"resources": {"sft": {"processes": 3}}}},
