@@ -84,6 +84,21 @@ def test_what_is_made_from_a_run_that_comes_back_is_judged_by_that() -> None:
     assert [job.key for job in changes.taken_back(graph, States(graph))] == [parent, GRPO]
 
 
+def test_runs_on_examples_that_change_are_told_too() -> None:
+    """What comes of another pool is not known before it is made."""
+    graph = make_study(pools={"pool": {"sources": [{"kind": "toy", "n": 41}]}})
+    write(graph["pool", "pool"], {"content_sha256": "content", "spec": {}})
+    Path(paths.pool("pool", "shards")).mkdir()
+    for job in graph.of("subset"):
+        write(job, {"ids_sha256": f"ids {job.at.seed} {job.at.size}", "pool_content_sha256": "content"})
+    edit_json(graph["pool", "pool"].record, spec={"sources": [{"kind": "toy", "n": 40}]})
+    for job in graph.of("train"):
+        edit_json(job.record, subset__content_sha256="content")
+    found = mismatches(graph, States(graph))
+    assert found[0].startswith("outdated: pool pool sources ")
+    assert any(line.startswith("to be made again: 16 finished runs") for line in found)
+
+
 def test_a_broken_note_of_what_is_set_aside_is_none() -> None:
     graph = make_study(stages=FASTER)
     set_aside(graph, GRPO)

@@ -106,15 +106,18 @@ class States:
         """Return the record that a run will have without being trained, None where it has to be.
 
         It is the one that it has, if that is current; else that of a run which was set aside and will be taken back.
+        What comes of examples or of a base model that are outdated themselves is not known.
         """
         if job.rule != "train":
-            return self.record(job)
+            return None if self.of(job) == "outdated" else self.record(job)
         if job.name not in self._later:
             self._later[job.name] = self._untrained(job)
         return self._later[job.name]
 
     def _untrained(self, job: Job) -> Record | None:
         if any(self.later(maker) is None for maker in self._graph.parents(job)):
+            return None
+        if any(self.of(need) == "outdated" for need in self._graph.needed(job, "model", "subset", "score")):
             return None
         if (now := self.record(job)) is not None and not self._compare(job, now, self.later):
             return now
