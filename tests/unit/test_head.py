@@ -77,6 +77,17 @@ def test_another_job_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> N
     assert "waiting" not in capsys.readouterr().out
 
 
+def test_a_long_list_of_what_is_asked_for_again_asks_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment: dict[str, str] = {}
+    head.take(environment, forced=[f"results/evals/{number:0100}/scores.json" for number in range(2000)])
+    for name in (turns.SINCE, turns.FORCED):
+        assert len(environment[name]) < head.LONGEST
+        monkeypatch.setenv(name, environment[name])
+    Path("finished.json").write_text(json.dumps({"time": 1.0}))
+    assert turns.read_finished(Path(), "train", "results/runs/a/run.json") is not None
+    assert turns.read_finished(Path(), "score", f"results/evals/{7:0100}/scores.json") is None
+
+
 def test_what_an_earlier_snakemake_left_at_work_is_named_at_the_end(
     tiny: Graph, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

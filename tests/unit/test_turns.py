@@ -194,6 +194,22 @@ def test_an_unreadable_note_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert turns.read_finished(Path("nowhere"), "train", "r") is None
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"time": "now"}'])
+def test_a_note_that_says_nothing_counts_as_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(turns.SINCE, "0")
+    Path("finished.json").write_text(text)
+    assert turns.read_finished(Path(), "train", "r") is None
+    assert turns.read_finished(Path(), "train", "r", is_set_aside=True) is None
+
+
+def test_what_cannot_be_read_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that fails for a moment is no reason to train again."""
+    monkeypatch.setenv(turns.SINCE, "0")
+    Path("finished.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        turns.read_finished(Path(), "train", "r")
+
+
 def test_an_allocation_of_many_jobs_is_not_requeued_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def requeue(job: str) -> bool:
         raise AssertionError("all jobs beside this one would end")

@@ -14,6 +14,11 @@ def study(name: str, digest: str) -> str:
     return f"{RESULTS}/studies/{name}-{digest}.json"
 
 
+def forced(digest: str) -> str:
+    """What was asked for again (`-R`) in one start of a workflow, where it is too long for the environment of jobs."""
+    return f"{RESULTS}/studies/forced-{digest}"
+
+
 def pool(name: str, file: str = "") -> str:
     """A pool's directory: `shards/*.parquet` and `manifest.json`."""
     return _join(f"{RESULTS}/pools/{name}", file)

@@ -56,8 +56,8 @@ def set_aside(graph: Graph, key: str) -> None:
     job = graph["train", key]
     record = json.loads(Path(job.record).read_text())
     aside = Path(job.record).parent / "checkpoints/0ther1d3/finished.json"
-    aside.parent.mkdir(parents=True)
-    run = {**record, "spec": json.loads(job.spec), "fingerprint": f"aside {key}"}
+    (aside.parent / "model").mkdir(parents=True)
+    run = {**record, "spec": json.loads(job.spec), "fingerprint": f"aside {key}", "identity": "0ther1d3"}
     aside.write_text(json.dumps({"time": 0, "run": run}))
 
 
@@ -105,6 +105,37 @@ def test_a_broken_note_of_what_is_set_aside_is_none() -> None:
     for text in ("{", "[]", '{"run": 3}', '{"run": {"parents": 3}}'):
         Path(paths.run(GRPO, "checkpoints/0ther1d3/finished.json")).write_text(text)
         assert changes.taken_back(graph, States(graph)) == []
+
+
+@pytest.mark.parametrize("gone", ["model", "trajectory", "name"])
+def test_what_is_not_whole_is_not_taken_back(gone: str) -> None:
+    """It is trained again, and that has to be told."""
+    graph = make_study(stages=FASTER)
+    set_aside(graph, GRPO)
+    root = Path(paths.run(GRPO, "checkpoints/0ther1d3"))
+    if gone == "model":
+        (root / "model").rmdir()
+    elif gone == "trajectory":
+        edit_json(str(root / "finished.json"), run__trajectory=[{"step": 4, "path": str(root / "trajectory/step-4")}])
+    else:
+        # A copy that somebody has made is not where a run looks.
+        root.rename(root.with_name("backup"))
+    states = States(graph)
+    assert changes.taken_back(graph, states) == []
+    assert len(changes.retrained(graph, states)) == 8
+
+
+def test_a_shown_model_that_was_removed_does_not_stay() -> None:
+    """Its record is as the study asks, and the run is made anew all the same once its parent is."""
+    graph = make_study(stages={**STAGES, "sft": {**STAGES["sft"], "batch_size": 4}})
+    parent = "m1/pool/seed1/sft@10"
+    set_aside(graph, parent)
+    aside = Path(paths.run(parent, "checkpoints/0ther1d3/finished.json"))
+    made = json.loads(Path(paths.run(parent, "run.json")).read_text())
+    edit_json(str(aside), run__fingerprint=made["fingerprint"])
+    assert graph["train", GRPO] not in changes.retrained(graph, States(graph))
+    Path(paths.run(GRPO, "model")).symlink_to("checkpoints/removed/model")
+    assert graph["train", GRPO] in changes.retrained(graph, States(graph))
 
 
 def test_tables_refuse_what_is_outdated_and_say_how_to_make_it_again() -> None:

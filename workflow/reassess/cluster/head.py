@@ -12,6 +12,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Collection, MutableMapping
+from pathlib import Path
 
 from reassess import paths
 from reassess.console.failures import failures
@@ -20,6 +21,7 @@ from reassess.graph import Graph
 from reassess.graph.state import States
 from reassess.work import slurm, turns
 from reassess.work.lock import BEAT, SILENCE, Lock
+from reassess.work.records import digest
 
 # When this process was started, as good as when it began to look at files.
 _LOOKED = time.time()
@@ -61,8 +63,7 @@ def take(environment: MutableMapping[str, str], forced: Collection[str] = ()) ->
         )
     atexit.register(lock.release)
     environment[turns.SINCE] = str(time.time() if forced else 0)
-    names = "\n".join(forced)
-    environment[turns.FORCED] = names if len(names.encode()) < LONGEST else "*"
+    environment[turns.FORCED] = _named(forced)
     environment[turns.SHARED] = environment.get("SLURM_JOB_ID", "")
     waiting, running = _orphans()
     _RUNNING[:] = running
@@ -76,6 +77,22 @@ def take(environment: MutableMapping[str, str], forced: Collection[str] = ()) ->
             "alone; jobs for the same cells wait for them and take over what they make",
             flush=True,
         )
+
+
+def _named(forced: Collection[str]) -> str:
+    """Return what tells jobs what was asked for again.
+
+    A long list is never cut short to "everything": a run that is only made from what was asked for would be destroyed.
+    """
+    names = "\n".join(forced)
+    if len(names.encode()) < LONGEST:
+        return names
+    file = Path(paths.forced(digest(names)))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.tmp")
+    aside.write_text(names, encoding="utf-8")
+    aside.replace(file)
+    return f"@{file}"
 
 
 def announce(graph: Graph) -> None:

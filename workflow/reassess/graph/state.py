@@ -119,16 +119,15 @@ class States:
             return None
         if any(self.of(need) == "outdated" for need in self._graph.needed(job, "model", "subset", "score")):
             return None
-        if (now := self.record(job)) is not None and not self._compare(job, now, self.later):
+        folder = Path(job.record).parent
+        # A model that somebody has removed leaves a link to nothing.
+        is_gone = (folder / "model").is_symlink() and not (folder / "model").exists()
+        now = self.record(job)
+        if now is not None and not is_gone and not self._compare(job, now, self.later):
             return now
-        for file in Path(job.record).parent.glob("checkpoints/*/finished.json"):
-            try:
-                found = (read(file, run=dict) or {}).get("run") or {}
-            except RecordError:
-                continue
-            if all(_is_shaped(key, value) for key, value in found.items()) and not self._compare(
-                job, found, self.later
-            ):
+        for file in folder.glob("checkpoints/*/finished.json"):
+            found = _set_aside(file)
+            if found is not None and not self._compare(job, found, self.later):
                 return found
         return None
 
@@ -254,6 +253,18 @@ def nested(what: str, found: Any, expected: Any) -> Iterator[Difference]:
             yield Difference(what, found, expected)
     elif found != expected:
         yield Difference(what, found, expected)
+
+
+def _set_aside(file: Path) -> Record | None:
+    """Return the record of a finished run, None where it could not be taken back: its files are not all there."""
+    try:
+        found: Record = (read(file, run=dict) or {}).get("run") or {}
+    except RecordError:
+        return None
+    if found.get("identity") != file.parent.name or not all(_is_shaped(key, value) for key, value in found.items()):
+        return None
+    kept = [Path(item["path"]) for item in found.get("trajectory") or () if isinstance(item.get("path"), str)]
+    return found if all(path.exists() for path in (file.parent / "model", *kept)) else None
 
 
 def _is_shaped(key: str, value: Any) -> bool:

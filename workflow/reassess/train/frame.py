@@ -201,10 +201,17 @@ def _parent(graph: Graph, job: Job, maker: Job) -> Parent:
         kept = chosen(graph, job, record, {need.key: records.read(need.record) for need in graph.needed(job, "score")})
         found = Parent(Path(kept["path"]), kept["fingerprint"], kept["step"])
     # Read by the process that has started the training processes, if there are several.
-    if launch.launched() is None and fingerprint(found.path) != found.fingerprint:
-        what = f"{found.path} is not the checkpoint that {maker.record} describes"
+    if launch.launched() is None and (problem := _problem(found)):
+        what = f"{found.path} is {problem} that {maker.record} describes"
         raise TrainError(f"{what}; make it again: {changes.again(graph, maker)}")
     return found
+
+
+def _problem(parent: Parent) -> str:
+    try:
+        return "" if fingerprint(parent.path) == parent.fingerprint else "not the checkpoint"
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone, the checkpoint"
 
 
 def _take_over(task: Task) -> bool:
@@ -213,18 +220,14 @@ def _take_over(task: Task) -> bool:
     After the death of a Snakemake its jobs may work on, and the next Snakemake submits the same ones again. A parent
     that was trained again may have come out the same. And an option that was changed may have been changed back.
     """
-    run = published.read_finished(task.checkpoints, task.job.rule, task.job.record)
-    if run is None:
-        return False
-    if task.stage.CHOOSES and not published.links_to(task.checkpoints, task.parents[0].path):
-        # Another run has kept the same weights, and the one that the link points into is set aside: it may be removed.
-        return False
-    made = {(task.checkpoints / published.MODEL).as_posix(): run["fingerprint"]}
-    made |= {item["path"]: item["fingerprint"] for item in run.get("trajectory", ())}
     try:
-        if any(fingerprint(path) != expected for path, expected in made.items()):
-            return False
-    except OSError:
+        run = _finished_before(task)
+    except OSError as error:
+        raise TrainError(
+            f"{task.checkpoints} cannot be read ({error}), so that a finished run in it would be lost by training "
+            "again; start again once it can be read, or remove the directory to train anew"
+        ) from error
+    if run is None:
         return False
     published.publish(task.checkpoints, task.job.record, run)
     task.turn.is_reuse = True
@@ -232,6 +235,26 @@ def _take_over(task: Task) -> bool:
     published.clean(task.checkpoints)
     print(f"{task.job.key}: finished before, from the same parent, examples and options; nothing to train", flush=True)
     return True
+
+
+def _finished_before(task: Task) -> dict[str, Any] | None:
+    """Return the record of a run that need not be made, None where it is not there, or not what was written.
+
+    Raises:
+        OSError: it cannot be told, because files that are there cannot be read.
+    """
+    run = published.read_finished(task.checkpoints, task.job.rule, task.job.record)
+    if run is None:
+        return None
+    if task.stage.CHOOSES and not published.links_to(task.checkpoints, task.parents[0].path):
+        # Another run has kept the same weights, and the one that the link points into is set aside: it may be removed.
+        return None
+    made = {(task.checkpoints / published.MODEL).as_posix(): run["fingerprint"]}
+    made |= {item["path"]: item["fingerprint"] for item in run.get("trajectory", ())}
+    try:
+        return run if all(fingerprint(path) == expected for path, expected in made.items()) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _start_over(task: Task) -> None:

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from reassess.models.load import fingerprint
 from reassess.train import checkpoints
 from reassess.work import records, turns
 
@@ -38,7 +39,18 @@ def publish(root: Path, file: str | Path, record: dict[str, Any]) -> None:
 def is_shown(root: Path, file: str | Path) -> bool:
     """Whether a run is the one that its directory shows, or last showed."""
     link = Path(file).parent / MODEL
-    return link.is_symlink() and (link.parent / link.readlink()).parent == root
+    if link.is_symlink():
+        return (link.parent / link.readlink()).parent.resolve() == root.resolve()
+    # A copy of results/ may have a directory in place of the link.
+    return link.is_dir() and _print(link) == _print(root / MODEL)
+
+
+def _print(model: Path) -> str | None:
+    """Return the fingerprint of a model, None where there is none."""
+    try:
+        return fingerprint(model)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def links_to(root: Path, path: Path) -> bool:
@@ -50,17 +62,29 @@ def read_finished(root: Path, rule: str, file: str) -> dict[str, Any] | None:
     """Return the record of a finished run that is not to be made anew, None where it is to be.
 
     One that was set aside is taken back whoever asks: `-R` is about what is there.
+
+    Raises:
+        OSError: it is there, or may be, and cannot be read.
     """
     found = turns.read_finished(root, rule, file, is_set_aside=not is_shown(root, file))
-    return None if found is None else found["run"]
+    run: dict[str, Any] | None = None if found is None else found.get("run")
+    return run if isinstance(run, dict) and isinstance(run.get("fingerprint"), str) else None
 
 
 def clean(root: Path) -> None:
     """Remove what a finished run no longer needs: its checkpoints, and runs of other identities that never finished."""
     checkpoints.clean(root)
     for other in root.parent.iterdir():
-        if other != root and other.is_dir() and not (other / turns.FINISHED).exists():
+        if other != root and other.is_dir() and not other.is_symlink() and _is_unfinished(other):
             shutil.rmtree(other)
+
+
+def _is_unfinished(root: Path) -> bool:
+    """Whether it is certain that a run never finished: of a file that cannot be looked at, `exists` may deny it."""
+    try:
+        return all(path.name != turns.FINISHED for path in root.iterdir())
+    except OSError:
+        return False
 
 
 def put(aside: Path, path: Path) -> None:
@@ -80,14 +104,26 @@ def remove(path: Path) -> None:
 
 def _link(link: Path, target: Path) -> None:
     """Have a link point to a file or directory beside it, and be gone where there is none."""
+    if not link.is_symlink():
+        # A copy of results/ may have directories in place of links.
+        _keep(link, target.parent.parent)
+        remove(link)
     if not target.exists():
         remove(link)
         return
-    if not link.is_symlink():
-        # A copy of results/ may have directories in place of links.
-        remove(link)
     aside = link.with_name(f".{link.name}.tmp")
-    aside.unlink(missing_ok=True)
+    remove(aside)
     # Relative, so that results/ can be moved.
     aside.symlink_to(os.path.relpath(target, link.parent))
     aside.replace(link)
+
+
+def _keep(model: Path, runs: Path) -> None:
+    """Move a model that stands in place of a link out of the way, unless it is a copy of a finished run's."""
+    found = _print(model)
+    if found is None or any(_print(path.parent / MODEL) == found for path in runs.glob(f"*/{turns.FINISHED}")):
+        return
+    kept = model.with_name(f"{model.name}-{found[:8]}")
+    remove(kept)
+    model.replace(kept)
+    print(f"{model}: a finished model whose run is not in {runs}; moved to {kept}", flush=True)

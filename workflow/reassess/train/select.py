@@ -31,7 +31,8 @@ def run(task: Task, clock: Clock) -> Made:
     def write(link: Path) -> None:
         model = load_exactly(found.path, task.model, getattr(torch, task.model.dtype))
         check_answers(model, found.path, task.model, task.graph.study.prompt)
-        # It is moved into the directory of the run, from where the link has to hold.
-        link.symlink_to(os.path.relpath(found.path, task.checkpoints))
+        # It is moved into the directory of the run, from where the link has to hold: also where that, or the
+        # checkpoint, lies on another disk behind a link.
+        link.symlink_to(os.path.relpath(found.path.resolve(), task.checkpoints.resolve()))
 
     return Made(write, {}, f"choice of step {found.step} of {task.run.parents[0]}")

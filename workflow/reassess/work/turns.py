@@ -41,7 +41,8 @@ LAST_WAIT = 900.0
 IN_STEP = "REASSESS_STEP"
 # Set by the Snakemake that a user starts, for all of its jobs: work that was finished since then counts.
 SINCE = "REASSESS_SINCE"
-# Set likewise: what was asked for again, a line for each rule or file; `*` for everything.
+# Set likewise: what was asked for again, a line for each rule or file; `*` for everything. `@FILE` is a file of such
+# lines, where they are more than a variable holds.
 FORCED = "REASSESS_FORCED"
 # What a finished job leaves beside its result, for another job that was to do the same.
 FINISHED = "finished.json"
@@ -228,14 +229,26 @@ def read_finished(folder: Path, rule: str, file: str, is_set_aside: bool = False
         rule: the job's rule.
         file: its record.
         is_set_aside: it is not what is shown now, so that nobody can have asked for it again.
+
+    Raises:
+        OSError: it is there, or may be, and cannot be read.
     """
     since = os.environ.get(SINCE)
     if since is None and not is_set_aside:
         return None
-    forced = {os.path.normpath(name) for name in os.environ.get(FORCED, "").split("\n")}
-    counts_from = float(since or 0) if forced & {"*", rule, os.path.normpath(file)} else 0.0
     try:
-        found: dict[str, Any] = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
-        return found if is_set_aside or found["time"] >= counts_from else None
-    except (OSError, ValueError, KeyError):
+        found = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    if not isinstance(found, dict) or not isinstance(found.get("time"), int | float):
+        return None
+    is_forced = not is_set_aside and bool(_forced() & {"*", rule, os.path.normpath(file)})
+    return None if is_forced and found["time"] < float(since or 0) else found
+
+
+def _forced() -> set[str]:
+    """Return the rules and files that were asked for again."""
+    text = os.environ.get(FORCED, "")
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text(encoding="utf-8")
+    return {os.path.normpath(name) for name in text.split("\n")}
