@@ -78,6 +78,21 @@ def test_what_is_shown_is_what_is_asked_for_again(task: Task, how: str, monkeypa
     assert published.read_finished(other, "train", file) is not None
 
 
+def test_a_job_that_is_tried_again_keeps_what_it_has_taken_back(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = task.job.record
+    root, other = finished(file, task.identity), finished(file, "bbbbbbbb")
+    show(other, file)
+    monkeypatch.setenv(turns.SINCE, str(time.time()))
+    monkeypatch.setenv(turns.FORCED, "train")
+    for _ in range(2):
+        Path(file).unlink()
+        assert frame._take_over(task)
+    assert published.is_shown(root, file)
+    # The next one that asks gets it.
+    force(monkeypatch)
+    assert not frame._take_over(task)
+
+
 def test_a_copy_is_linked_again_and_leaves_nothing_behind(task: Task) -> None:
     file = task.job.record
     root, other = finished(file, "aaaaaaaa"), finished(file, "bbbbbbbb")

@@ -229,7 +229,7 @@ def _take_over(task: Task) -> bool:
         ) from error
     if run is None:
         return False
-    published.publish(task.checkpoints, task.job.record, run)
+    published.take_back(task.checkpoints, task.job.record, run)
     task.turn.is_reuse = True
     # The job that has made it may have died before it did this.
     published.clean(task.checkpoints)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,19 @@ def read_finished(root: Path, rule: str, file: str) -> dict[str, Any] | None:
     found = turns.read_finished(root, rule, file, is_set_aside=not is_shown(root, file))
     run: dict[str, Any] | None = None if found is None else found.get("run")
     return run if isinstance(run, dict) and isinstance(run.get("fingerprint"), str) else None
+
+
+def take_back(root: Path, file: str | Path, record: dict[str, Any]) -> None:
+    """Show a run that was finished before.
+
+    One that was set aside counts as finished now: a job that is tried again finds it shown, and shall not take that for
+    what it was to make anew.
+    """
+    if not is_shown(root, file):
+        # Somebody may protect what is set aside.
+        with suppress(PermissionError):
+            records.write(root / turns.FINISHED, {"time": time.time(), "run": record})
+    publish(root, file, record)
 
 
 def clean(root: Path) -> None:
