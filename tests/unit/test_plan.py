@@ -166,6 +166,15 @@ def test_a_line_through_two_sizes_knows_the_start_up(here: Path, study: Graph) -
     assert duration(study, "train toy-xs/toy/seed2/sft@2000") == (200, 100, "like"), "no line that falls"
 
 
+def test_a_variant_that_never_ran_takes_as_long_as_its_kind(here: Path, study: Graph) -> None:
+    raw = study.study.model_dump(mode="json")
+    raw["stages"]["varied"] = {**raw["stages"]["sft"], "vary": {"weight_decay": [0.1, 0.2]}}
+    raw["recipes"]["varied"] = ["varied"]
+    timed(trained("sft@200", 10.0))
+    found = graph.parse(raw, "varied")
+    assert duration(found, "train toy-xs/toy/seed1/varied.wd0.1@200") == (10, 5, "like")
+
+
 def test_other_commands_are_like_their_own(here: Path, study: Graph) -> None:
     cell = "toy-xs/toy/seed1/sft@200"
     timed(

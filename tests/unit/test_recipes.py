@@ -12,6 +12,7 @@ import yaml
 from reassess import graph
 from reassess.analyse.latex import latex
 from reassess.analyse.layout import Block, Entry, Table, markdown
+from reassess.console.check import overview
 from reassess.graph import Graph
 from reassess.study import read
 
@@ -37,6 +38,13 @@ def study(data: dict[str, Any], recipes: dict[str, Any], **changes: Any) -> Grap
 def rows(found: Graph) -> list[tuple[str, str, int | None]]:
     """Return the cells but for the controls: method, path behind the seed, size."""
     return [(cell.method, cell.name, cell.size) for cell in found.cells if not cell.is_control]
+
+
+def test_check_says_which_recipes_share_a_cell(data: dict[str, Any]) -> None:
+    recipes = {"sft-grpo": ["sft", "grpo"], "sft16-grpo": ["sft@16", "grpo"]}
+    said = overview(study(data, recipes, sizes=[16, 32])).splitlines()
+    assert "  sft16-grpo at 16 is sft-grpo at 16: one cell, in a row of the latter" in said
+    assert sum("one cell" in line for line in said) == 1
 
 
 def names(found: Graph) -> list[str]:

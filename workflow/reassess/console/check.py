@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from reassess.graph import Graph
+from reassess.graph.cells import shared
 
 
 def overview(graph: Graph) -> str:
@@ -25,6 +26,9 @@ def overview(graph: Graph) -> str:
     for (model, recipe), count in Counter((cell.model, cell.recipe) for cell in graph.cells).items():
         steps = str(study.recipes.get(recipe, "")) or "no training"
         lines.append(f"  {model:16} {recipe:16} {count:4}  ({steps})")
+    for cell, owner in shared(study):
+        said = f"{cell.method} at {cell.size} is {owner.method} at {owner.size}"
+        lines.append(f"  {said}: one cell, in a row of the latter")
     total = graph.counts()
     lines += ["", f"{sum(total.values())} jobs from nothing:"]
     lines += [f"  {rule:16} {count:5}" for rule, count in total.items()]

@@ -88,7 +88,12 @@ class Durations:
             return []
         kind = "toy" if self._study.models[job.at.model].toy is not None else "real"
         what = job.at.stage or job.at.suite
-        return [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
+        found: list[tuple[str, ...]] = [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
+        stage = self._study.all_stages.get(job.at.stage)
+        if stage is not None:
+            # Another variant, or another stage of the kind.
+            found += [(job.rule, where, f"kind {stage.kind}") for where in (job.at.model, f"any {kind}")]
+        return found
 
 
 def _examples(job: Job) -> int:

@@ -107,11 +107,22 @@ def as_cell(run: Run) -> Cell:
     return Cell(run.key, run.model, run.recipe, run.pool, run.size, run.seed, run.name)
 
 
+def shared(study: Study) -> list[tuple[Cell, Cell]]:
+    """Return the cells that another recipe has, each with that one's; of the first model, pool and seed, unfiltered."""
+    found = [cell for cell, _ in _product(study, *_first(study))]
+    owners = _owners(found)
+    return [(cell, owners[cell.key]) for cell in found if owners[cell.key] is not cell]
+
+
+def _first(study: Study) -> tuple[list[str], list[str], tuple[int, ...]]:
+    return list(study.models)[:1], list(study.pools)[:1], study.seeds[:1]
+
+
 def _check(study: Study) -> None:
     """Raise ValueError where models have the same path, or one that is too long, and where a recipe has no cell."""
     runs: dict[str, Run] = {}
     # The others have the same paths below theirs.
-    found = list(_product(study, list(study.models)[:1], list(study.pools)[:1], study.seeds[:1]))
+    found = list(_product(study, *_first(study)))
     for cell, chain in found:
         for run in chain:
             add(runs, run)
