@@ -129,6 +129,7 @@ MALFORMED = [
     ("exclude", [{"recipe": "dpo"}], ["exclude[0].recipe: 'dpo' is not in the study", "valid: base, sft"]),
     ("exclude", [{"model": ["toy-xs", "toy-s"]}], ["the filters take every cell out"]),
     ("only", [{"modle": "toy-xs"}], ["only[0].modle: unknown key", "did you mean model?"]),
+    ("sizes", [True], ["sizes.0: True: input should be a valid integer"]),
     ("seeds", [2**32], ["seeds.0: 4294967296", "less than 4294967296"]),
     ("models/toy-xs/toy/seed", 2**63, ["models.toy-xs.toy.seed: 9223372036854775808", "less than"]),
     ("pools/toy/sources/0/families", [], ["pools.toy.sources.0.families: []", "at least 1 item"]),

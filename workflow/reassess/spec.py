@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 # Names become directories and Snakemake wildcards, and "@", "+" and "/" are the grammar of a cell's path.
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
-Positive = Annotated[int, Field(ge=1)]
+# YAML reads yes and on as true, which would pass as 1.
+Positive = Annotated[int, Field(ge=1, strict=True)]
 
 
 def _existing_file(path: str) -> str:

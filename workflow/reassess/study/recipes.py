@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reassess.spec import Name, Short
+from reassess.spec import Name, Positive, Short
 
 
 def _printable(text: str) -> str:
@@ -18,8 +18,6 @@ def _printable(text: str) -> str:
 
 # It would name a row of a table, so it is as short as one.
 Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
-# `true` would be 1.
-Size = Annotated[int, Field(ge=1, strict=True)]
 
 
 def _at(text: str, name: str) -> dict[str, Any]:
@@ -40,7 +38,7 @@ class Step(Short):
     """The stage."""
     on: Name | None = None
     """The set of `examples` that it reads here, in place of the cell's pool or of what the stage says."""
-    size: Size | None = None
+    size: Positive | None = None
     """Training examples, in place of the cell's size."""
 
     @model_validator(mode="before")
@@ -59,7 +57,7 @@ class Start(Short):
 
     recipe: Name
     """The recipe; `base` is the base model."""
-    size: Size | None = None
+    size: Positive | None = None
     """The size at which it is taken, in place of the cell's."""
 
     @model_validator(mode="before")
