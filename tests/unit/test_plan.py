@@ -21,6 +21,7 @@ from reassess.console.durations import SHARE_OF_LIMIT, Durations
 from reassess.console.plan import clock, left, overview
 from reassess.console.schedule import critical_path, wall
 from reassess.graph import Coordinates, Graph, Job
+from reassess.graph.state import States
 from snake import ROOT, planned
 
 Needs = dict[str, list[str]]
@@ -303,7 +304,7 @@ def test_what_is_left_is_what_snakemake_would_run(
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
     edited = graph.load(file)
     monkeypatch.chdir(folder)
-    found = Counter(edited.jobs[name].rule for name in left(edited))
+    found = Counter(edited.jobs[name].rule for name in left(edited, States(edited)))
     assert dict(found) == planned(folder, study=file)
 
 

@@ -16,7 +16,7 @@ def study(name: str, digest: str) -> str:
 
 def forced(digest: str) -> str:
     """What was asked for again (`-R`) in one start of a workflow, where it is too long for the environment of jobs."""
-    return f"{RESULTS}/studies/forced-{digest}"
+    return f"{RESULTS}/studies/forced-{digest}.json"
 
 
 def pool(name: str, file: str = "") -> str:

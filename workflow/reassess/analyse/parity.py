@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from reassess.analyse.collect import Collected, ResultsError
 from reassess.graph import changes
-from reassess.graph.state import States, is_coverage
+from reassess.graph.state import States
 
 
 class ParityError(ResultsError):
@@ -88,10 +88,9 @@ def _check_states(collected: Collected) -> None:
     graph, states = collected.graph, States(collected.graph)
     jobs = changes.changed(graph, states)
     if jobs:
-        first = next(item for item in states.differences(jobs[0]) if not is_coverage(jobs[0], item))
         why = "".join(f"\n  {line}" for line in changes.outdated(graph, states))
         raise ParityError(
-            f"{jobs[0].record}: {first}\n"
+            f"{jobs[0].record}: {states.wrong(jobs[0])[0]}\n"
             f"{len(jobs)} results are not what study {graph.study.name} asks for now, and can stand in no table:{why}\n"
             f"run the study again; where Snakemake finds nothing to do:\n{changes.commands(graph, jobs)}"
         )

@@ -12,16 +12,14 @@ import platform
 import subprocess
 import time
 from collections.abc import Collection, MutableMapping
-from pathlib import Path
 
 from reassess import paths
 from reassess.console.failures import failures
 from reassess.console.status import mismatches
 from reassess.graph import Graph
 from reassess.graph.state import States
-from reassess.work import slurm, turns
+from reassess.work import records, slurm, turns
 from reassess.work.lock import BEAT, SILENCE, Lock
-from reassess.work.records import digest
 
 # When this process was started, as good as when it began to look at files.
 _LOOKED = time.time()
@@ -87,11 +85,8 @@ def _named(forced: Collection[str]) -> str:
     names = "\n".join(forced)
     if len(names.encode()) < LONGEST:
         return names
-    file = Path(paths.forced(digest(names)))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.tmp")
-    aside.write_text(names, encoding="utf-8")
-    aside.replace(file)
+    file = paths.forced(records.digest(names))
+    records.write(file, {"forced": list(forced)})
     return f"@{file}"
 
 

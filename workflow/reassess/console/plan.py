@@ -24,7 +24,8 @@ def overview(graph: Graph, slots: int | None = None) -> str:
         graph: the study.
         slots: jobs at a time; any number by default.
     """
-    todo = left(graph)
+    states = States(graph)
+    todo = left(graph, states)
     lines = [f"study {graph.study.name}: {len(todo)} of {len(graph.jobs)} jobs are left"]
     if not todo:
         return "\n".join([*lines, "nothing to do: every result is there and current"])
@@ -33,7 +34,7 @@ def overview(graph: Graph, slots: int | None = None) -> str:
     seconds = {job: found.seconds for job, found in expected.items()}
     needs = {job: [item for item in graph.jobs[job].needs if item in expected] for job in todo}
     chain = critical_path(needs, seconds)
-    if changed := mismatches(graph, States(graph)):
+    if changed := mismatches(graph, states):
         lines += ["", *changed]
     lines += ["", *_costs(graph, expected)]
     lines += ["", *_chain(chain, expected)]
@@ -43,12 +44,11 @@ def overview(graph: Graph, slots: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def left(graph: Graph) -> list[str]:
+def left(graph: Graph, states: States) -> list[str]:
     """Return the jobs that a workflow would run now, by the records on disk.
 
     What is missing or outdated runs, and all that follows from it. `snakemake -n` is exact; this needs no Snakemake.
     """
-    states = States(graph)
     found: set[str] = set()
     for job in graph.jobs.values():
         if states.of(job) != "done" or not found.isdisjoint(job.needs):

@@ -96,8 +96,8 @@ class Graph:
 
     def checkpoint(self, key: str) -> Job:
         """Return the job that makes the checkpoint of a cell: a stage of a recipe, or the making of its base model."""
-        cell = self.cell(key)
-        return self["model", cell.model] if cell.is_control else self["train", key]
+        maker, _ = _checkpoint(self.cell(key).key)
+        return self.jobs[maker]
 
     def stage(self, job: Job) -> AnyStage:
         """Return the stage that a job of the rule `train` runs."""

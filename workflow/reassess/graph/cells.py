@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from reassess.graph.recipes import LONGEST_NAME, LONGEST_PATH, Place, Run, add, own_size, unfold, variant_of
+from reassess.graph.recipes import LONGEST_NAME, LONGEST_PATH, Place, Run, add, unfold, variant_of
 from reassess.prompts import THINK
 from reassess.study.study import Filter, Study
 
@@ -168,7 +168,7 @@ def _product(
     for recipe, spec in study.recipes.items():
         if not spec.steps:
             continue
-        own = own_size(study, recipe)
+        own = study.own_size(recipe)
         sizes = study.sizes if own is None else (own,)
         varied = study.variants(recipe)
         for chosen in product(*(found.items() for found in varied.values())):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from reassess.graph.build import Graph
 from reassess.graph.job import Job
 from reassess.graph.report import KINDS
-from reassess.graph.state import Difference, States, is_coverage, short
+from reassess.graph.state import Difference, States, short
 
 # Commands that a message prints before it only counts.
 _SHOWN = 5
@@ -36,21 +36,14 @@ def outdated(graph: Graph, states: States) -> list[str]:
     """
     found: dict[str, set[str]] = {}
     for job in changed(graph, states):
-        for item in states.differences(job):
-            if not is_coverage(job, item):
-                found.setdefault(f"{_subject(job)} {_said(item)}", set()).add(job.at.cell or job.key)
+        for item in states.wrong(job):
+            found.setdefault(f"{_subject(job)} {_said(item)}", set()).add(job.at.cell or job.key)
     return [f"{text} ({len(jobs)} {'cell' if len(jobs) == 1 else 'cells'})" for text, jobs in found.items()]
 
 
 def changed(graph: Graph, states: States) -> list[Job]:
     """Return the jobs whose results differ from what the study asks for by themselves; tables and figures follow."""
-    return [
-        job
-        for job in graph.jobs.values()
-        if job.rule not in KINDS
-        and states.is_there(job)
-        and any(not is_coverage(job, item) for item in states.differences(job))
-    ]
+    return [job for job in graph.jobs.values() if job.rule not in KINDS and states.is_there(job) and states.wrong(job)]
 
 
 def retrained(graph: Graph, states: States) -> list[Job]:

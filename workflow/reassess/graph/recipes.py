@@ -76,18 +76,18 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
     made: dict[str, Run] = {}
     ends: list[Run | None] = []
     for start in spec.start:
-        before = unfold(study, place, start.recipe, start.size or size) if _has_steps(study, start.recipe) else []
+        before = unfold(study, place, start.recipe, start.size or size) if study.has_steps(start.recipe) else []
         for run in before:
             add(made, run)
         ends.append(before[-1] if before else None)
     base = f"{place.model}/base"
     parents = tuple(end.key if end else base for end in ends) or (base,)
     end = ends[0] if len(ends) == 1 else None
-    root = ""
+    root = method = ""
     if len(ends) > 1:
         # Of several parents none has the path that goes on: the recipe's own name is a new root.
         method = ".".join(filter(None, (recipe, variant_of(study, recipe, place.variants))))
-        root = f"{method}@{own_size(study, recipe) or size}"
+        root = f"{method}@{study.own_size(recipe) or size}"
     for step in spec.steps:
         stage = f"{step.by}.{place.variants[step.by]}" if step.by in place.variants else step.by
         kind = study.all_stages[stage]
@@ -95,11 +95,11 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
         on = step.on or kind.reads or ""
         own = f"{stage}{f'+{on}' if on != (kind.reads or '') else ''}{f'@{examples}' if examples else ''}"
         name = root or (f"{end.name}/{own}" if end else own)
-        lineage = root.partition("@")[0] or (f"{end.recipe}-{stage}" if end else stage)
+        lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
         end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, parents, lineage)
         add(made, end)
-        parents, root = (key,), ""
+        parents, root, method = (key,), "", ""
     return list(made.values())
 
 
@@ -116,23 +116,6 @@ def add(runs: dict[str, Run], run: Run) -> None:
         )
 
 
-def own_size(study: Study, recipe: str) -> int | None:
-    """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the
-    cell's."""
-    spec = study.recipes[recipe]
-    before = [start.size or own_size(study, start.recipe) for start in spec.start if _has_steps(study, start.recipe)]
-    read = [step.size for step in spec.steps if study.stages[step.by].READS_EXAMPLES]
-    sizes = [size for size in (*before, *read) if size is not None]
-    if len(sizes) < len(before) + len(read) or not sizes:
-        return None
-    return sizes[-1] if read else max(sizes)
-
-
 def variant_of(study: Study, recipe: str, variants: Mapping[str, str]) -> str:
     """Return what spells the varied values of a recipe, empty where none of its stages varies."""
     return ".".join(variants[stage] for stage in study.variants(recipe))
-
-
-def _has_steps(study: Study, recipe: str) -> bool:
-    # A study need not name the base model among its recipes to start from it.
-    return recipe in study.recipes and bool(study.recipes[recipe].steps)

@@ -54,6 +54,7 @@ class States:
         self._records: dict[str, Record | None] = {}
         self._states: dict[str, Name] = {}
         self._later: dict[str, Record | None] = {}
+        self._differences: dict[str, list[Difference]] = {}
 
     def of(self, job: Job) -> Name:
         """Return whether a result is there and is, with all that it was made from, what the study asks for now.
@@ -71,10 +72,9 @@ class States:
     def _state(self, job: Job) -> Name:
         if not self.is_there(job):
             return "missing"
-        differences = self.differences(job)
-        if any(not is_coverage(job, item) for item in differences):
+        if self.wrong(job):
             return "outdated"
-        state: Name = "partial" if differences else "done"
+        state: Name = "partial" if self.differences(job) else "done"
         for need in (self._graph.jobs[name] for name in job.needs):
             found = self.of(need)
             if found == "outdated" or (found == "missing" and need.rule in _CHECKED):
@@ -139,8 +139,18 @@ class States:
         Raises:
             RecordError: a record is broken.
         """
-        record = self.record(job)
-        return [] if record is None else self._compare(job, record, self.record)
+        if job.name not in self._differences:
+            record = self.record(job)
+            self._differences[job.name] = [] if record is None else self._compare(job, record, self.record)
+        return self._differences[job.name]
+
+    def wrong(self, job: Job) -> list[Difference]:
+        """Return the differences that make a result outdated: a suite's further benchmarks do not.
+
+        Raises:
+            RecordError: a record is broken.
+        """
+        return [item for item in self.differences(job) if not _is_coverage(job, item)]
 
     def _compare(self, job: Job, record: Record, look: Look) -> list[Difference]:
         """Return how a record of a job differs from what is asked, given the records of what it needs."""
@@ -234,7 +244,7 @@ class States:
                 yield from nested(f"made_from.{file}", used[file], file_sha256(file))
 
 
-def is_coverage(job: Job, difference: Difference) -> bool:
+def _is_coverage(job: Job, difference: Difference) -> bool:
     """Whether a difference is only that a suite has other benchmarks now than those that were answered."""
     if job.rule not in ("generate", "score"):
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -15,7 +15,7 @@ from reassess.stages.trainer_args import ConfigClass, changed, check_args, confi
 
 
 class Parents(NamedTuple):
-    """How many models a stage starts from, and what it calls them.
+    """How many models a stage starts from.
 
     Attributes:
         fewest: at least so many.
@@ -84,10 +84,13 @@ class AnyStage(Strict):
     @classmethod
     def _with(cls, data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a study says of a stage, with values of varied options put in."""
-        return {
-            **data,
-            **vary.fields(data, values, [name for name in cls.model_fields if name not in ("kind", "vary")]),
-        }
+        own = [name for name in cls.model_fields if name not in ("kind", "vary", "args")]
+        return {**data, **vary.fields(data, values, own, cls._arguments())}
+
+    @classmethod
+    def _arguments(cls) -> Iterable[str]:
+        """Return the names of options that stand under `args`."""
+        return ()
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -193,9 +196,8 @@ class Trained(AnyStage):
         return self
 
     @classmethod
-    def _with(cls, data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-        own = [name for name in cls.model_fields if name not in ("kind", "vary", "args")]
-        return {**data, **vary.fields(data, values, own, config_fields(cls.CONFIG))}
+    def _arguments(cls) -> Iterable[str]:
+        return config_fields(cls.CONFIG)
 
     def option(self, key: str) -> Any:
         return getattr(self, key) if key in type(self).model_fields else self.args[key]

@@ -44,7 +44,7 @@ def combinations(data: Any) -> list[dict[str, Any]]:
 
 
 def fields(
-    data: Mapping[str, Any], values: Mapping[str, Any], own: Iterable[str], args: Iterable[str] = ()
+    data: Mapping[str, Any], values: Mapping[str, Any], own: Iterable[str], args: Iterable[str]
 ) -> dict[str, Any]:
     """Return what a study says of a stage where it says other values for some options.
 

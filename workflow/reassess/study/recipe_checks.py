@@ -138,7 +138,7 @@ def _of_start(study: Study, where: str, spec: Recipe) -> Iterator[str]:
             yield f"{where}.start.{i}: {start} stands twice"
         if start.size is None:
             continue
-        if start.recipe == "base" or not _follows(study, study.recipes[start.recipe]):
+        if start.recipe == "base" or study.own_size(start.recipe) is not None:
             yield f"{where}.start: {start}: no stage of {start.recipe} follows the cell's size; leave the size out"
 
 
@@ -147,13 +147,3 @@ def _last(study: Study, spec: Recipe) -> str | None:
     if not spec.start or spec.start[0].recipe == "base":
         return None
     return study.recipes[spec.start[0].recipe].steps[-1].by
-
-
-def _follows(study: Study, spec: Recipe) -> bool:
-    """Return whether a recipe makes another model at each size."""
-    if any(step.size is None and study.stages[step.by].READS_EXAMPLES for step in spec.steps):
-        return True
-    return any(
-        start.size is None and start.recipe != "base" and _follows(study, study.recipes[start.recipe])
-        for start in spec.start
-    )

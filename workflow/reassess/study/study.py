@@ -135,6 +135,21 @@ class Study(Strict):
             if suite.checkpoints == "trajectory" and name not in choosing
         }
 
+    def own_size(self, recipe: str) -> int | None:
+        """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the
+        cell's."""
+        spec = self.recipes[recipe]
+        before = [start.size or self.own_size(start.recipe) for start in spec.start if self.has_steps(start.recipe)]
+        read = [step.size for step in spec.steps if self.stages[step.by].READS_EXAMPLES]
+        sizes = [size for size in (*before, *read) if size is not None]
+        if len(sizes) < len(before) + len(read) or not sizes:
+            return None
+        return sizes[-1] if read else max(sizes)
+
+    def has_steps(self, recipe: str) -> bool:
+        """Whether a recipe makes a model. A study need not name the base model among its recipes to start from it."""
+        return recipe in self.recipes and bool(self.recipes[recipe].steps)
+
     def variants(self, recipe: str) -> dict[str, dict[str, Variant]]:
         """Return the variants of each varied stage that a recipe, or one that it starts from, goes through."""
         found: dict[str, dict[str, Variant]] = {}

@@ -41,8 +41,8 @@ LAST_WAIT = 900.0
 IN_STEP = "REASSESS_STEP"
 # Set by the Snakemake that a user starts, for all of its jobs: work that was finished since then counts.
 SINCE = "REASSESS_SINCE"
-# Set likewise: what was asked for again, a line for each rule or file; `*` for everything. `@FILE` is a file of such
-# lines, where they are more than a variable holds.
+# Set likewise: what was asked for again, a line for each rule or file; `*` for everything. `@FILE` is a record of
+# them, where they are more than a variable holds.
 FORCED = "REASSESS_FORCED"
 # What a finished job leaves beside its result, for another job that was to do the same.
 FINISHED = "finished.json"
@@ -249,6 +249,7 @@ def read_finished(folder: Path, rule: str, file: str, is_set_aside: bool = False
 def _forced() -> set[str]:
     """Return the rules and files that were asked for again."""
     text = os.environ.get(FORCED, "")
+    names = text.split("\n")
     if text.startswith("@"):
-        text = Path(text[1:]).read_text(encoding="utf-8")
-    return {os.path.normpath(name) for name in text.split("\n")}
+        names = json.loads(Path(text[1:]).read_text(encoding="utf-8"))["forced"]
+    return {os.path.normpath(name) for name in names}
