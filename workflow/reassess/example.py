@@ -87,11 +87,39 @@ def record_sha256(item: Example) -> str:
 
 
 def decode(data: bytes) -> Image:
-    """Return an encoded image in RGB. Raises OSError where it cannot be decoded."""
+    """Return an encoded image in RGB, as a person sees it. Raises OSError where it cannot be decoded.
+
+    The first frame of an animation, turned upright as its EXIF orientation says, transparent parts on white, and more
+    than 8 bits a channel scaled to 8. vLLM turns a picture by the same tag, so that without this training and evaluation
+    would see different pixels.
+    """
     from PIL import Image as PilImage
+    from PIL import ImageOps
 
     try:
         with PilImage.open(io.BytesIO(data)) as picture:
-            return picture.convert("RGB")
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith(("I", "F")):
+                upright = _in_8_bits(upright)
+            if upright.has_transparency_data:
+                drawing = upright.convert("RGBA")
+                upright = PilImage.new("RGBA", drawing.size, "white")
+                upright.alpha_composite(drawing)
+            return upright.convert("RGB")
     except (ValueError, SyntaxError, PilImage.DecompressionBombError) as error:
         raise OSError(str(error)) from None
+
+
+def _in_8_bits(picture: Image) -> Image:
+    """Return a grey picture of whole or real numbers in 8 bits; Pillow's own conversion cuts off what is above 255.
+
+    White is 65535 for whole numbers, which PNG and TIFF store in 16 bits. For real numbers it is the first of 1, 255 and
+    65535 that none of them exceeds.
+    """
+    import numpy as np
+    from PIL import Image as PilImage
+
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+    whites = (1, 255, 65535) if picture.mode == "F" else (65535,)
+    white = next((white for white in whites if values.max(initial=0) <= white), whites[-1])
+    return PilImage.fromarray((np.clip(values / white, 0, 1) * 255).round().astype(np.uint8))

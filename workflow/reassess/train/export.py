@@ -32,7 +32,8 @@ def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, direc
 
     aside = directory.with_name(f".{directory.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
-    model.save_pretrained(aside, state_dict=weights)
+    # A copy: of a model with tied embeddings transformers takes the second name out of the dict that it is given.
+    model.save_pretrained(aside, state_dict=dict(weights))
     dtype = getattr(torch, spec.dtype)
     if model.dtype != dtype:
         load_exactly(aside, spec, dtype).save_pretrained(aside)
