@@ -26,7 +26,8 @@ from reassess.evaluate.generate import EvaluationError, generate
 from reassess.evaluate.store import Store
 from reassess.example import Example
 from reassess.graph import Graph, parse
-from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_model, load_processor, picture, render
+from reassess.models.load import fingerprint, load_model
+from reassess.models.reader import TOO_LONG, Reader
 from reassess.sources.toy import ToySource
 from reassess.study import read
 from reassess.study.read import StudyError
@@ -95,19 +96,17 @@ def talkative(toy_checkpoint: Path, tiny: Graph, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def setting(toy_checkpoint: Path, tiny: Graph) -> Setting:
-    model = tiny.study.models["toy-xs"]
-    return Setting(model, load_processor(toy_checkpoint, model), 200, 0, 0, 16, {})
+    reader = Reader.of(toy_checkpoint, tiny.study.models["toy-xs"], tiny.study.prompt)
+    return Setting(reader, 200, 0, 0, 16, {})
 
 
 @pytest.fixture(scope="module")
 def requests(toy_examples: list[Example], tiny: Graph, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
     twins = list(ToySource(kind="toy", n=32, split="test", text_only=True).read())
-    lengths = Lengths(setting.processor, setting.model)
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):
-        text = render(example, tiny.study.prompt, setting.processor)
-        length = lengths.of(text, picture(example, setting.model))
+        text, _, length = setting.reader.read(example)
         for prefill in ("", "<think>"):
             found.append(Request(f"{number}{prefill}", text + prefill, example, length, None))
     assert len(found) == 128

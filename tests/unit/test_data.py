@@ -30,6 +30,9 @@ from reassess.sources.rows import SCHEMA
 from reassess.study.data import Pool
 from reassess.study.read import read_yaml
 
+# What a user's file has whose questions have one image each.
+SINGLE = pa.schema([pa.field("image", field.type.value_type) if field.name == "images" else field for field in SCHEMA])
+
 
 def image(colour: str = "red", mode: str = "RGB", form: str = "PNG") -> bytes:
     buffer = io.BytesIO()
@@ -56,7 +59,7 @@ def row(i: int, **changes: Any) -> dict[str, Any]:
 def study_of(root: Path, rows: list[dict[str, Any]], tmp_path: Path, **pool: Any) -> Graph:
     data = read_yaml(root / "studies/tiny.yaml")
     file = tmp_path / "mine.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
+    pq.write_table(pa.Table.from_pylist(rows, schema=SINGLE), file)
     data["pools"] = {"mine": {"sources": [{"kind": "parquet", "path": str(file), "licence": "MIT"}], **pool}}
     data.update(sizes=[5, 20, 50, 51], seeds=[1, 2], exclude=[])
     return graph.parse(data, "test")
@@ -112,7 +115,7 @@ def test_an_id_that_stands_twice_is_an_error(root: Path, tmp_path: Path) -> None
 def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0)], tmp_path)
     pq.write_table(pa.table({"id": ["a"], "question": ["?"]}), tmp_path / "mine.parquet")
-    with pytest.raises(DataError, match=r"mine\.parquet: columns missing: image, options, gold"):
+    with pytest.raises(DataError, match=r"mine\.parquet: columns missing: images, options, gold"):
         build_pool(study)
     (tmp_path / "mine.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match=r"mine\.parquet: not a readable Parquet file"):
@@ -122,9 +125,9 @@ def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:
 def test_image_forms_are_read_as_rgb(root: Path, tmp_path: Path) -> None:
     forms = [("RGB", "PNG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("CMYK", "JPEG"), ("RGB", "WEBP")]
     rows = [row(i, image={"bytes": image(mode=m, form=f), "path": None}) for i, (m, f) in enumerate(forms)]
-    build_pool(study_of(root, [*rows, row(99, image=None)], tmp_path))
+    build_pool(study_of(root, rows, tmp_path))
     examples = read_shards(paths.pool("mine"))
-    assert [getattr(item.pil(), "mode", None) for item in examples] == ["RGB"] * 6 + [None]
+    assert [picture.mode for item in examples for picture in item.pil()] == ["RGB"] * 6
 
 
 def test_subsets_are_nested_prefixes(root: Path, tmp_path: Path) -> None:
@@ -159,7 +162,7 @@ def test_a_rebuilt_pool_has_the_same_hash_and_a_changed_pixel_another(root: Path
 
 def test_a_text_benchmark_takes_no_images(root: Path, tmp_path: Path) -> None:
     data = read_yaml(root / "studies/tiny.yaml")
-    pq.write_table(pa.Table.from_pylist([row(0), row(1, image=None)], schema=SCHEMA), tmp_path / "mine.parquet")
+    pq.write_table(pa.Table.from_pylist([row(0), row(1, image=None)], schema=SINGLE), tmp_path / "mine.parquet")
     source = {"kind": "parquet", "path": str(tmp_path / "mine.parquet"), "licence": "MIT"}
     data["benchmarks"]["toy-text"] = {"modality": "text", "max_put_aside": 0.6, "sources": [source]}
     study = graph.parse(data, "test")
@@ -170,11 +173,10 @@ def test_a_text_benchmark_takes_no_images(root: Path, tmp_path: Path) -> None:
 
 def test_datasets_reads_the_shards(root: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    build_pool(study_of(root, [row(0), row(1, image=None)], tmp_path))
+    build_pool(study_of(root, [row(0), row(1)], tmp_path))
     files = str(Path(paths.pool("mine")) / "shards" / "*.parquet")
     loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
-    assert loaded[0]["image"].size == (8, 6)
-    assert loaded[1]["image"] is None
+    assert [picture.size for picture in loaded[0]["images"]] == [(8, 6)]
     assert loaded.features["options"] == datasets.List(datasets.Value("string"))
 
 
@@ -188,7 +190,7 @@ def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path)
 
 def test_an_image_given_by_path_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, image={"bytes": None, "path": "x.png"})], tmp_path)
-    with pytest.raises(DataError, match=r"mine\.parquet: row 'r1' names its image by path \('x\.png'\)"):
+    with pytest.raises(DataError, match=r"mine\.parquet: row 'r1' names an image by path \('x\.png'\)"):
         build_pool(study)
 
 
@@ -201,7 +203,7 @@ class Counted(SourceOptions):
 
     def read(self) -> Iterator[Example | PutAside]:
         for i in range(self.n):
-            item = Example(f"c{i}", None, "?", (), "" if i < self.broken else "1", "numeric", (), "mine", "f", 1)
+            item = Example(f"c{i}", (), "?", (), "" if i < self.broken else "1", "numeric", (), "mine", "f", 1)
             LIVE.append(weakref.ref(item))
             if not i % 50:
                 MOST.append(sum(ref() is not None for ref in LIVE))
@@ -215,7 +217,9 @@ MOST: list[int] = []
 def test_a_pool_is_built_without_holding_its_rows() -> None:
     LIVE.clear()
     MOST.clear()
-    pool = Pool.model_construct(sources=(Counted(n=2 * SHARD_ROWS + 300, broken=1500),), max_put_aside=0.5)
+    pool = Pool.model_construct(
+        sources=(Counted(n=2 * SHARD_ROWS + 300, broken=1500),), max_put_aside=0.5, modality="text"
+    )
     build("mine", pool, Path(paths.pool("mine")), {})
     assert max(MOST) <= 2 * GROUP_ROWS < SHARD_ROWS
     record = manifest("mine")
@@ -252,13 +256,14 @@ class Dying(SourceOptions):
 
     def read(self):
         for i in range(2600):
-            yield Example(f"d{i}", None, "?", (), "1", "numeric", (), "mine", "f", 1)
+            yield Example(f"d{i}", (), "?", (), "1", "numeric", (), "mine", "f", 1)
         WHERE == "reading" and die()
 
 WHERE = "%s"
 if WHERE == "last":
     collection.records.write = die
-build("mine", Pool.model_construct(sources=(Dying(),), max_put_aside=0.5), Path("results/pools/mine"), {})
+pool = Pool.model_construct(sources=(Dying(),), max_put_aside=0.5, modality="text")
+build("mine", pool, Path("results/pools/mine"), {})
 """
 
 
@@ -309,7 +314,7 @@ def test_shards_give_ids_in_their_order(root: Path, tmp_path: Path) -> None:
 
 def test_shards_are_read_without_holding_them(root: Path, tmp_path: Path) -> None:
     n, size = SHARD_ROWS, 20_000
-    items = (Example(f"s{i}", os.urandom(size), "?", (), "1", "numeric", (), "mine", "f", 1) for i in range(n))
+    items = (Example(f"s{i}", (os.urandom(size),), "?", (), "1", "numeric", (), "mine", "f", 1) for i in range(n))
     write_shards(tmp_path / "shards", items)
     before, most, found = pa.total_allocated_bytes(), 0, 0
     for item in stream(tmp_path):

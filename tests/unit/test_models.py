@@ -16,7 +16,8 @@ from reassess import graph, paths
 from reassess.example import Example
 from reassess.graph import Graph
 from reassess.models.base import ModelError, build_base
-from reassess.models.load import Lengths, fingerprint, load_model, load_processor, picture, render
+from reassess.models.load import fingerprint, load_model
+from reassess.models.reader import Reader, within
 from reassess.study.models import Model, ToyModel
 from reassess.study.study import Study
 
@@ -30,7 +31,7 @@ def with_model(study: Study, model: dict[str, Any]) -> Graph:
 def example(width: int, height: int) -> Example:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), "red").save(buffer, format="PNG")
-    return Example("a", buffer.getvalue(), "What?", (), "1", "numeric", (), "s", "f", 1)
+    return Example("a", (buffer.getvalue(),), "What?", (), "1", "numeric", (), "s", "f", 1)
 
 
 @pytest.mark.parametrize(("size", "parameters"), [("xs", 500_000), ("s", 1_000_000)])
@@ -50,27 +51,25 @@ def test_toy_models_have_the_promised_size(
 
 def test_a_toy_base_loads_like_any_checkpoint(toy_checkpoint: Path, tiny_study: Study) -> None:
     model = tiny_study.models["toy-xs"]
-    processor = load_processor(toy_checkpoint, model)
+    reader = Reader.of(toy_checkpoint, model, tiny_study.prompt)
     assert type(load_model(toy_checkpoint, model)).__name__ == "Idefics3ForConditionalGeneration"
-    text = render(example(32, 32), tiny_study.prompt, processor)
-    assert text == "<|user|><image>What?\nThink, then answer.<end_of_utterance><|assistant|>"
+    assert reader.render(example(32, 32)) == "<|user|><image>What?\nThink, then answer.<end_of_utterance><|assistant|>"
     # Numbers and tags are one token each, so that a reasoning step is a handful of tokens.
-    tokens = processor.tokenizer.tokenize("<think>12 + 5 = 17.</think><answer>17</answer>")
+    tokens = reader.tokenizer.tokenize("<think>12 + 5 = 17.</think><answer>17</answer>")
     assert len(tokens) == 11
 
 
 @pytest.mark.parametrize("limit", [100, 1000])
 def test_lengths_are_those_of_the_processor(toy_checkpoint: Path, tiny_study: Study, limit: int) -> None:
     model = tiny_study.models["toy-xs"].model_copy(update={"max_prompt_length": limit})
-    processor = load_processor(toy_checkpoint, model)
-    lengths = Lengths(processor, model)
+    reader = Reader.of(toy_checkpoint, model, tiny_study.prompt)
     for size in ((32, 32), (90, 40), (32, 32), (90, 40)):
         for question in ("What?", "How many dots are there in all of the cells?"):
             shown = replace(example(*size), question=question)
-            text, image = render(shown, tiny_study.prompt, processor), Image.new("RGB", size)
-            exact = len(processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0])
-            assert lengths.of(text, image) == exact
-    assert lengths.of("What?", None) == len(processor.tokenizer("What?", add_special_tokens=False)["input_ids"])
+            text, image = reader.render(shown), Image.new("RGB", size)
+            exact = len(reader.processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0])
+            assert reader.length(text, [image]) == exact
+    assert reader.length("What?", []) == len(reader.tokenizer("What?", add_special_tokens=False)["input_ids"])
 
 
 def test_a_local_checkpoint_is_copied(
@@ -123,6 +122,5 @@ def test_pixel_limits_keep_the_aspect_ratio(
     given: tuple[int, int], limits: dict[str, int], expected: tuple[int, int]
 ) -> None:
     model = Model(toy=ToyModel(size="xs"), **limits)  # type: ignore[arg-type]
-    image = picture(example(*given), model)
-    assert image is not None
-    assert image.size == expected
+    [image] = example(*given).pil()
+    assert within(image, model).size == expected

@@ -26,7 +26,7 @@ KEY = f"{CELL}/main"
 
 
 def example(name: str, gold: str, kind: str = "numeric", options: tuple[str, ...] = ()) -> Example:
-    return Example(name, None, "What?", options, gold, kind, (), "toy", "sum", 2)
+    return Example(name, (), "What?", options, gold, kind, (), "toy", "sum", 2)
 
 
 def response(name: str, text: str, sample: int = 0, reason: str = "stop", step: int | None = None) -> dict[str, Any]:

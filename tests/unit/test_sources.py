@@ -61,7 +61,7 @@ def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-EXAMPLE = Example("a", None, "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')
+EXAMPLE = Example("a", (), "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,7 +78,7 @@ def test_what_every_kind_of_source_has(kind: type[Any], given: dict[str, dict[st
     assert inspect.getdoc(kind)
     assert source.licence
     assert all(Path(file).is_file() for file in source.files)
-    assert list(source.misfits(None)) == []
+    assert list(source.misfits("visual", is_benchmark=False)) == []
     rows = source.read()
     assert isinstance(rows, Iterator)
     assert isinstance(next(rows), Example)
@@ -108,10 +108,10 @@ def test_json_lines_are_examples(tmp_path: Path) -> None:
     ]
     found = list(jsonl(tmp_path / "mine.jsonl", lines).read())
     assert found == [
-        Example("r0", png(), "question 0?", ("x", "y"), "B", "mcq", ("because",), "mine", "f", 3, '{"k": 1}'),
-        Example("r1", png(), "question 1?", (), "1", "numeric", (), "mine", "", 0, '{"a": 1, "b": "é"}'),
-        Example("r2", png(), "question 2?", (), "2", "numeric", (), "mine", "", 0),
-        Example("r3", None, "question 3?", (), "3", "numeric", (), "mine", "", 0),
+        Example("r0", (png(),), "question 0?", ("x", "y"), "B", "mcq", ("because",), "mine", "f", 3, '{"k": 1}'),
+        Example("r1", (png(),), "question 1?", (), "1", "numeric", (), "mine", "", 0, '{"a": 1, "b": "é"}'),
+        Example("r2", (png(),), "question 2?", (), "2", "numeric", (), "mine", "", 0),
+        Example("r3", (), "question 3?", (), "3", "numeric", (), "mine", "", 0),
     ]
 
 
@@ -167,7 +167,7 @@ def test_a_pool_of_json_lines_counts_what_is_put_aside(
     lines = [*(line(i) for i in range(40)), b"{", line(41, gold=1), b"]", line(43, image_base64="AAAA")]
     source = jsonl(tmp_path / "mine.jsonl", lines)
     data = read_yaml(root / "studies/tiny.yaml")
-    data["pools"] = {"mine": {"sources": [source.model_dump()], "max_put_aside": 0.1}}
+    data["pools"] = {"mine": {"sources": [source.model_dump()], "max_put_aside": 0.1, "modality": "text"}}
     study = graph.parse(data, "test")
     assert study["pool", "mine"].inputs == (str(tmp_path / "mine.jsonl"),)
     build_examples(study, study["pool", "mine"])

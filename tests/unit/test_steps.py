@@ -29,7 +29,7 @@ REFUSED = {"where": {"kind": "where", "on": "toy"}}
 
 
 def example(i: int, family: str, difficulty: int) -> Example:
-    return Example(f"e{i}", None, "?", (), "1", "numeric", (), "mine", family, difficulty)
+    return Example(f"e{i}", (), "?", (), "1", "numeric", (), "mine", family, difficulty)
 
 
 def study_of(root: Path, examples: dict[str, Any], **on: str) -> Graph:

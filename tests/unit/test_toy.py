@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from reassess.example import Example
+from reassess.example import Example, images_sha256
 from reassess.judge import judge
 from reassess.models.toy import _lessons
 from reassess.prompts import Prompt, target
@@ -37,14 +37,14 @@ def test_pool_pretraining_and_benchmarks_share_nothing(drawn: dict[str, list[Exa
     for _ in range(20_000):
         lesson = next(lessons)
         if lesson.picture is not None:
-            shown = Example("", toy.png(lesson.picture), lesson.example.question, (), "", "", (), "", "", 0)
-            pretraining.add(shown.image_sha256())
+            shown = Example("", (toy.png(lesson.picture),), lesson.example.question, (), "", "", (), "", "", 0)
+            pretraining.add(images_sha256(shown.pil()))
         else:
             pretraining.add(lesson.example.question)
     assert len(pretraining) > 5_000
 
     def seen(examples: list[Example]) -> set[str | None]:
-        return {item.image_sha256() or item.question for item in examples}
+        return {images_sha256(item.pil()) or item.question for item in examples}
 
     pool, benchmarks = drawn["pool"], [drawn[name] for name in ("id", "ood", "text", "other seed")]
     for benchmark in benchmarks:

@@ -283,7 +283,7 @@ def test_evaluations_that_changed_places(work: Path, tiny: Graph) -> None:
     assert f"{base}/responses.json: cell is toy-xs/base-think, expected toy-xs/base; make it again: " in "\n".join(
         lines
     )
-    assert f"{think}/responses.json: prefill is , expected <think>; make it again: " in "\n".join(lines)
+    assert f"{think}/responses.json: think is False, expected True; make it again: " in "\n".join(lines)
 
 
 def test_examples_and_responses_of_other_options(work: Path, tiny: Graph) -> None:

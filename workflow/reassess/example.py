@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,8 +38,9 @@ class Example:
 
     Attributes:
         id: unique within a pool or benchmark.
-        image: an encoded image (PNG, JPEG, ...), None for a text-only question.
-        question: the question alone; options and instruction are added by `prompts.messages`.
+        images: encoded images (PNG, JPEG, ...), none for a text-only question.
+        question: the question alone; options and instruction are added by `prompts.messages`. Where it or an option
+            has `<image>`, an image stands in its place, in their order; without any the images stand before the text.
         options: texts of the options of a multiple-choice question, else empty.
         gold: the right answer; for `mcq` a letter.
         kind: how the judge compares: one of `KINDS`.
@@ -50,7 +52,7 @@ class Example:
     """
 
     id: str
-    image: bytes | None
+    images: tuple[bytes, ...]
     question: str
     options: tuple[str, ...]
     gold: str
@@ -61,22 +63,23 @@ class Example:
     difficulty: int
     metadata: str = ""
 
-    def pil(self) -> Image | None:
-        """Return the decoded image in RGB. Raises OSError where it cannot be decoded."""
-        return decode(self.image) if self.image is not None else None
-
-    def image_sha256(self) -> str | None:
-        """Return the hash of the decoded pixels (size and RGB values), None without an image."""
-        picture = self.pil()
-        if picture is None:
-            return None
-        header = f"{picture.width}x{picture.height}:".encode()
-        return hashlib.sha256(header + picture.tobytes()).hexdigest()
+    def pil(self) -> list[Image]:
+        """Return the decoded images in RGB. Raises OSError where one cannot be decoded."""
+        return [decode(image) for image in self.images]
 
     def content_sha256(self) -> str:
         """Return the hash of what a model sees: pixels, question and options. Equal hashes are one question."""
-        parts = [self.image_sha256() or "", self.question, *self.options]
+        parts = [images_sha256(self.pil()), self.question, *self.options]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def images_sha256(pictures: Sequence[Image]) -> str:
+    """Return the hash of decoded pictures: the sizes and RGB values of each; empty where there is none."""
+    hashes = [
+        hashlib.sha256(f"{picture.width}x{picture.height}:".encode() + picture.tobytes()).hexdigest()
+        for picture in pictures
+    ]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else ""
 
 
 def record_sha256(item: Example) -> str:
@@ -90,8 +93,8 @@ def decode(data: bytes) -> Image:
     """Return an encoded image in RGB, as a person sees it. Raises OSError where it cannot be decoded.
 
     The first frame of an animation, turned upright as its EXIF orientation says, transparent parts on white, and more
-    than 8 bits a channel scaled to 8. vLLM turns a picture by the same tag, so that without this training and evaluation
-    would see different pixels.
+    than 8 bits a channel scaled to 8. vLLM turns a picture by the same tag, so that without this training and
+    evaluation would see different pixels.
     """
     from PIL import Image as PilImage
     from PIL import ImageOps
@@ -113,8 +116,8 @@ def decode(data: bytes) -> Image:
 def _in_8_bits(picture: Image) -> Image:
     """Return a grey picture of whole or real numbers in 8 bits; Pillow's own conversion cuts off what is above 255.
 
-    White is 65535 for whole numbers, which PNG and TIFF store in 16 bits. For real numbers it is the first of 1, 255 and
-    65535 that none of them exceeds.
+    White is 65535 for whole numbers, which PNG and TIFF store in 16 bits. For real numbers it is the first of 1, 255
+    and 65535 that none of them exceeds.
     """
     import numpy as np
     from PIL import Image as PilImage

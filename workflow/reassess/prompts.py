@@ -11,6 +11,8 @@ from reassess.spec import Strict
 
 Message = dict[str, Any]
 
+# Where an image stands in a question or an option, as Geometry3K, LLaVA's data and many others write it.
+IMAGE = "<image>"
 # What the forced-think control starts a response with: both formats open with it.
 THINK = "<think>"
 # One letter each.
@@ -50,12 +52,45 @@ def letter(index: int) -> str:
     return chr(ord("A") + index)
 
 
-def messages(question: str, options: Sequence[str], has_image: bool, prompt: Prompt) -> list[Message]:
-    """Return the chat messages of one example; the image stands before the text."""
-    content: list[dict[str, str]] = [{"type": "image"}] if has_image else []
-    content.append({"type": "text", "text": question_text(question, options, prompt)})
-    system = [{"role": "system", "content": [{"type": "text", "text": prompt.system}]}] if prompt.system else []
+def messages(question: str, options: Sequence[str], images: int, prompt: Prompt) -> list[Message]:
+    """Return the chat messages of one example, the content of each as a list of parts.
+
+    Args:
+        question: the question.
+        options: its options.
+        images: how many images it has. They stand where the text has `IMAGE`, or else before the text.
+        prompt: the study's prompt.
+
+    Raises:
+        ValueError: the text has other than so many places for images.
+    """
+    pieces = question_text(question, options, prompt).split(IMAGE)
+    if len(pieces) == 1:
+        content = [{"type": "image"}] * images
+    elif problem := misplaced(question, options, images):
+        raise ValueError(problem)
+    else:
+        content = []
+        for piece in pieces[:-1]:
+            content += [*([_text(piece)] if piece else []), {"type": "image"}]
+    content += [_text(pieces[-1])] if pieces[-1] else []
+    system = [{"role": "system", "content": [_text(prompt.system)]}] if prompt.system else []
     return [*system, {"role": "user", "content": content}]
+
+
+def misplaced(question: str, options: Sequence[str], images: int) -> str | None:
+    """Return what is wrong with the places for images in a question and its options, None where they are right."""
+    places = sum(text.count(IMAGE) for text in (question, *options))
+    return None if places in (0, images) else f"{IMAGE} stands in its text {places} times, and it has {images} images"
+
+
+def plain(chat: Sequence[Message]) -> list[Message]:
+    """Return messages without images with the text of each as a string, which is all that some chat templates take."""
+    return [{**message, "content": "".join(part["text"] for part in message["content"])} for message in chat]
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
 
 
 def target(rationale: str, gold: str, prompt: Prompt) -> str:

@@ -90,7 +90,7 @@ def test_a_copy_of_the_published_rows_is_a_benchmark() -> None:
     examples = read_shards(paths.benchmark("chartqa"))
     assert [item.id for item in examples] == ["chartqa-00000", "chartqa-00001", "chartqa-00002"]
     assert [(item.gold, item.kind) for item in examples] == [("14", "numeric"), ("Yes", "text"), ("52%", "numeric")]
-    assert examples[0].image == png()
+    assert examples[0].images == (png(),)
     columns = ["id", "gold", "options", "metadata"]
     rows = list(read_columns(paths.benchmark("chartqa"), columns).values())
     responses = ["<think>14.5</think><answer>14.5</answer>", "<answer>yes</answer>", "<answer>0.52</answer>"]
@@ -199,7 +199,7 @@ def test_jobs_read_the_study_as_it_was_written() -> None:
 
 def test_golden_identity() -> None:
     Path("rows").mkdir()
-    golden = '{"modality":"visual","own":{"of":"chartqa","path":"rows","version":1},"sources":[],"version":1}'
+    golden = '{"modality":"visual","own":{"of":"chartqa","path":"rows","version":1},"sources":[],"version":2}'
     assert parsed(path="rows")["benchmark", "chartqa"].spec == golden
     assert parsed(path="rows", licence="CC0")["benchmark", "chartqa"].spec == golden
 

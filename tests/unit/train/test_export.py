@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from transformers import Idefics3Config, Idefics3ForConditionalGeneration
+
 from reassess.models.load import load_model
 from reassess.study.models import Model
 from reassess.train.export import check, export
-from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 
 SPEC = Model(path=".")
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from reassess.example import Example
-from reassess.models import load
+from reassess.models.reader import Reader
 from reassess.sources.toy import ToySource
-from reassess.study.models import Model
 from reassess.study.study import Study
 from reassess.train import data
 from reassess.train.plan import TrainError
@@ -20,16 +19,23 @@ from reassess.train.plan import TrainError
 def rows(toy_checkpoint: Path, tiny_study: Study) -> data.Rows:
     model = tiny_study.models["toy-xs"]
     examples = list(ToySource(kind="toy", n=12).read())
-    return data.Rows(examples, tiny_study.prompt, model, load.load_processor(toy_checkpoint, model))
+    return data.Rows(examples, Reader.of(toy_checkpoint, model, tiny_study.prompt))
 
 
 def changed(example: Example, **fields: Any) -> Example:
     return Example(**{**vars(example), **fields})
 
 
+def limited(rows: data.Rows, **limits: int) -> data.Rows:
+    """Return the rows of a model with other limits."""
+    old = rows.reader
+    model = old.model.model_copy(update=limits)
+    return rows._replace(reader=Reader(old.processor, old.stops, model, old.prompt))
+
+
 def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows) -> None:
     long = changed(rows.examples[3], id="long", question=rows.examples[3].question + " really" * 200)
-    broken = changed(rows.examples[4], id="broken", image=b"not a picture")
+    broken = changed(rows.examples[4], id="broken", images=(b"not a picture",))
     kept, out = data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.2)
     assert kept.examples == rows.examples
     assert [(item.id, item.reason) for item in out] == [
@@ -41,10 +47,9 @@ def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows) -> None:
 
 
 def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
-    lengths = {example.id: len(data.evaluation_ids(example, rows)) for example in rows.examples}
+    lengths = {example.id: len(data.evaluation_ids(example, rows.reader)) for example in rows.examples}
     limit = sorted(lengths.values())[len(lengths) // 2]
-    model = rows.model.model_copy(update={"max_prompt_length": limit})
-    kept, _ = data.put_aside(rows._replace(model=model), share=1.0)
+    kept, _ = data.put_aside(limited(rows, max_prompt_length=limit), share=1.0)
     assert {example.id for example in kept.examples} == {id_ for id_, length in lengths.items() if length <= limit}
 
 
@@ -55,20 +60,18 @@ def test_a_row_without_rationale_is_named(rows: data.Rows) -> None:
 
 
 def test_grpo_refuses_mixed_rows(rows: data.Rows) -> None:
-    mixed = [*rows.examples[:2], changed(rows.examples[2], id="text", image=None)]
+    mixed = [*rows.examples[:2], changed(rows.examples[2], id="text", images=())]
     with pytest.raises(TrainError, match=r"2 of 3 examples have an image .*'text'.*cannot mix"):
         data.grpo_dataset(rows._replace(examples=mixed))
-    text_only = [changed(example, image=None) for example in rows.examples]
+    text_only = [changed(example, images=()) for example in rows.examples]
     assert "images" not in data.grpo_dataset(rows._replace(examples=text_only))[0]
 
 
 def test_pixels_are_those_of_evaluation(rows: data.Rows) -> None:
-    small: Model = rows.model.model_copy(update={"max_pixels": 400})
-    limited = rows._replace(model=small)
-    for dataset in (data.sft_dataset(limited), data.grpo_dataset(limited)):
+    small = limited(rows, max_pixels=400)
+    for dataset in (data.sft_dataset(small), data.grpo_dataset(small)):
         [image] = dataset[0]["images"]
-        expected = load.picture(rows.examples[0], small)
-        assert expected is not None
+        [expected] = small.reader.pictures(rows.examples[0])
         assert (image.size, image.tobytes()) == (expected.size, expected.tobytes())
         assert image.width * image.height <= 400
 
@@ -79,12 +82,12 @@ def batch(rows: data.Rows) -> Any:
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
     dataset = data.sft_dataset(rows)
-    collator = DataCollatorForVisionLanguageModeling(processor=rows.processor, completion_only_loss=True)
+    collator = DataCollatorForVisionLanguageModeling(processor=rows.reader.processor, completion_only_loss=True)
     return collator([dataset[i] for i in range(len(rows.examples))])
 
 
 def image_token(rows: data.Rows) -> int:
-    token: int = rows.processor.tokenizer.convert_tokens_to_ids("<image>")
+    token: int = rows.reader.tokenizer.convert_tokens_to_ids("<image>")
     return token
 
 
@@ -115,7 +118,7 @@ def spoil_response(batch: Any, rows: data.Rows) -> None:
 
 
 def spoil_end(batch: Any, rows: data.Rows) -> None:
-    at = (batch["labels"][1] == rows.processor.tokenizer.eos_token_id).nonzero()[0]
+    at = (batch["labels"][1] == rows.reader.tokenizer.eos_token_id).nonzero()[0]
     batch["labels"][1, at] = -100
     batch["attention_mask"][1, at] = 0
 
@@ -162,7 +165,7 @@ def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read() -> Non
             return [0.5, None]
 
     logged: dict[str, Any] = {}
-    called = function("seeing", Seeing(weight=1), "boxed", 7)
+    called = function("seeing", Seeing(weight=1), "boxed", "<think>\n", 7)
     rewarded = called(
         prompts=[],
         completions=[[{"role": "assistant", "content": text}] for text in ("a", "b")],
@@ -177,8 +180,8 @@ def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read() -> Non
     )
     assert rewarded == [0.5, None]
     assert called.__name__ == "seeing"
-    assert logged == {"seen": 2.0, "text": ["a", "b"]}
+    assert logged == {"seen": 2.0, "text": ["<think>\na", "<think>\nb"]}
     [batch] = seen
-    assert (batch.texts, batch.ids, batch.lengths) == (["a", "b"], [[1, 2], [3]], [2, 1])
+    assert (batch.texts, batch.ids, batch.lengths) == (["<think>\na", "<think>\nb"], [[1, 2], [3]], [2, 1])
     assert (batch.golds, batch.kinds, batch.options) == (["x", "y"], ["text", "mcq"], [[], ["p", "q"]])
     assert (batch.limit, batch.form) == (7, "boxed")

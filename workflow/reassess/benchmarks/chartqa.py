@@ -49,7 +49,7 @@ def example(row: Mapping[str, Any]) -> Example | PutAside:
     gold = golds[0] if golds else ""
     return Example(
         id="",
-        image=own.image(row, "image"),
+        images=own.images(row, "image"),
         question=own.text(row, "question"),
         options=(),
         gold=gold,

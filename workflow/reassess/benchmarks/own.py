@@ -101,13 +101,20 @@ def texts(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
     return tuple(text({column: item}, column) for item in found)
 
 
-def image(row: Mapping[str, Any], column: str) -> bytes | None:
-    """Return a row's encoded image, a column as `datasets.Image` writes it; None where it is null.
+def images(row: Mapping[str, Any], *columns: str) -> tuple[bytes, ...]:
+    """Return a row's encoded images: columns as `datasets.Image` writes them, or lists of such; without nulls.
 
     Raises:
-        DataError: the column is missing or holds no image, or a path in place of one.
+        DataError: a column is missing or holds no image, or a path in place of one.
     """
-    value = _value(row, column)
+    found: list[bytes | None] = []
+    for column in columns:
+        value = _value(row, column)
+        found += [_image(item, column) for item in (value if isinstance(value, list) else [value])]
+    return tuple(image for image in found if image is not None)
+
+
+def _image(value: Any, column: str) -> bytes | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not {"bytes", "path"} <= value.keys():

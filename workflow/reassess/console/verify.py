@@ -27,7 +27,7 @@ from reassess.work.records import RecordError, file_sha256
 # Rows of a shard that are decoded at once: images are large.
 _ROWS = 256
 # What scores.json has from responses.json.
-_COPIED = ("cell", "suite", "prefill", "checkpoints", "benchmarks", "prompt_sha256", "decoding")
+_COPIED = ("cell", "suite", "think", "prefill", "checkpoints", "benchmarks", "prompt_sha256", "decoding")
 _SUMMED = ("benchmark", "id", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
 # What to do about a record, by what it is of.
 _AGAIN = "restore the file, or delete the record and run the study again"
@@ -159,8 +159,8 @@ class _Verification:
 
     def _responses(self, job: Job, record: dict[str, Any]) -> None:
         """Check whose responses they are, and that they are the ones that were written."""
-        prefill = self.graph.cell(job.at.cell).prefill
-        for name, expected in (("cell", job.at.cell), ("suite", job.at.suite), ("prefill", prefill)):
+        think = self.graph.cell(job.at.cell).think
+        for name, expected in (("cell", job.at.cell), ("suite", job.at.suite), ("think", think)):
             self._equal(job.record, name, record.get(name), expected, self._again(job))
         self._equal(
             job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), self._again(job)

@@ -12,7 +12,7 @@ from reassess.benchmarks.rules import RuleError, missing_metadata
 from reassess.data.collection import Collection
 from reassess.example import KINDS, DataError, Example, PutAside
 from reassess.graph import Graph, Job
-from reassess.prompts import MAX_OPTIONS
+from reassess.prompts import MAX_OPTIONS, misplaced
 from reassess.study.data import Benchmark, Pool
 from reassess.work.provenance import provenance
 
@@ -45,8 +45,8 @@ def build(name: str, spec: Pool, root: Path, identity: dict[str, Any]) -> None:
         if made.first is not None and made.put_aside > spec.max_put_aside * total:
             raise DataError(
                 f"{name}: {made.put_aside} of {total} rows cannot be used ({made.why()}; the first is "
-                f"{made.first.id!r}), more than max_put_aside {spec.max_put_aside}; mend the source or raise "
-                "max_put_aside"
+                f"{made.first.id!r}), more than max_put_aside {spec.max_put_aside}; mend the source, set "
+                "`modality`, or raise max_put_aside"
             )
         if not made.n:
             raise DataError(f"{name}: not one of {total} rows can be used ({made.why() or 'the sources are empty'})")
@@ -56,11 +56,10 @@ def build(name: str, spec: Pool, root: Path, identity: dict[str, Any]) -> None:
             **made.described(),
             "licences": licences,
             "put_aside": dict(made.reasons),
+            "modality": spec.modality,
+            "provenance": provenance(),
+            "seconds": round(time.monotonic() - start, 2),
         }
-        if isinstance(spec, Benchmark):
-            manifest["modality"] = spec.modality
-        manifest["provenance"] = provenance()
-        manifest["seconds"] = round(time.monotonic() - start, 2)
         made.put_in_place(manifest)
     print(f"{name}: {made.n} examples, {made.put_aside} put aside")
 
@@ -74,16 +73,16 @@ def _rows(name: str, spec: Pool, licences: dict[str, str]) -> Iterator[Example |
                 continue
             licences[item.source] = source.licence
             reason = problem(item)
-            if reason is None and isinstance(spec, Benchmark):
+            if reason is None:
                 reason = _unsuited(name, spec, item)
             yield item if reason is None else PutAside(item.id, item.source, reason)
 
 
-def _unsuited(name: str, spec: Benchmark, item: Example) -> str | None:
-    """Return why a benchmark cannot have an example, None where it can. Raises DataError."""
-    if (item.image is None) != (spec.modality == "text"):
+def _unsuited(name: str, spec: Pool, item: Example) -> str | None:
+    """Return why a pool or benchmark cannot have an example, None where it can. Raises DataError."""
+    if spec.modality != "mixed" and bool(item.images) != (spec.modality == "visual"):
         return f"modality is not {spec.modality}"
-    if spec.rule is not None:
+    if isinstance(spec, Benchmark) and spec.rule is not None:
         try:
             lacking = missing_metadata(spec.rule, item.metadata)
         except RuleError as error:
@@ -111,7 +110,7 @@ def problem(item: Example) -> str | None:
     if len(item.options) > MAX_OPTIONS:
         return f"more than {MAX_OPTIONS} options"
     try:
-        item.image_sha256()
+        item.pil()
     except OSError:
         return "image cannot be decoded"
-    return None
+    return misplaced(item.question, item.options, len(item.images))

@@ -8,11 +8,11 @@ function turns the tokens of both into text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from reassess.example import Example
-from reassess.study.models import Model
+from reassess.models.load import tokenizer_of
+from reassess.models.reader import Reader
 from reassess.study.suites import Decoding
 
 FinishReason = Literal["stop", "length", "error"]
@@ -46,7 +46,7 @@ class Request(NamedTuple):
     Attributes:
         key: the key of the response in the store.
         prompt: the rendered prompt with a forced prefix, image tokens not expanded.
-        example: where the image comes from; it is decoded when its turn comes.
+        example: where the images come from; they are decoded when its turn comes.
         length: prompt tokens without the prefix, for batches of like length.
         seed: seed of this response alone, None when greedy.
     """
@@ -71,8 +71,7 @@ class Engine(Protocol):
 class Setting(NamedTuple):
     """What an engine is started with."""
 
-    model: Model
-    processor: Any
+    reader: Reader
     max_model_len: int
     seed: int
     gpus: int
@@ -89,24 +88,10 @@ class EngineInfo(NamedTuple):
     device: str
 
 
-def stop_ids(directory: str, tokenizer: Any, trust_remote_code: bool) -> list[int]:
-    """Return the tokens that end a response: the tokenizer's end token and those of the generation config."""
-    from transformers import AutoConfig, GenerationConfig
-
-    if (Path(directory) / "generation_config.json").exists():
-        found = GenerationConfig.from_pretrained(directory).eos_token_id
-    else:
-        found = GenerationConfig.from_model_config(
-            AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
-        ).eos_token_id
-    ids = {tokenizer.eos_token_id, *(found if isinstance(found, list) else [found])}
-    return sorted(id_ for id_ in ids if id_ is not None)
-
-
 def banned_tokens(processor: Any) -> list[str]:
     """Return the image and video placeholders: in a response they would stand for features that do not exist."""
     tokens = [getattr(processor, name, None) for name in ("image_token", "video_token")]
-    known = processor.tokenizer.get_vocab()
+    known = tokenizer_of(processor).get_vocab()
     return [str(token) for token in tokens if token is not None and str(token) in known]
 
 

@@ -17,8 +17,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from reassess.engines.base import Request, Response, Setting, banned_tokens, failed, stop_ids, text
-from reassess.models.load import load_model, picture
+from reassess.engines.base import Request, Response, Setting, banned_tokens, failed, text
+from reassess.models.load import load_model, stop_ids
 from reassess.study.suites import Decoding
 
 
@@ -92,9 +92,9 @@ class TransformersEngine:
 
     def load(self, directory: str) -> None:
         """Change to another checkpoint of the same model."""
-        tokenizer = self._setting.processor.tokenizer
-        self._model = load_model(directory, self._setting.model).to(self._device).eval()
-        self._stops = stop_ids(directory, tokenizer, self._setting.model.trust_remote_code)
+        tokenizer, model = self._setting.reader.tokenizer, self._setting.reader.model
+        self._model = load_model(directory, model).to(self._device).eval()
+        self._stops = stop_ids(directory, tokenizer, model)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self._stops[0]
         # A checkpoint's own defaults (top_k, repetition_penalty, ...) would decode otherwise than vLLM does.
         self._model.generation_config = GenerationConfig(eos_token_id=self._stops, pad_token_id=pad)
@@ -108,24 +108,17 @@ class TransformersEngine:
             yield {item.key: failed(message.format(item.length)) for item in refused}
         out = {item.key for item in refused}
         todo = [item for item in requests if item.key not in out]
-        todo.sort(key=lambda item: (item.example.image is not None, item.length, item.key))
-        for _, group in groupby(todo, key=lambda item: item.example.image is not None):
+        todo.sort(key=lambda item: (bool(item.example.images), item.length, item.key))
+        for _, group in groupby(todo, key=lambda item: bool(item.example.images)):
             rows = list(group)
             for first in range(0, len(rows), self._setting.batch_size):
                 yield self._batch(rows[first : first + self._setting.batch_size], decoding)
 
     @torch.inference_mode()
     def _batch(self, rows: list[Request], decoding: Decoding) -> dict[str, Response]:
-        processor = self._setting.processor
-        images = [picture(row.example, self._setting.model) for row in rows]
-        # The chat template has written the special tokens already.
-        inputs = processor(
-            text=[row.prompt for row in rows],
-            images=None if images[0] is None else [[image] for image in images],
-            padding=True,
-            add_special_tokens=False,
-            return_tensors="pt",
-        ).to(self._device)
+        reader = self._setting.reader
+        texts, pictures = [row.prompt for row in rows], [reader.pictures(row.example) for row in rows]
+        inputs = reader.encode(texts, pictures, padding=True, return_tensors="pt").to(self._device)
         inputs = {
             name: value.to(self._model.dtype) if value.is_floating_point() else value for name, value in inputs.items()
         }
@@ -140,15 +133,15 @@ class TransformersEngine:
         for row, ids, mask in zip(rows, generated[:, width:].tolist(), inputs["attention_mask"], strict=True):
             end = next((i for i, id_ in enumerate(ids) if id_ in self._stops), None)
             kept = ids if end is None else ids[: end + 1]
-            said = text(kept, self._stops, processor.tokenizer)
+            said = text(kept, self._stops, reader.tokenizer)
             found[row.key] = Response(said, "length" if end is None else "stop", len(kept), int(mask.sum()))
         return found
 
     def _processors(self, rows: list[Request], width: int, decoding: Decoding) -> Any:
         processors = LogitsProcessorList()
-        banned = banned_tokens(self._setting.processor)
+        banned = banned_tokens(self._setting.reader.processor)
         if banned:
-            ids = self._setting.processor.tokenizer.convert_tokens_to_ids(banned)
+            ids = self._setting.reader.tokenizer.convert_tokens_to_ids(banned)
             processors.append(SuppressTokensLogitsProcessor(ids, device=self._device))
         seeds = [row.seed for row in rows if row.seed is not None]
         if decoding.temperature > 0:

@@ -19,10 +19,9 @@ from reassess.engines.base import (
     Setting,
     banned_tokens,
     failed,
-    stop_ids,
     text,
 )
-from reassess.models.load import picture
+from reassess.models.load import stop_ids
 from reassess.study.suites import Decoding
 
 # Responses go to the store at most this long after they are finished.
@@ -142,10 +141,10 @@ class VllmEngine:
 
         setting = self._setting
         args: dict[str, Any] = {
-            "dtype": setting.model.dtype,  # "auto" would take bfloat16 for a float32 checkpoint
+            "dtype": setting.reader.model.dtype,  # "auto" would take bfloat16 for a float32 checkpoint
             "seed": setting.seed,
             "max_model_len": setting.max_model_len,
-            "trust_remote_code": setting.model.trust_remote_code,
+            "trust_remote_code": setting.reader.model.trust_remote_code,
             "load_format": "safetensors",
         }
         if setting.gpus:
@@ -158,7 +157,7 @@ class VllmEngine:
             self._llm = LLM(model=directory, **{**args, **setting.engine_args})
         except TypeError as error:
             raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
-        self._stops = stop_ids(directory, setting.processor.tokenizer, setting.model.trust_remote_code)
+        self._stops = stop_ids(directory, setting.reader.tokenizer, setting.reader.model)
 
     def _add(self, request: Request, decoding: Decoding) -> None:
         from vllm import SamplingParams
@@ -173,14 +172,14 @@ class VllmEngine:
             top_p=decoding.top_p,
             max_tokens=decoding.max_tokens,
             stop_token_ids=self._stops,
-            bad_words=banned_tokens(self._setting.processor),
+            bad_words=banned_tokens(self._setting.reader.processor),
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         prompt: dict[str, Any] = {"prompt": request.prompt}
-        image = picture(request.example, self._setting.model)
-        if image is not None:
-            prompt["multi_modal_data"] = {"image": image}
+        images = self._setting.reader.pictures(request.example)
+        if images:
+            prompt["multi_modal_data"] = {"image": images}
         # The chat template has written the special tokens already.
         self._llm.llm_engine.add_request(request.key, prompt, params, tokenization_kwargs={"add_special_tokens": False})
 
@@ -192,5 +191,5 @@ class VllmEngine:
             return failed(f"vLLM ended the request with {completion.finish_reason!r}")
         reason: FinishReason = completion.finish_reason
         ids = list(completion.token_ids)
-        said = text(ids, self._stops, self._setting.processor.tokenizer)
+        said = text(ids, self._stops, self._setting.reader.tokenizer)
         return Response(said, reason, len(ids), prompt_tokens)

@@ -17,12 +17,12 @@ from reassess import engines, paths
 from reassess.data.shards import read_shards
 from reassess.engines.base import Engine, EngineInfo, Request, Response, Setting
 from reassess.evaluate.store import Store, key
-from reassess.example import Example
+from reassess.example import Example, images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
-from reassess.models.load import TOO_LONG, Lengths, fingerprint, load_processor, picture, render
+from reassess.models.load import fingerprint
+from reassess.models.reader import Reader, Unreadable
 from reassess.prompts import prompt_sha256
-from reassess.study.models import Model
 from reassess.study.study import Study
 from reassess.study.suites import Decoding
 from reassess.work import records
@@ -32,8 +32,6 @@ from reassess.work.records import file_sha256
 from reassess.work.turns import Interrupted
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from reassess.work.turns import Turn
 
 RESPONSES = pa.schema(
@@ -64,12 +62,20 @@ class Checkpoint(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """One prompt as the model sees it: text, and the hash of the pixels within the model's limits."""
+    """One prompt as the model sees it: text, and the hash of the pixels within the model's limits.
+
+    Attributes:
+        benchmark: the benchmark.
+        example: the example.
+        text: the rendered prompt, with a forced prefix.
+        images_sha256: hash of the pixels of its images, empty without any.
+        length: tokens without the prefix.
+    """
 
     benchmark: str
     example: Example
     text: str
-    image_sha256: str | None
+    images_sha256: str
     length: int
 
 
@@ -105,10 +111,11 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     assert job.at.model is not None
     model, spec = study.models[job.at.model], study.suites[suite]
     found = checkpoints(graph, job)
-    prefill = graph.cell(cell).prefill
     # The checkpoints of a run share one processor: training does not change it.
-    processor = load_processor(found[0].path, model)
-    prompts, put_aside = _prompts(study, model, spec.benchmarks, processor, prefill)
+    reader = Reader.of(found[0].path, model, study.prompt)
+    think = graph.cell(cell).think
+    held = reader.held(think)
+    prompts, put_aside = _prompts(reader, spec.benchmarks, think)
     _stop_if_asked(turn)
     info = engines.choose(study, job.at.model, gpus)
     wanted = [row for item in found for row in _wanted(study, info, item, prompts, spec.decoding)]
@@ -125,14 +132,16 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         turn.stop.listen()
         turn.record.begin(len(wanted) - len(missing))
         turn.is_reuse = not missing
-    setting = _setting(study, model, processor, spec.decoding.max_tokens, prefill, gpus)
+    setting = _setting(study, reader, spec.decoding.max_tokens, held, gpus)
     errors = _ask(info, setting, missing, stores, spec.decoding, turn)
     if errors and len(errors) == len({row.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
-    rows = [_row(row, prefill, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
+    rows = [_row(row, held, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
     digest = _write_parquet(Path(job.outputs[1]), rows)
     record = {
         **_asked(graph, job, info, found),
+        "think": think,
+        "prefill": held,
         "put_aside": put_aside,
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
@@ -146,12 +155,11 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     print(f"{cell} {suite}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
 
 
-def _setting(study: Study, model: Model, processor: Any, max_tokens: int, prefill: str, gpus: int) -> Setting:
+def _setting(study: Study, reader: Reader, max_tokens: int, held: str, gpus: int) -> Setting:
     """Return what an engine is started with."""
     return Setting(
-        model=model,
-        processor=processor,
-        max_model_len=model.max_prompt_length + len(processor.tokenizer(prefill)["input_ids"]) + max_tokens,
+        reader=reader,
+        max_model_len=reader.model.max_prompt_length + len(reader.tokenizer(held)["input_ids"]) + max_tokens,
         seed=study.seed,
         gpus=gpus,
         batch_size=study.evaluation.batch_size,
@@ -172,7 +180,6 @@ def _asked(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) ->
         "checkpoints": [item._asdict() for item in found],
         "engine": {**info._asdict(), "args": _engine_args(study)},
         "decoding": spec.decoding.model_dump(mode="json"),
-        "prefill": graph.cell(job.at.cell).prefill,
         "prompt_sha256": prompt_sha256(study.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
         "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
@@ -225,32 +232,24 @@ def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
 
 
 def _prompts(
-    study: Study, model: Model, benchmarks: tuple[str, ...], processor: Any, prefill: str
+    reader: Reader, benchmarks: tuple[str, ...], think: bool
 ) -> tuple[list[Prompt], dict[str, dict[str, int]]]:
     """Return the prompts of all benchmarks, in order, and the counts of rows put aside by benchmark and reason."""
     examples = [(name, example) for name in benchmarks for example in read_shards(paths.benchmark(name))]
     put_aside: dict[str, Counter[str]] = {name: Counter() for name in benchmarks}
     prompts = []
-    lengths = Lengths(processor, model)
     progress = Progress("reading prompts", len(examples), "prompts")
     for name, example in examples:
-        image = picture(example, model)
-        text = render(example, study.prompt, processor)
-        length = lengths.of(text, image)
-        if length > model.max_prompt_length:
-            put_aside[name][TOO_LONG] += 1
+        try:
+            read = reader.read(example)
+        except Unreadable as reason:
+            put_aside[name][str(reason)] += 1
         else:
-            prompts.append(Prompt(name, example, text + prefill, _image_sha256(image), length))
+            text = reader.forced(read.text) if think else read.text
+            prompts.append(Prompt(name, example, text, images_sha256(read.pictures), read.length))
         progress.update(1)
     progress.close()
     return prompts, {name: dict(counts) for name, counts in put_aside.items()}
-
-
-def _image_sha256(image: Image | None) -> str | None:
-    """Return the hash of the pixels that the model sees, None without an image."""
-    if image is None:
-        return None
-    return hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).hexdigest()
 
 
 def _engine_args(study: Study) -> dict[str, Any]:
@@ -269,7 +268,7 @@ def _wanted(
     drawn = {"max_tokens": decoding.max_tokens, "temperature": decoding.temperature}
     drawn |= {} if greedy else {"top_p": decoding.top_p}
     for prompt in prompts:
-        asked = {"checkpoint": checkpoint.fingerprint, "prompt": prompt.text, "image": prompt.image_sha256}
+        asked = {"checkpoint": checkpoint.fingerprint, "prompt": prompt.text, "images": prompt.images_sha256}
         for sample in range(decoding.n):
             seed = None if greedy else sample_seed(study.seed, asked, sample)
             name = key({**asked, "decoding": drawn, "seed": seed, "sample": sample, "engine": engine})
@@ -325,13 +324,13 @@ def _stop_if_asked(turn: Turn | None) -> None:
         raise Interrupted(why)
 
 
-def _row(row: Wanted, prefill: str, response: Response) -> dict[str, Any]:
+def _row(row: Wanted, held: str, response: Response) -> dict[str, Any]:
     return {
         "benchmark": row.prompt.benchmark,
         "id": row.prompt.example.id,
         "sample": row.sample,
         "step": row.checkpoint.step,
-        "response": prefill + response.response,
+        "response": held + response.response,
         "finish_reason": response.finish_reason,
         "n_tokens": response.n_tokens,
         "seed": row.seed,

@@ -7,7 +7,6 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from reassess.graph.recipes import LONGEST_NAME, LONGEST_PATH, Place, Run, add, unfold, variant_of
-from reassess.prompts import THINK
 from reassess.study.study import Filter, Study
 
 BASE = "base"
@@ -53,9 +52,9 @@ class Cell(NamedTuple):
         return f"{self.recipe}.{self.variant}" if self.variant else self.recipe
 
     @property
-    def prefill(self) -> str:
-        """What its responses are forced to start with."""
-        return THINK if self.name == BASE_THINK else ""
+    def think(self) -> bool:
+        """Whether its responses are forced to start with a thought."""
+        return self.name == BASE_THINK
 
 
 class Grid(NamedTuple):

@@ -25,9 +25,16 @@ def problems_of(study: Study) -> Iterator[str]:
         if found:
             continue
         for stage, spec in stages:
-            problem = spec.misfit_of_processes(resources.asked(model, spec.kind).training_processes)
-            if problem:
+            processes = resources.asked(model, spec.kind).training_processes
+            if problem := spec.misfit_of_processes(processes):
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
+            mixed = next((pool for pool, asked in study.pools.items() if asked.modality == "mixed"), None)
+            shared = resources.distribution(model, spec.kind) if processes > 1 else "ddp"
+            if mixed is not None and (problem := spec.misfit_of_mixed(shared)):
+                yield (
+                    f"pools.{mixed}.modality: some of its examples have an image and others none, and stages.{stage} "
+                    f"trains {name} on them: {problem}; use a pool of one kind"
+                )
 
 
 def _of_sets(study: Study) -> Iterator[str]:

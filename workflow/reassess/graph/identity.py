@@ -14,6 +14,7 @@ from typing import Any
 from reassess.graph import resources
 from reassess.graph.job import Job
 from reassess.study.data import Pool
+from reassess.study.models import AMENDED
 from reassess.study.study import Study
 from reassess.versions import JUDGE_VERSION, VERSIONS
 from reassess.work.records import canonical
@@ -34,7 +35,9 @@ NEUTRAL_ENGINE_ARGS = frozenset(
 
 def pool_spec(study: Study, name: str) -> str:
     """Identity of a pool's examples."""
-    return canonical({"version": VERSIONS["data"], **_sources(study.pools[name])})
+    spec = study.pools[name]
+    modality = {} if spec.modality == "visual" else {"modality": spec.modality}
+    return canonical({"version": VERSIONS["data"], **modality, **_sources(spec)})
 
 
 def examples_spec(study: Study, name: str) -> str:
@@ -59,7 +62,9 @@ def model_spec(study: Study, name: str) -> str:
         toy = {"version": VERSIONS["toy"], "prompt": _prompt(study)}
         return canonical({**toy, **model.toy.model_dump(mode="json", exclude_defaults=True)})
     return canonical(
-        model.model_dump(mode="json", include={"path", "revision", "trust_remote_code"}, exclude_defaults=True)
+        model.model_dump(
+            mode="json", include={"path", "revision", "trust_remote_code", *AMENDED}, exclude_defaults=True
+        )
     )
 
 
@@ -147,5 +152,7 @@ def _prompt(study: Study) -> dict[str, Any]:
 
 
 def _loading(study: Study, model: str) -> dict[str, Any]:
-    fields = {"dtype", "max_prompt_length", "min_pixels", "max_pixels", "trust_remote_code"}
+    fields = {
+        *("dtype", "max_prompt_length", "min_pixels", "max_pixels", "trust_remote_code", "attn_implementation"),
+    }
     return study.models[model].model_dump(mode="json", include=fields, exclude_defaults=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reassess.models import load
 from reassess.study.models import Model
 
 if TYPE_CHECKING:
@@ -147,18 +148,11 @@ def rewrite(stored: Sequence[Stored], model: Model, scratch: Path) -> list[Store
 def _again(one: Stored, model: Model, scratch: Path) -> Stored:
     """Write a checkpoint as the study loads it (`reassess.models.load`)."""
     import torch
-    from transformers import AutoModelForImageTextToText
 
     print(f"{one.directory}: written once more, for names of tensors that are not those of the others", flush=True)
     todo = "make this checkpoint again, or load and save it with the installed transformers"
     try:
-        loaded, info = AutoModelForImageTextToText.from_pretrained(
-            one.directory,
-            dtype=getattr(torch, model.dtype),
-            trust_remote_code=model.trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        loaded, info = load.load_model(one.directory, model, output_loading_info=True)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise MergeError(
             f"{one.directory}: cannot be loaded to be written with other names ({error}); {todo}"
@@ -167,8 +161,10 @@ def _again(one: Stored, model: Model, scratch: Path) -> Stored:
         raise MergeError(f"{one.directory}: lacks {len(lacking)} of the model's weights, such as {lacking[0]}; {todo}")
     # A loaded model would be saved with the names that it was loaded with. One without a past gives the family's.
     with torch.device("meta"):
-        blank = AutoModelForImageTextToText.from_config(loaded.config, trust_remote_code=model.trust_remote_code)
-    blank.save_pretrained(scratch, state_dict=loaded.state_dict())
+        blank = load.auto_class(one.directory, model).from_config(
+            loaded.config, trust_remote_code=model.trust_remote_code
+        )
+    blank.save_pretrained(scratch, state_dict=dict(loaded.state_dict()))
     del loaded
     gc.collect()
     return Stored.of(scratch, told=one.directory)

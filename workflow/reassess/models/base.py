@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reassess.graph import Graph, Job
+from reassess.models.amend import AmendError, amend
 from reassess.models.load import fingerprint
 from reassess.models.pretraining import Pretraining
 from reassess.study.models import Model
@@ -57,6 +58,10 @@ def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
         shutil.copytree(spec.path, root / "model", ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.pkl"))
     elif spec.path is not None:
         _fetch(spec, name, root, digest)
+    try:
+        amend(root / "model", spec)
+    except AmendError as error:
+        raise ModelError(f"models.{name}.{error}") from None
     try:
         print_ = fingerprint(root / "model")
     except FileNotFoundError as error:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from reassess.example import Example
-from reassess.models.load import render
+from reassess.models.reader import Reader
 from reassess.prompts import THINK, Prompt, target
 from reassess.sources import scenes as toy
 from reassess.sources.toy import FAMILIES
-from reassess.study.models import ToyModel
+from reassess.study.models import Model, ToyModel
 from reassess.work.progress import Progress
 
 if TYPE_CHECKING:
@@ -206,9 +206,10 @@ def pretrain(
     for _ in range(len(losses) * BATCH):
         next(lessons)
     model.train()
+    reader = Reader(processor, [processor.tokenizer.eos_token_id], Model(toy=spec), prompt)
     progress = Progress(f"pretraining toy-{spec.size}", spec.steps, "steps", done=len(losses))
     while len(losses) < spec.steps:
-        loss = model(**_batch([next(lessons) for _ in range(BATCH)], processor, prompt)).loss
+        loss = model(**_batch([next(lessons) for _ in range(BATCH)], reader)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -235,7 +236,7 @@ def _lessons(prompt: Prompt, rng: random.Random) -> Iterator[_Lesson]:
         (kind,) = rng.choices(list(MIX), list(MIX.values()))
         if kind == "drill":
             question, reply = toy.drill(rng)
-            yield _Lesson(Example("", None, question, (), "", "", (), "", "", 0), None, reply)
+            yield _Lesson(Example("", (), question, (), "", "", (), "", "", 0), None, reply)
             continue
         text_only = kind.endswith("text")
         picture = None if text_only else toy.paint(found, rng, "pretrain")
@@ -249,7 +250,7 @@ def _lessons(prompt: Prompt, rng: random.Random) -> Iterator[_Lesson]:
         options = () if kind == "caption" else found.options
         # The image bytes only say that there is an image; the picture itself goes to the processor undecoded.
         yield _Lesson(
-            Example("", None if text_only else b" ", question, options, found.gold, found.kind, (), "", "", 0),
+            Example("", () if text_only else (b" ",), question, options, found.gold, found.kind, (), "", "", 0),
             picture,
             reply,
         )
@@ -267,10 +268,10 @@ def _corpus(prompt: Prompt, rng: random.Random) -> Iterator[str]:
     yield from [prompt.system or ""] * 20
 
 
-def _batch(lessons: list[_Lesson], processor: Any, prompt: Prompt) -> dict[str, torch.Tensor]:
+def _batch(lessons: list[_Lesson], reader: Reader) -> dict[str, torch.Tensor]:
     """Return a padded batch with labels on the reply alone."""
-    tokenizer = processor.tokenizer
-    heads = [render(lesson.example, prompt, processor) for lesson in lessons]
+    processor, tokenizer = reader.processor, reader.tokenizer
+    heads = [reader.render(lesson.example) for lesson in lessons]
     replies = tokenizer([lesson.reply + END for lesson in lessons], add_special_tokens=False)["input_ids"]
     images = [[lesson.picture] for lesson in lessons if lesson.picture is not None]
     shown = [head for head, lesson in zip(heads, lessons, strict=True) if lesson.picture is not None]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from reassess.spec import Strict
 
-Modality = Literal["visual", "text"]
+Modality = Literal["visual", "text", "mixed"]
 
 
 class SourceOptions(Strict):
@@ -27,6 +27,6 @@ class SourceOptions(Strict):
         """The number of examples, None where only reading tells."""
         return None
 
-    def misfits(self, modality: Modality | None) -> Iterator[str]:
-        """Yield why the examples do not suit a benchmark of a modality, or a pool where that is None."""
+    def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
+        """Yield why the examples do not suit a pool or a benchmark of a modality."""
         yield from ()

@@ -71,6 +71,7 @@ class _Line(Strict):
     source: str
     image: str | None = None
     image_base64: str | None = None
+    images: tuple[str, ...] | None = None
     options: tuple[str, ...] | None = None
     rationales: tuple[str, ...] | None = None
     family: str | None = None
@@ -88,7 +89,7 @@ def _example(text: bytes, folder: Path) -> Example:
     metadata = line.metadata or ""
     return Example(
         id=line.id,
-        image=_image(line, folder),
+        images=_images(line, folder),
         question=line.question,
         options=line.options or (),
         gold=line.gold,
@@ -119,29 +120,35 @@ def _reason(error: ValidationError) -> str:
     return f"{key}: {message}"
 
 
-def _image(line: _Line, folder: Path) -> bytes | None:
-    """Return a line's encoded image, None where it has none. Raises _NoExampleError."""
-    if line.image is not None and line.image_base64 is not None:
-        raise _NoExampleError("image and image_base64: give one of them")
+def _images(line: _Line, folder: Path) -> tuple[bytes, ...]:
+    """Return a line's encoded images. Raises _NoExampleError."""
+    given = [key for key in ("image", "image_base64", "images") if getattr(line, key) is not None]
+    if len(given) > 1:
+        raise _NoExampleError(f"{' and '.join(given)}: give one of them")
     if line.image_base64 is not None:
-        return _decoded("image_base64", line.image_base64)
-    if line.image is None:
-        return None
-    if line.image.startswith("data:"):
-        head, _, text = line.image.partition(",")
+        return (_decoded("image_base64", line.image_base64),)
+    if line.image is not None:
+        return (_image("image", line.image, folder),)
+    return tuple(_image("images", text, folder) for text in line.images or ())
+
+
+def _image(key: str, text: str, folder: Path) -> bytes:
+    """Return the encoded image that a path or a `data:` URI stands for. Raises _NoExampleError."""
+    if text.startswith("data:"):
+        head, _, data = text.partition(",")
         if not head.endswith(";base64"):
-            raise _NoExampleError("image: a data: URI should be of base64")
-        return _decoded("image", text)
+            raise _NoExampleError(f"{key}: a data: URI should be of base64")
+        return _decoded(key, data)
     try:
-        file = (folder / line.image).resolve()
+        file = (folder / text).resolve()
         if not file.is_relative_to(folder.resolve()):
-            raise _NoExampleError("image: the path leads out of the file's folder")
+            raise _NoExampleError(f"{key}: the path leads out of the file's folder")
         if not file.is_file():
-            raise _NoExampleError("image: no such file")
+            raise _NoExampleError(f"{key}: no such file")
         return file.read_bytes()
     except (OSError, RuntimeError, ValueError):
         # A circle of links is a RuntimeError before Python 3.13, a zero byte in a path a ValueError.
-        raise _NoExampleError("image: cannot be read") from None
+        raise _NoExampleError(f"{key}: cannot be read") from None
 
 
 def _decoded(key: str, text: str) -> bytes:

@@ -12,13 +12,16 @@ from reassess.example import Example
 # Columns that a user's file may lack.
 OPTIONAL = ("metadata",)
 
-# The image column has the layout of `datasets.Image`, and says so, so that `datasets.load_dataset("parquet", ...)`
+# The column of images has the layout of `datasets.Image`, and says so, so that `datasets.load_dataset("parquet", ...)`
 # shows pictures.
+IMAGES = "images"
+# In place of it a user's file may have this one, with one image at most.
+IMAGE = "image"
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
-        ("image", _IMAGE),
+        (IMAGES, pa.list_(_IMAGE)),
         ("question", pa.string()),
         ("options", pa.list_(pa.string())),
         ("gold", pa.string()),
@@ -39,7 +42,7 @@ SCHEMA = pa.schema(
                             key: {"dtype": "string", "_type": "Value"}
                             for key in ("id", "question", "gold", "kind", "source", "family", "metadata")
                         },
-                        "image": {"_type": "Image"},
+                        IMAGES: {"feature": {"_type": "Image"}, "_type": "List"},
                         "options": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
                         "rationales": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
                         "difficulty": {"dtype": "int64", "_type": "Value"},
@@ -53,10 +56,9 @@ SCHEMA = pa.schema(
 
 def example(row: dict[str, Any]) -> Example:
     """Return the example in one row of a Parquet file with the columns of `SCHEMA`."""
-    image = row["image"]
     return Example(
         id=row["id"] or "",
-        image=image["bytes"] if image else None,
+        images=tuple(image["bytes"] for image in row[IMAGES] or ()),
         question=row["question"] or "",
         options=tuple(row["options"] or ()),
         gold=row["gold"] or "",
@@ -71,7 +73,7 @@ def example(row: dict[str, Any]) -> Example:
 
 def row(item: Example) -> dict[str, Any]:
     """Return an example as a row with the columns of `SCHEMA`."""
-    fields = {key: getattr(item, key) for key in SCHEMA.names if key != "image"}
-    fields["image"] = None if item.image is None else {"bytes": item.image, "path": None}
+    fields = {key: getattr(item, key) for key in SCHEMA.names}
+    fields[IMAGES] = [{"bytes": image, "path": None} for image in item.images]
     fields["options"], fields["rationales"] = list(item.options), list(item.rationales)
     return fields

@@ -157,7 +157,7 @@ def example(found: Scene, id_: str, rng: random.Random, split: Split, text_only:
     question = f"The picture shows {found.caption}. {found.question}" if text_only else found.question
     return Example(
         id=id_,
-        image=None if text_only else png(paint(found, rng, split)),
+        images=() if text_only else (png(paint(found, rng, split)),),
         question=question,
         options=found.options,
         gold=found.gold,

@@ -41,15 +41,13 @@ class ToySource(SourceOptions):
     def size(self) -> int:
         return self.n
 
-    def misfits(self, modality: Modality | None) -> Iterator[str]:
+    def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
         """Yield what is wrong with the split, and with pictures where there should be none."""
-        if modality is None:
-            if self.split == "test":
-                yield "split 'test' is for benchmarks; a pool takes 'train'"
-            return
-        if self.split == "train":
+        if is_benchmark and self.split == "train":
             yield "split 'train' is for pools; a benchmark takes 'test'"
-        if self.text_only != (modality == "text"):
+        if not is_benchmark and self.split == "test":
+            yield "split 'test' is for benchmarks; a pool takes 'train'"
+        if modality != "mixed" and self.text_only != (modality == "text"):
             yield f"modality {modality!r} does not fit text_only: {self.text_only}"
 
     def read(self) -> Iterator[Example]:

@@ -162,6 +162,14 @@ class AnyStage(Strict):
         """Return why so many training processes cannot share it, None where they can."""
         return None
 
+    def misfit_of_mixed(self, distributed: str) -> str | None:
+        """Return why it cannot train on examples of which some have images, None where it can.
+
+        Args:
+            distributed: how several training processes share the model; `ddp` also where there is one.
+        """
+        return None
+
     @abstractmethod
     def identity(self, processes: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.
@@ -212,6 +220,10 @@ class Trained(AnyStage):
 
     def misfit_of_processes(self, count: int) -> str | None:
         return split_problem(self.args, self.batch_size, count)
+
+    def misfit_of_mixed(self, distributed: str) -> str | None:
+        # A process without an image never asks for the vision weights, and the others wait for it.
+        return "ZeRO-3 cannot mix them (zero2 and ddp can)" if distributed == "zero3" else None
 
     def identity(self, processes: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.

@@ -50,6 +50,9 @@ class GrpoStage(Trained):
                 raise ValueError(f"rewards.{name}.{problem}")
         return self
 
+    def misfit_of_mixed(self, distributed: str) -> str | None:
+        return "TRL's GRPO cannot mix them in a batch"
+
     def identity(self, processes: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options."""
         return {**super().identity(processes), "rewards": self.rewards.identity(), "judge": JUDGE_VERSION}

@@ -55,7 +55,7 @@ REFUSED = {
     "ignore_data_skip": "a resumed run would see other data than an unbroken one",
     "dataloader_drop_last": "every row of the subset is used",
     "remove_unused_columns": "the reward functions need the columns",
-    "model_init_kwargs": "set dtype and trust_remote_code under `models`",
+    "model_init_kwargs": "set dtype, attn_implementation and trust_remote_code under `models`",
     "trust_remote_code": "set it under `models`",
     "reward_weights": "use the stage's `rewards`",
     "push_to_hub": "training never uploads",
@@ -76,8 +76,8 @@ REFUSED = {
     "use_vllm": "TRL expands image tokens twice on the way to vLLM, so rollouts would answer a corrupted prompt",
     # The moving reference is not in a checkpoint, so a resumed run would differ from an unbroken one.
     "sync_ref_model": "TRL does not save the moving reference, so a stopped run could not be resumed exactly",
-    "chat_template_kwargs": "the one prompt is the study's `prompt`",
-    "chat_template_path": "the one prompt is the study's `prompt`",
+    "chat_template_kwargs": "set `models.<name>.template_args`, which evaluation reads too",
+    "chat_template_path": "set `models.<name>.chat_template`, which evaluation reads too",
 }
 
 # Options that do not change what is learnt: changing one of them reruns nothing.

@@ -59,11 +59,11 @@ def _of_data(study: Study) -> Iterator[str]:
             if spec.size is not None and size > spec.size:
                 yield f"{where}: {size} is larger than pools.{pool}, which has {spec.size} examples"
         for source in spec.sources:
-            for problem in source.misfits(None):
+            for problem in source.misfits(spec.modality, is_benchmark=False):
                 yield f"pools.{pool}.sources: {problem}"
     for benchmark, asked in study.benchmarks.items():
         for source in asked.sources:
-            for problem in source.misfits(asked.modality):
+            for problem in source.misfits(asked.modality, is_benchmark=True):
                 yield f"benchmarks.{benchmark}.sources: {problem}"
 
 

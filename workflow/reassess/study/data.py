@@ -17,6 +17,8 @@ class Pool(Strict):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Where the examples come from."""
+    modality: Literal["visual", "text", "mixed"] = "visual"
+    """Whether every example has an image, none has, or some have; what does not fit is put aside."""
     max_put_aside: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Largest share of rows that may be unusable (broken image, empty gold) before the job fails."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from reassess.spec import Positive, Strict
+from reassess.spec import ExistingFile, Positive, Strict
 from reassess.stages import KINDS
 
+# Options that are written into the files of a base model, so that all that reads it or its descendants has them.
+AMENDED = ("chat_template", "template_args", "processor_args", "config")
 Distributed = Literal["ddp", "zero2", "zero3"]
 
 
@@ -55,6 +57,18 @@ class Model(Strict):
     """The 40-digit commit of a hub model. Required for a hub id, so that a rerun gets the same weights."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint. Off unless you have read that code."""
+    chat_template: ExistingFile | None = None
+    """A file with the chat template (Jinja) to use in place of the checkpoint's own, in training and evaluation."""
+    template_args: dict[str, Any] = {}
+    """Variables of the chat template, such as `enable_thinking: false`, in training and evaluation."""
+    processor_args: dict[str, Any] = {}
+    """Options of the checkpoint's image processor under its own names, such as `max_patches`, `do_image_splitting` or
+    `size`, which decide how many tokens an image takes where pixel limits do not."""
+    config: dict[str, Any] = {}
+    """Values of the checkpoint's `config.json` to change, such as `rope_theta` or `max_position_embeddings`."""
+    attn_implementation: str | None = None
+    """Attention of transformers in training and in its own engine, such as `flash_attention_2`; by default its own
+    choice."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the saved checkpoint and of evaluation. Training keeps float32 weights, for an update of 1e-6 would
     vanish in bfloat16, and computes in this precision on a GPU."""
@@ -79,10 +93,11 @@ class Model(Strict):
 
     @property
     def files(self) -> list[str]:
-        """The files of a local checkpoint."""
+        """The user's files: of a local checkpoint, and the chat template."""
+        template = [self.chat_template] if self.chat_template else []
         if self.path is None or not Path(self.path).is_dir():
-            return []
-        return [str(file) for file in sorted(Path(self.path).iterdir()) if file.is_file()]
+            return template
+        return [str(file) for file in sorted(Path(self.path).iterdir()) if file.is_file()] + template
 
     @field_validator("resources")
     @classmethod
@@ -98,6 +113,8 @@ class Model(Strict):
     def _one_origin(self) -> Model:
         if (self.toy is None) == (self.path is None):
             raise ValueError("give exactly one of `toy` (built here) and `path` (a directory or a hub id)")
+        if self.toy is not None and (given := [name for name in AMENDED if getattr(self, name)]):
+            raise ValueError(f"{given[0]}: for a checkpoint at `path`; a toy is built as it is to be used")
         if self.path is not None and not Path(self.path).is_dir():
             if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", self.path):
                 raise ValueError(

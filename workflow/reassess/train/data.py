@@ -12,9 +12,7 @@ from datasets import Dataset
 
 from reassess import prompts
 from reassess.example import Example, PutAside
-from reassess.models import load
-from reassess.prompts import Prompt
-from reassess.study.models import Model
+from reassess.models.reader import TOO_LONG, Reader, Unreadable
 from reassess.train.plan import TrainError
 
 # Rows of the preflight.
@@ -27,13 +25,11 @@ class Rows(NamedTuple):
     """The examples of a run and how a model sees them."""
 
     examples: list[Example]
-    prompt: Prompt
-    model: Model
-    processor: Any
+    reader: Reader
 
 
 def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:
-    """Take out what no method can train on: prompts longer than `max_prompt_length`, broken images.
+    """Take out what no method can train on: see `Reader.read`, and a response with a special token of the model.
 
     Args:
         rows: the examples of a subset.
@@ -44,22 +40,32 @@ def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:
     """
     kept: list[Example] = []
     out: list[PutAside] = []
-    lengths = load.Lengths(rows.processor, rows.model)
     for example in rows.examples:
-        reason = _reason(example, rows, lengths)
-        if reason is None:
-            kept.append(example)
+        try:
+            rows.reader.read(example)
+            if problem := rows.reader.special(*example.rationales[:1], example.gold):
+                raise Unreadable(problem)
+        except Unreadable as reason:
+            out.append(PutAside(example.id, example.source, str(reason)))
         else:
-            out.append(PutAside(example.id, example.source, reason))
+            kept.append(example)
     if len(out) > share * len(rows.examples) or not kept:
         reasons = ", ".join(f"{n} x {reason}" for reason, n in Counter(item.reason for item in out).most_common())
         first = f"; the first is {out[0].id!r}" if out else ""
         raise TrainError(
             f"{len(out)} of {len(rows.examples)} examples cannot be used ({reasons or 'the subset is empty'}{first}), "
-            f"more than the pool's max_put_aside {share}; raise models.<name>.max_prompt_length "
-            f"({rows.model.max_prompt_length}) or lower max_pixels"
+            f"more than the pool's max_put_aside {share}; {_advice(rows.reader, out)}"
         )
     return rows._replace(examples=kept), out
+
+
+def _advice(reader: Reader, out: Sequence[PutAside]) -> str:
+    """Return what to do about examples that cannot be used."""
+    if any(item.reason == TOO_LONG for item in out):
+        how = "lower max_pixels or set processor_args, which decide how many tokens an image takes (docs/models.md)"
+        images = f", or {how}" if reader.sees else ""
+        return f"raise models.<name>.max_prompt_length ({reader.model.max_prompt_length}){images}"
+    return "mend the examples, or raise max_put_aside"
 
 
 def write_put_aside(path: Path, out: Sequence[PutAside]) -> None:
@@ -68,15 +74,22 @@ def write_put_aside(path: Path, out: Sequence[PutAside]) -> None:
 
 
 def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
-    """Return conversational rows with `prompt`, `completion` (the first rationale and the gold answer) and `images`.
+    """Return rows whose loss is on the first rationale and the gold answer, in the prompt's format.
+
+    They are written with the chat template here, and not left to it as messages: some templates move or leave out the
+    thoughts of a response, or begin it otherwise than the prompt of evaluation ends.
 
     Args:
         rows: the training rows.
         blanks: fillers to add at the end; every row says then whether it is one, as `BLANK`.
 
+    Returns:
+        For a model that sees, `prompt`, `completion` (both text) and `images`; else `input_ids` and `labels`.
+
     Raises:
         TrainError: an example has no rationale.
     """
+    reader = rows.reader
     for example in rows.examples:
         if not example.rationales:
             raise TrainError(
@@ -85,15 +98,18 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
             )
 
     def row(example: Example) -> dict[str, Any]:
-        text = prompts.target(example.rationales[0], example.gold, rows.prompt)
-        image = load.picture(example, rows.model)
-        return {
-            "prompt": messages(example, rows.prompt),
-            "completion": [{"role": "assistant", "content": [{"type": "text", "text": text}]}],
-            "images": [] if image is None else [image],
-        }
+        prompt, completion = reader.render(example), reader.completion(response(example, rows))
+        if reader.sees:
+            return {"prompt": prompt, "completion": completion, "images": reader.pictures(example)}
+        head, tail = reader.encode([prompt, completion], [])["input_ids"]
+        return {"input_ids": head + tail, "labels": [-100] * len(head) + tail}
 
     return _lazy(rows.examples, row, blanks)
+
+
+def response(example: Example, rows: Rows) -> str:
+    """Return the response that SFT imitates."""
+    return prompts.target(example.rationales[0], example.gold, rows.reader.prompt)
 
 
 def grpo_dataset(rows: Rows) -> Dataset:
@@ -105,10 +121,10 @@ def grpo_dataset(rows: Rows) -> Dataset:
     refuse_mixed(rows.examples, "TRL's GRPO cannot mix them")
 
     def row(example: Example) -> dict[str, Any]:
-        image = load.picture(example, rows.model)
+        images = rows.reader.pictures(example)
         return {
-            "prompt": messages(example, rows.prompt),
-            **({} if image is None else {"images": [image]}),
+            "prompt": rows.reader.messages(example),
+            **({"images": images} if images else {}),
             "id": example.id,
             "gold": example.gold,
             "kind": example.kind,
@@ -120,26 +136,18 @@ def grpo_dataset(rows: Rows) -> Dataset:
 
 def refuse_mixed(examples: Sequence[Example], why: str) -> None:
     """Raise TrainError where some examples have an image and others have none."""
-    with_image = [example for example in examples if example.image is not None]
+    with_image = [example for example in examples if example.images]
     if with_image and len(with_image) < len(examples):
-        text_only = next(example for example in examples if example.image is None)
+        text_only = next(example for example in examples if not example.images)
         raise TrainError(
             f"{len(with_image)} of {len(examples)} examples have an image (such as {with_image[0].id!r}), the "
             f"others have none (such as {text_only.id!r}): {why}; use a pool of one kind"
         )
 
 
-def messages(example: Example, prompt: Prompt) -> list[prompts.Message]:
-    """Return the chat messages of an example's prompt."""
-    return prompts.messages(example.question, example.options, example.image is not None, prompt)
-
-
-def evaluation_ids(example: Example, rows: Rows) -> list[int]:
+def evaluation_ids(example: Example, reader: Reader) -> list[int]:
     """Return the prompt's token ids as evaluation has them, image tokens expanded."""
-    image = load.picture(example, rows.model)
-    text = load.render(example, rows.prompt, rows.processor)
-    batch = rows.processor(text=[text], images=None if image is None else [[image]], return_tensors="pt")
-    ids: list[int] = batch["input_ids"][0].tolist()
+    ids: list[int] = list(reader.encode([reader.render(example)], [reader.pictures(example)])["input_ids"][0])
     return ids
 
 
@@ -151,26 +159,16 @@ def placeholders(config: Any) -> list[int]:
 
 def check_prompt(example: Example, trained: Sequence[int], rows: Rows) -> None:
     """Compare the prompt tokens of training with those of evaluation. Raises TrainError."""
-    evaluated = evaluation_ids(example, rows)
+    evaluated = evaluation_ids(example, rows.reader)
     if list(trained) != evaluated:
         at = next((i for i, pair in enumerate(zip(trained, evaluated, strict=False)) if pair[0] != pair[1]), None)
         at = min(len(trained), len(evaluated)) if at is None else at
-        decode = rows.processor.tokenizer.decode
+        decode = rows.reader.tokenizer.decode
         raise TrainError(
             f"example {example.id!r}: training and evaluation see different prompts ({len(trained)} and "
             f"{len(evaluated)} tokens): from token {at} training has {decode(trained[at : at + 8])!r} and evaluation "
             f"{decode(evaluated[at : at + 8])!r}; look at the checkpoint's chat template and tokenizer"
         )
-
-
-def _reason(example: Example, rows: Rows, lengths: load.Lengths) -> str | None:
-    """Return why an example cannot be used, None where it can."""
-    try:
-        image = load.picture(example, rows.model)
-    except OSError:
-        return "image cannot be decoded"
-    length = lengths.of(load.render(example, rows.prompt, rows.processor), image)
-    return load.TOO_LONG if length > rows.model.max_prompt_length else None
 
 
 def _lazy(examples: list[Example], row: Callable[[Example], dict[str, Any]], blanks: int = 0) -> Dataset:

@@ -10,6 +10,7 @@ from typing import Any
 
 from reassess.example import Example
 from reassess.models import load
+from reassess.models.reader import PLAIN, Reader
 from reassess.prompts import Prompt
 from reassess.study.models import Model
 from reassess.train.checkpoints import sync
@@ -19,8 +20,6 @@ from reassess.work import records
 # Of the parent's files, those beside the weights: configs, tokenizer, processor, chat template, code.
 _SUFFIXES = {".json", ".jinja", ".txt", ".model", ".py"}
 _INDEX = "model.safetensors.index.json"
-# What a model is asked that was made without examples.
-PLAIN = Example("plain", None, "What is 1 + 1?", (), "2", "numeric", (), "", "", 0)
 
 
 def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, directory: Path) -> None:
@@ -68,15 +67,7 @@ def load_exactly(directory: Path, spec: Model, dtype: Any) -> Any:
     Raises:
         TrainError: weights are missing, left over, or of another shape.
     """
-    from transformers import AutoModelForImageTextToText
-
-    model, info = AutoModelForImageTextToText.from_pretrained(
-        directory,
-        dtype=dtype,
-        trust_remote_code=spec.trust_remote_code,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    model, info = load.load_model(directory, spec, dtype=dtype, output_loading_info=True)
     problems = []
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in info[kind])
@@ -128,10 +119,8 @@ def check_answers(model: Any, directory: Path, spec: Model, prompt: Prompt, exam
     """
     import torch
 
-    processor = load.load_processor(directory, spec)
-    image = load.picture(example, spec)
-    text = load.render(example, prompt, processor)
-    inputs = processor(text=[text], images=None if image is None else [[image]], return_tensors="pt")
+    reader = Reader.of(directory, spec, prompt)
+    inputs = reader.encode([reader.render(example)], [reader.pictures(example)], return_tensors="pt")
     inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
     with torch.no_grad():
         output = model.generate(**inputs, max_new_tokens=2, do_sample=False)

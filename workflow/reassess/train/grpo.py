@@ -98,20 +98,24 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     """
     args, rows = started.args, started.rows
     dataset = data.grpo_dataset(rows)
+    form, held = rows.reader.prompt.format, rows.reader.held(think=False)
     args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(started.model.config))
     trainer = Trainer(
         model=started.model,
         args=args,
         reward_funcs=[
-            function(name, reward, rows.prompt.format, args.max_completion_length) for name, reward in rewards.items()
+            function(name, reward, form, held, args.max_completion_length) for name, reward in rewards.items()
         ],
         train_dataset=dataset,
-        processing_class=rows.processor,
+        processing_class=rows.reader.processor,
     )
     trainer.epochs_before = started.resumed.epochs
     for i, example in enumerate(rows.examples[: data.CHECKED]):
         row = dataset[i]
-        [ids], _, _ = trainer._tokenize_prompts([prepare_multimodal_messages(row["prompt"], row.get("images"))])
+        chat = row["prompt"]
+        if rows.reader.sees:
+            chat = prepare_multimodal_messages(chat, row.get("images"))
+        [ids], _, _ = trainer._tokenize_prompts([chat])
         data.check_prompt(example, ids, rows)
     return trainer
 
@@ -126,13 +130,14 @@ def ban(generation_kwargs: dict[str, Any] | None, placeholders: list[int]) -> di
     return chosen
 
 
-def function(name: str, reward: Reward, form: str, limit: int | None) -> RewardFunction:
+def function(name: str, reward: Reward, form: str, held: str, limit: int | None) -> RewardFunction:
     """Return a reward as TRL calls it; TRL's metrics have it under its name.
 
     Args:
         name: its name.
         reward: the reward.
         form: the form that the prompt asks responses to have.
+        held: what the prompt already holds of a response.
         limit: tokens that a completion may have.
     """
 
@@ -146,7 +151,7 @@ def function(name: str, reward: Reward, form: str, limit: int | None) -> RewardF
         log_extra: Callable[[str, list[Any]], object],
         **_: Any,
     ) -> list[float | None]:
-        texts = [completion[0]["content"] for completion in completions]
+        texts = [held + completion[0]["content"] for completion in completions]
         choices = [list(item) for item in options]
         return reward.of(
             Batch(texts, completion_ids, list(gold), list(kind), choices, limit, form, log_metric, log_extra)

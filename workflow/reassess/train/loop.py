@@ -16,6 +16,7 @@ from reassess.data.subset import ids_sha256
 from reassess.example import PutAside
 from reassess.graph import resources
 from reassess.models import load
+from reassess.models.reader import Reader
 from reassess.stages.base import Trained
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import accumulation
@@ -78,7 +79,7 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     spec, stage, parent, world = task.model, task.stage, task.parents[0].path, ranks.world()
     assert isinstance(stage, Trained)
     examples = read_shards(task.examples, task.subset["ids"])
-    rows = data.Rows(examples, task.graph.study.prompt, spec, load.load_processor(parent, spec))
+    rows = data.Rows(examples, Reader.of(parent, spec, task.graph.study.prompt))
     rows, out = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
     if ranks.is_first():
         task.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,7 @@ def finish(started: Started, trainer: Any) -> Made:
     def write(directory: Path) -> None:
         export(model, weights, task.parents[0].path, task.model, directory)
         exported = check(directory, weights, task.model)
-        check_answers(exported, directory, task.model, started.rows.prompt, started.rows.examples[0])
+        check_answers(exported, directory, task.model, started.rows.reader.prompt, started.rows.examples[0])
 
     return Made(write, facts, f"{planned.steps} steps", metrics)
 
