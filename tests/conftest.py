@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch or vllm is imported, here and in every process that a test starts.
@@ -104,6 +104,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert result.returncode == 0, result.stdout + result.stderr
 
     return once(tmp_path_factory, "finished", make)
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that returns the tiny checkpoint of a family of `families.FAMILIES`; do not write there."""
+    from families import build
+
+    return lambda name: once(tmp_path_factory, f"family-{name}", lambda folder: build(name, folder / "model")) / "model"
 
 
 @pytest.fixture(scope="session")
