@@ -230,7 +230,7 @@ class Family:
         return self.command("score", f"{cell}/main")
 
     def vllm(self, cell: str) -> str:
-        """Answer the suite with vLLM; `ok` where it says what transformers does (in bfloat16: where it says anything)."""
+        """Answer the suite with vLLM; `ok` where it says what transformers does, in bfloat16 where it says anything."""
         ours = {(row["benchmark"], row["id"]): row for row in self._responses(cell)}
         if (result := self.command("generate", f"{cell}/main", study="vllm.yaml")) != OK:
             return result

@@ -1,0 +1,62 @@
+"""Families through every command, and the two engines against each other; `docs/models.md` says what works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from . import FAMILIES
+from .cells import CELLS, OK
+from .matrix import PAGE, RECORD, ROOT, one, page
+
+# Their faults differ: tied embeddings, a template that opens <think>, no pictures.
+ALWAYS_RUN = ("qwen2.5-vl-tied", "qwen3-vl-thinking", "qwen3")
+ALWAYS_COMPARED = ("qwen2-vl", "idefics3")
+# Of a log-probability in float32.
+CLOSE = 1e-4
+# The attention of vLLM's CPU build that these need computes in bfloat16 alone.
+NOT_IN_FLOAT32 = ("qwen3.5-think", "qwen3.5-nothink")
+
+
+def families(always: tuple[str, ...]) -> list[object]:
+    """All families, those that are not run always marked as slow."""
+    return [pytest.param(name, marks=() if name in always else pytest.mark.slow) for name in FAMILIES]
+
+
+@pytest.mark.parametrize("name", families(ALWAYS_RUN))
+def test_a_family_goes_through_every_command(name: str, tmp_path: Path) -> None:
+    """What the page says works, and what it says does not, still does not: else record the matrix anew."""
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["families"][name]["cells"]
+    found = one(name, tmp_path)["cells"]
+    works = {cell: result == OK for cell, result in found.items()}
+    assert works == {cell: result == OK for cell, result in recorded.items()}, found
+
+
+@pytest.mark.parametrize("name", families(ALWAYS_COMPARED))
+def test_engines_agree_on_every_picture(name: str, family: Callable[[str], Path], tmp_path: Path) -> None:
+    """Greedy answers token for token, and the log-probabilities of a text that is given."""
+    if name in NOT_IN_FLOAT32:
+        pytest.skip("vLLM's CPU build has its linear attention in bfloat16 alone")
+    out = tmp_path / "found.json"
+    command = [sys.executable, "-m", "tests.families.compare", name, "--checkpoint", str(family(name))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    subprocess.run([*command, "--out", str(out)], cwd=ROOT, env=environment, check=True)
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert [key for key, row in found.items() if row["vllm"] != row["transformers"]] == []
+    assert {key: row["difference"] for key, row in found.items() if row["difference"] > CLOSE} == {}
+    # One repeated token would say little.
+    assert len({row["vllm"]["response"] for row in found.values()}) > len(found) // 2
+
+
+def test_the_page_shows_the_record() -> None:
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    assert set(record["families"]) == set(FAMILIES)
+    assert all(set(row["cells"]) == set(CELLS) for row in record["families"].values())
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text, record) == text, "python -m tests.families.matrix --record"
