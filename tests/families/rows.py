@@ -55,7 +55,7 @@ def _row(prefix: str, i: int, kind: str | None) -> Example:
     options = tuple(str(total + more) for more in (1, 0, 2, 5)) if i % 2 else ()
     return Example(
         id=f"{prefix}-{i}" if kind is None else f"{prefix}-{i}-{kind}",
-        image=None if kind is None else pictures()[kind],
+        images=() if kind is None else (pictures()[kind],),
         question=f"AB is {first} long and BC is {second} (∠ABC = π, 中文).\nHow long is AC?",
         options=options,
         gold="B" if options else str(total),

@@ -53,8 +53,7 @@ def _config(directory: Path, model: Model) -> None:
         while key not in there and key not in place:
             section = next((name for name in _SECTIONS if isinstance(there.get(name), dict)), None)
             if section is None:
-                names = [*known, *known.get("text_config", {})]
-                raise AmendError(f"config.{key}: config.json has no such value; {near(key, names)}".rstrip("; "))
+                raise AmendError(f"config.{key}: config.json has no such value; {near(key, _keys(known))}".rstrip("; "))
             there = there[section]
             # Files of before transformers 5 have what stands in parts now at the top.
             place = place.get(section, place)
@@ -64,6 +63,11 @@ def _config(directory: Path, model: Model) -> None:
     for key, value in model.config.items():
         if not _holds(amended, key, value):
             raise AmendError(f"config.{key}: {value!r} has no effect on this checkpoint")
+
+
+def _keys(config: Mapping[str, Any]) -> set[str]:
+    """Return the keys of a config and of its parts."""
+    return set(map(str, config)).union(*(_keys(part) for part in config.values() if isinstance(part, dict)))
 
 
 def _put(place: dict[str, Any], key: str, value: Any) -> None:
@@ -95,31 +99,32 @@ def _processor(directory: Path, model: Model) -> None:
     trust = {"trust_remote_code": model.trust_remote_code}
     if not any((directory / name).is_file() for name in (_PROCESSOR, _PREPROCESSOR)):
         raise AmendError(f"processor_args: the checkpoint has no image processor ({_PREPROCESSOR})")
-    known = AutoImageProcessor.from_pretrained(directory, **trust).to_dict()
+    before = AutoImageProcessor.from_pretrained(directory, **trust)
+    # Those that it keeps, and those that it makes others of, such as Qwen's `max_pixels`.
+    known = {*before.to_dict(), *getattr(type(before).valid_kwargs, "__annotations__", ())}
+    name = type(before).__name__
     for key in model.processor_args:
         if key not in known:
             raise AmendError(
-                f"processor_args.{key}: {known['image_processor_type']} has no such option; "
-                f"{near(key, known)}known: {', '.join(sorted(known))}"
+                f"processor_args.{key}: {name} has no such option; {near(key, known)}known: {', '.join(sorted(known))}"
             )
-    for name in (_PROCESSOR, _PREPROCESSOR):
-        file = directory / name
+    for file in (directory / _PROCESSOR, directory / _PREPROCESSOR):
         if not file.is_file():
             continue
         written = json.loads(file.read_text(encoding="utf-8"))
-        place = written.get("image_processor") if name == _PROCESSOR else written
+        place = written.get("image_processor") if file.name == _PROCESSOR else written
         if place is not None:
             place.update(model.processor_args)
             records.write(file, written)
     try:
         amended = AutoImageProcessor.from_pretrained(directory, **trust).to_dict()
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise AmendError(f"processor_args: {known['image_processor_type']} does not take them: {error}") from None
+        raise AmendError(f"processor_args: {name} does not take them: {error}") from None
     for key, value in model.processor_args.items():
-        if not _has(amended[key], value):
+        if key in amended and not _has(amended[key], value):
             raise AmendError(
-                f"processor_args.{key}: {value!r} becomes {amended[key]!r} in {known['image_processor_type']}; give it "
-                "in the form in which that has it"
+                f"processor_args.{key}: {value!r} becomes {amended[key]!r} in {name}; give it in the form in which "
+                "that has it"
             )
 
 

@@ -86,9 +86,11 @@ class Reader:
         """
         chat = [{"role": "user", "content": [{"type": "text", "text": _PROBE}]}]
         problem: Exception | None = None
-        for is_string in (False, True):
+        for is_string in (False, True) if self.sees else (True, False):
             try:
-                if _PROBE in self._apply(prompts.plain(chat) if is_string else chat):
+                text = self._apply(prompts.plain(chat) if is_string else chat)
+                # Some write a list as Python does.
+                if _PROBE in text and "{'type'" not in text:
                     return is_string
             # Templates are programs of others: a list in place of a string is an error of many kinds.
             except Exception as error:
@@ -126,8 +128,9 @@ class Reader:
         Raises:
             ValueError: it writes no such token.
         """
-        chat = [*self.messages(PLAIN), {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]}]
-        text = self._apply(prompts.plain(chat) if self.takes_strings else chat, add_generation_prompt=False)
+        said = _PROBE if self.takes_strings else [{"type": "text", "text": _PROBE}]
+        chat = [*self.messages(PLAIN), {"role": "assistant", "content": said}]
+        text = self._apply(chat, add_generation_prompt=False)
         after = text.rpartition(_PROBE)[2]
         stops = [token for token in self.tokenizer.convert_ids_to_tokens(self.stops) if token in after]
         if not stops:
