@@ -68,8 +68,8 @@ def test_lengths_are_those_of_the_processor(toy_checkpoint: Path, tiny_study: St
             shown = replace(example(*size), question=question)
             text, image = reader.render(shown), Image.new("RGB", size)
             exact = len(reader.processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0])
-            assert reader.length(text, [image]) == exact
-    assert reader.length("What?", []) == len(reader.tokenizer("What?", add_special_tokens=False)["input_ids"])
+            assert reader.lengths(text, [image])[0] == exact
+    assert reader.lengths("What?", []) == (len(reader.tokenizer("What?", add_special_tokens=False)["input_ids"]), 0)
 
 
 def test_a_local_checkpoint_is_copied(

@@ -73,7 +73,7 @@ def test_text_models_get_the_text_as_their_templates_take_it(family: Family) -> 
         found = reader(family(name))
         assert not found.sees
         assert "What is 1 + 1?\nThink first." in found.render(PLAIN)
-        assert found.length("a b", []) == len(found.encode(["a b"], [])["input_ids"][0])
+        assert found.lengths("a b", []) == (len(found.encode(["a b"], [])["input_ids"][0]), 0)
     assert [type(message["content"]) for message in reader(family("qwen3")).messages(PLAIN)] == [str]
 
 
@@ -130,11 +130,13 @@ def test_special_tokens_in_a_text_put_it_aside(family: Family, name: str) -> Non
     # Where it is text, it is no place of an image: of Idefics3 the place is the model's own token.
     told = replace(good[1], id="told", rationales=(f"In {IMAGE} it is so.",))
     rows = data.Rows([*good, asked, offered, taught, told], found)
-    kept, out = data.put_aside(rows, share=0.5)
+    kept, out, counted = data.put_aside(rows, share=0.5)
     expected = [(name, f"the text has the model's special token {token}") for name in ("asked", "offered", "taught")]
     expected += [("told", "the text has the model's special token <image>")] if name == "idefics3" else []
     assert [(item.id, item.reason) for item in out] == expected
     assert kept.examples[:4] == good
+    assert counted.record()["images"] == len(kept.examples)
+    assert counted.record()["tokens"] == counted.most
 
 
 def test_a_picture_that_a_processor_refuses_is_put_aside(family: Family) -> None:

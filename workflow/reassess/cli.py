@@ -217,9 +217,11 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from reassess.console.check import overview
+    from reassess.console import check, image_tokens
 
-    print(overview(args.graph))
+    print(check.overview(args.graph), flush=True)
+    if lines := image_tokens.overview(args.graph):
+        print("\n".join(["", *lines]))
 
 
 def _plan(args: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ def limited(rows: data.Rows, **limits: int) -> data.Rows:
 def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows) -> None:
     long = changed(rows.examples[3], id="long", question=rows.examples[3].question + " really" * 200)
     broken = changed(rows.examples[4], id="broken", images=(b"not a picture",))
-    kept, out = data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.2)
+    kept, out, _ = data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.2)
     assert kept.examples == rows.examples
     assert [(item.id, item.reason) for item in out] == [
         ("long", "prompt longer than max_prompt_length"),
@@ -49,7 +49,7 @@ def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows) -> None:
 def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
     lengths = {example.id: len(data.evaluation_ids(example, rows.reader)) for example in rows.examples}
     limit = sorted(lengths.values())[len(lengths) // 2]
-    kept, _ = data.put_aside(limited(rows, max_prompt_length=limit), share=1.0)
+    kept, *_ = data.put_aside(limited(rows, max_prompt_length=limit), share=1.0)
     assert {example.id for example in kept.examples} == {id_ for id_, length in lengths.items() if length <= limit}
 
 

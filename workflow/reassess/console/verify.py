@@ -168,7 +168,8 @@ class _Verification:
         decoding = self.study.suites[job.at.suite].decoding.model_dump(mode="json")
         self._same(job.record, "decoding", record["decoding"], decoding, self._again(job))
         todo = "delete it and run the study again; responses are kept elsewhere"
-        self._file(job.record, "responses.parquet", record, todo)
+        for name in record["files"]:
+            self._file(job.record, name, record, todo)
 
     def _scores(self, job: Job, record: dict[str, Any]) -> None:
         """Check what was judged, and that the sums are those of the rows."""

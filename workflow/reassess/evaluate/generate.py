@@ -21,7 +21,7 @@ from reassess.example import Example, images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import fingerprint
-from reassess.models.reader import Reader, Unreadable
+from reassess.models.reader import Counted, Reader, Unreadable
 from reassess.prompts import prompt_sha256
 from reassess.study.study import Study
 from reassess.study.suites import Decoding
@@ -34,6 +34,8 @@ from reassess.work.turns import Interrupted
 if TYPE_CHECKING:
     from reassess.work.turns import Turn
 
+# Beside responses.json: one JSON line per row that the model could not be asked.
+PUT_ASIDE = "put_aside.jsonl"
 RESPONSES = pa.schema(
     [
         ("benchmark", pa.string()),
@@ -79,6 +81,15 @@ class Prompt(NamedTuple):
     length: int
 
 
+class Aside(NamedTuple):
+    """A row of a benchmark that the model cannot be asked, and why."""
+
+    benchmark: str
+    id: str
+    source: str
+    reason: str
+
+
 class Wanted(NamedTuple):
     """One row of responses.parquet before its response."""
 
@@ -115,16 +126,15 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     reader = Reader.of(found[0].path, model, study.prompt)
     think = graph.cell(cell).think
     held = reader.held(think)
-    prompts, put_aside = _prompts(reader, spec.benchmarks, think)
+    prompts, put_aside, image_tokens = _prompts(reader, spec.benchmarks, think)
     _stop_if_asked(turn)
     info = engines.choose(study, job.at.model, gpus)
     wanted = [row for item in found for row in _wanted(study, info, item, prompts, spec.decoding)]
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
     missing = {row.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.key) is None}
-    n_aside = sum(count for counts in put_aside.values() for count in counts.values())
     print(
-        f"{cell} {suite}: {len(prompts)} prompts ({n_aside} put aside) x {spec.decoding.n} samples x {len(found)} "
-        f"checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
+        f"{cell} {suite}: {len(prompts)} prompts ({len(put_aside)} put aside) x {spec.decoding.n} samples x "
+        f"{len(found)} checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
         f"with {info.name} {info.version}, {info.dtype}, {info.device}",
         flush=True,
     )
@@ -138,14 +148,17 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
     rows = [_row(row, held, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
     digest = _write_parquet(Path(job.outputs[1]), rows)
+    aside = Path(job.record).with_name(PUT_ASIDE)
+    records.write_lines(aside, [item._asdict() for item in put_aside])
     record = {
         **_asked(graph, job, info, found),
         "think": think,
         "prefill": held,
-        "put_aside": put_aside,
+        "put_aside": _reasons(spec.benchmarks, put_aside),
+        "image_tokens": image_tokens.record(),
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
-        "files": {"responses.parquet": digest},
+        "files": {"responses.parquet": digest, PUT_ASIDE: file_sha256(aside)},
         "provenance": provenance(),
         "costs": costs(job.rule, job.key),
         "seconds": round(time.monotonic() - started, 2),
@@ -231,25 +244,29 @@ def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _prompts(
-    reader: Reader, benchmarks: tuple[str, ...], think: bool
-) -> tuple[list[Prompt], dict[str, dict[str, int]]]:
-    """Return the prompts of all benchmarks, in order, and the counts of rows put aside by benchmark and reason."""
+def _prompts(reader: Reader, benchmarks: tuple[str, ...], think: bool) -> tuple[list[Prompt], list[Aside], Counted]:
+    """Return the prompts of all benchmarks, in order, the rows that are put aside, and what images take."""
     examples = [(name, example) for name in benchmarks for example in read_shards(paths.benchmark(name))]
-    put_aside: dict[str, Counter[str]] = {name: Counter() for name in benchmarks}
-    prompts = []
+    put_aside: list[Aside] = []
+    prompts, counted = [], Counted()
     progress = Progress("reading prompts", len(examples), "prompts")
     for name, example in examples:
         try:
             read = reader.read(example)
         except Unreadable as reason:
-            put_aside[name][str(reason)] += 1
+            put_aside.append(Aside(name, example.id, example.source, str(reason)))
         else:
+            counted.add(read)
             text = reader.forced(read.text) if think else read.text
             prompts.append(Prompt(name, example, text, images_sha256(read.pictures), read.length))
         progress.update(1)
     progress.close()
-    return prompts, {name: dict(counts) for name, counts in put_aside.items()}
+    return prompts, put_aside, counted
+
+
+def _reasons(benchmarks: tuple[str, ...], put_aside: list[Aside]) -> dict[str, dict[str, int]]:
+    """Return the counts of rows that are put aside by benchmark and reason."""
+    return {name: dict(Counter(row.reason for row in put_aside if row.benchmark == name)) for name in benchmarks}
 
 
 def _engine_args(study: Study) -> dict[str, Any]:

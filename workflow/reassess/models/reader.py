@@ -38,11 +38,13 @@ class Reading(NamedTuple):
         text: the prompt through the chat template, ready for a response; image tokens are not expanded.
         pictures: its images within the model's pixel limits, in RGB.
         length: tokens of the prompt, image tokens expanded.
+        image_tokens: those of them that the images take.
     """
 
     text: str
     pictures: list[Image]
     length: int
+    image_tokens: int
 
 
 class Reader:
@@ -187,13 +189,13 @@ class Reader:
         except Exception as error:
             raise Unreadable(f"the chat template refuses it: {_line(error)}") from None
         try:
-            length = self.length(text, pictures)
+            length, image_tokens = self.lengths(text, pictures)
         # So do processors: of a picture that is too thin or of one pixel, for which they have many words.
         except Exception as error:
             raise Unreadable(f"the processor refuses it: {_line(error)}") from None
         if length > self.model.max_prompt_length:
             raise Unreadable(TOO_LONG)
-        return Reading(text, pictures, length)
+        return Reading(text, pictures, length, image_tokens)
 
     def special(self, *texts: str) -> str | None:
         """Return which special token of the model stands in a text as if it were part of it, None for none."""
@@ -227,20 +229,21 @@ class Reader:
         images = {"images": [list(row) for row in pictures]} if any(pictures) else {}
         return self.processor(text=list(texts), add_special_tokens=False, **images, **options)
 
-    def length(self, text: str, pictures: Sequence[Image]) -> int:
-        """Return the tokens of a rendered prompt with its images, exact within 16 of `max_prompt_length`.
+    def lengths(self, text: str, pictures: Sequence[Image]) -> tuple[int, int]:
+        """Return the tokens of a rendered prompt with its images, exact within 16 of `max_prompt_length`, and of these.
 
         The whole processor costs many times the tokenizer, and how many tokens an image takes depends on its size
         alone: it is asked once for each combination of sizes, and again where a length is near the model's limit.
         """
         length = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         if not pictures:
-            return length
+            return length, 0
         sizes = tuple(picture.size for picture in pictures)
         if sizes not in self._image_tokens:
             self._image_tokens[sizes] = self._exact(text, pictures) - length
-        length += self._image_tokens[sizes]
-        return self._exact(text, pictures) if abs(length - self.model.max_prompt_length) <= self.NEAR else length
+        images = self._image_tokens[sizes]
+        is_near = abs(length + images - self.model.max_prompt_length) <= self.NEAR
+        return self._exact(text, pictures) if is_near else length + images, images
 
     def _exact(self, text: str, pictures: Sequence[Image]) -> int:
         return len(self.encode([text], [pictures])["input_ids"][0])
@@ -250,6 +253,30 @@ class Reader:
             chat, tokenize=False, add_generation_prompt=add_generation_prompt, **variables
         )
         return text
+
+
+class Counted:
+    """Counts the tokens that images take, for the records.
+
+    Attributes:
+        images: how many images were read.
+        tokens: image tokens of all of them.
+        most: image tokens of the example that has most.
+    """
+
+    def __init__(self) -> None:
+        self.images = self.tokens = self.most = 0
+
+    def add(self, read: Reading) -> None:
+        """Count an example."""
+        self.images += len(read.pictures)
+        self.tokens += read.image_tokens
+        self.most = max(self.most, read.image_tokens)
+
+    def record(self) -> dict[str, float]:
+        """Return `images`, the mean of `tokens` of each, and the `most` of an example."""
+        mean = round(self.tokens / self.images, 1) if self.images else 0
+        return {"images": self.images, "tokens": mean, "most": self.most}
 
 
 def within(image: Image, model: Model) -> Image:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import Dataset
 
 from reassess import prompts
 from reassess.example import Example, PutAside
-from reassess.models.reader import TOO_LONG, Reader, Unreadable
+from reassess.models.reader import TOO_LONG, Counted, Reader, Unreadable
 from reassess.train.plan import TrainError
 
 # Rows of the preflight.
@@ -28,7 +26,21 @@ class Rows(NamedTuple):
     reader: Reader
 
 
-def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:
+class Usable(NamedTuple):
+    """What of the examples of a subset a model can be trained on.
+
+    Attributes:
+        rows: the usable ones.
+        out: the others, with the reason.
+        image_tokens: what the images of the usable ones take.
+    """
+
+    rows: Rows
+    out: list[PutAside]
+    image_tokens: Counted
+
+
+def put_aside(rows: Rows, share: float) -> Usable:
     """Take out what no method can train on: see `Reader.read`, and a response with a special token of the model.
 
     Args:
@@ -40,15 +52,17 @@ def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:
     """
     kept: list[Example] = []
     out: list[PutAside] = []
+    counted = Counted()
     for example in rows.examples:
         try:
-            rows.reader.read(example)
+            read = rows.reader.read(example)
             if problem := rows.reader.special(*example.rationales[:1], example.gold):
                 raise Unreadable(problem)
         except Unreadable as reason:
             out.append(PutAside(example.id, example.source, str(reason)))
         else:
             kept.append(example)
+            counted.add(read)
     if len(out) > share * len(rows.examples) or not kept:
         reasons = ", ".join(f"{n} x {reason}" for reason, n in Counter(item.reason for item in out).most_common())
         first = f"; the first is {out[0].id!r}" if out else ""
@@ -56,7 +70,7 @@ def put_aside(rows: Rows, share: float) -> tuple[Rows, list[PutAside]]:
             f"{len(out)} of {len(rows.examples)} examples cannot be used ({reasons or 'the subset is empty'}{first}), "
             f"more than the pool's max_put_aside {share}; {_advice(rows.reader, out)}"
         )
-    return rows._replace(examples=kept), out
+    return Usable(rows._replace(examples=kept), out, counted)
 
 
 def _advice(reader: Reader, out: Sequence[PutAside]) -> str:
@@ -66,11 +80,6 @@ def _advice(reader: Reader, out: Sequence[PutAside]) -> str:
         images = f", or {how}" if reader.sees else ""
         return f"raise models.<name>.max_prompt_length ({reader.model.max_prompt_length}){images}"
     return "mend the examples, or raise max_put_aside"
-
-
-def write_put_aside(path: Path, out: Sequence[PutAside]) -> None:
-    """Write one JSON line per example that was taken out."""
-    path.write_text("".join(json.dumps(item._asdict(), ensure_ascii=False) + "\n" for item in out), encoding="utf-8")
 
 
 def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:

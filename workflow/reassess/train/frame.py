@@ -321,6 +321,7 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
 # What a record says of a stage that has no training.
 _TRAINED_NOTHING: dict[str, Any] = {
     "put_aside": {},
+    "image_tokens": None,
     "trained_ids_sha256": None,
     **dict.fromkeys(("steps_planned", "steps_done", "samples_seen", "tokens_seen"), 0),
     "trajectory": [],

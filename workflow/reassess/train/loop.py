@@ -13,7 +13,6 @@ from transformers import PrinterCallback, ProgressCallback
 
 from reassess.data.shards import read_shards
 from reassess.data.subset import ids_sha256
-from reassess.example import PutAside
 from reassess.graph import resources
 from reassess.models import load
 from reassess.models.reader import Reader
@@ -25,7 +24,7 @@ from reassess.train.checkpoints import Checkpoint, Clock
 from reassess.train.export import check, check_answers, export, load_exactly
 from reassess.train.frame import Made, Task
 from reassess.train.plan import Epoch, Plan, Resumed, TrainError, plan
-from reassess.work import turns
+from reassess.work import records, turns
 
 # Bytes per second at which a checkpoint is thought to be written until one was: a busy network file system.
 SAVED_PER_SECOND = 200e6
@@ -40,8 +39,7 @@ class Started(NamedTuple):
         task: the run.
         stage: its stage.
         clock: its time so far.
-        rows: the training rows.
-        out: the examples that are not trained on.
+        usable: the training rows, and the examples that are not trained on.
         args: TRL's config.
         plan: what it will do.
         resumed: where a stopped run continues.
@@ -51,12 +49,16 @@ class Started(NamedTuple):
     task: Task
     stage: Trained
     clock: Clock
-    rows: data.Rows
-    out: list[PutAside]
+    usable: data.Usable
     args: Any
     plan: Plan
     resumed: Resumed
     model: Any
+
+    @property
+    def rows(self) -> data.Rows:
+        """The training rows."""
+        return self.usable.rows
 
     @property
     def is_unfinished(self) -> bool:
@@ -80,17 +82,17 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     assert isinstance(stage, Trained)
     examples = read_shards(task.examples, task.subset["ids"])
     rows = data.Rows(examples, Reader.of(parent, spec, task.graph.study.prompt))
-    rows, out = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
+    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
     if ranks.is_first():
         task.checkpoints.mkdir(parents=True, exist_ok=True)
-        data.write_put_aside(task.checkpoints / published.PUT_ASIDE, out)
+        records.write_lines(task.checkpoints / published.PUT_ASIDE, (item._asdict() for item in usable.out))
     options = _options(task, stage)
     try:
         args = config(**options, **fixed)
     except ValueError as error:
         raise TrainError(f"stages.{task.run.stage}.args: {error}") from None
     ranks.check(args)
-    planned = plan(stage, args, epoch(stage, args, len(rows.examples), world.processes))
+    planned = plan(stage, args, epoch(stage, args, len(usable.rows.examples), world.processes))
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
     checkpoint, tokens = ranks.share(_look_back(task) if ranks.is_first() else (None, 0))
@@ -108,8 +110,8 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
             model.load_state_dict(saved.state_dict(), strict=True)
         resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
     task.turn.record.begin(resumed.step, world.nodes)
-    _announce(task, stage, planned, len(out), resumed)
-    return Started(task, stage, clock, rows, out, args, planned, resumed, model)
+    _announce(task, stage, planned, len(usable.out), resumed)
+    return Started(task, stage, clock, usable, args, planned, resumed, model)
 
 
 def finish(started: Started, trainer: Any) -> Made:
@@ -246,7 +248,8 @@ def _facts(started: Started) -> dict[str, Any]:
     is_cuda = next(started.model.parameters()).is_cuda
     return {
         "device": torch.cuda.get_device_name() if is_cuda else "cpu",
-        "put_aside": dict(Counter(item.reason for item in started.out)),
+        "put_aside": dict(Counter(item.reason for item in started.usable.out)),
+        "image_tokens": started.usable.image_tokens.record(),
         "trained_ids_sha256": ids_sha256(example.id for example in started.rows.examples),
         "steps_planned": planned.steps,
         "steps_done": planned.steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,19 @@ def read(path: str | Path, **kinds: type) -> dict[str, Any] | None:
 
 def write(path: str | Path, record: dict[str, Any]) -> None:
     """Write a record aside, bring it to the disk and rename it, so that a reader never sees half of it."""
-    file = Path(path)
+    _write(Path(path), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_lines(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a JSON line for each row, as `write` does."""
+    _write(Path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f".{file.name}.tmp")
     with aside.open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
     aside.replace(file)
