@@ -161,6 +161,8 @@ def write_evaluation(graph: Graph, job: Job, correct: Correct, n: int, lengths: 
         "checkpoints": checkpoints,
         "engine": {"name": "transformers", "version": "5.16"},
         "decoding": {"temperature": 0.0, "max_tokens": 64},
+        "think": cell.think,
+        "prefill": "<think>" if cell.think else "",
         "prompt_sha256": "prompt",
         "pixels": {"min": None, "max": None},
         "benchmarks": {name: {"n": n, "content_sha256": f"content {name}"} for name in spec.benchmarks},

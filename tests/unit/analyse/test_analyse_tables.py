@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import Said, make_study, small_study, write_results
+from synthetic import Said, edit_json, make_study, small_study, write_results
 
 from reassess import paths
 from reassess.analyse.collect import MissingError, ResultsError, collect
@@ -78,6 +78,19 @@ def test_the_floor_is_bold_where_it_is_best_and_ties_share() -> None:
     assert row("capacity", "floor")[0] == "**62.5**"
     assert row("capacity", "sft")[0].startswith("**62.5** ±")
     assert "*" not in row("capacity", "base")[0]
+
+
+def test_a_template_that_opens_the_thought_itself_is_noted() -> None:
+    graph = small_study()
+    write_results(graph)
+    tables(graph)
+    assert "repeats base" not in Path(paths.table("scale", "md")).read_text()
+    for suite in graph.study.suites:
+        edit_json(paths.evaluation(f"m1/base/{suite}", "scores.json"), prefill="<think>\n")
+    tables(graph)
+    for name in ("scale", "capacity", "families"):
+        text = Path(paths.table(name, "md")).read_text()
+        assert "base-think of m1 repeats base: the chat template opens the thought." in text
 
 
 def test_unscored_is_neither_wrong_nor_hidden() -> None:

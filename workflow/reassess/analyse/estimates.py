@@ -118,6 +118,13 @@ class Estimates:
         return [name for name in self.benchmarks if self.study.benchmarks[name].modality == modality]
 
     @property
+    def thinking(self) -> list[str]:
+        """Models whose chat template opens a thought itself, so that `base` is what `base-think` is."""
+        scores = self.collected.scores.items()
+        found = {record["model"] for (_, _), record in scores if not record["think"] and record["prefill"]}
+        return [name for name in models(self.graph) if name in found]
+
+    @property
     def lead(self) -> str:
         """The modality of the headline mean: visual, or text where no benchmark is visual."""
         return "visual" if self.of("visual") else "text"

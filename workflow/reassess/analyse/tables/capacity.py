@@ -14,6 +14,7 @@ from reassess.analyse.tables.shared import (
     Built,
     Sheet,
     frame,
+    opened,
     provenance,
     top,
 )
@@ -43,7 +44,7 @@ def build(estimates: Estimates) -> Built:
         bold_best(rows, list(range(1, len(names) + 2)))
         sheet.block(model, rows)
     over = f"{mean_name.capitalize()}: {', '.join(lead)}."
-    table.notes = [READING, over, ROWS, BOLD, UNSCORED, provenance(estimates, names)]
+    table.notes = [READING, over, ROWS, *opened(estimates), BOLD, UNSCORED, provenance(estimates, names)]
     return table, frame(sheet.records, [*NUMBERS, *COUNTS[1:]])
 
 

@@ -6,7 +6,18 @@ import pandas as pd
 
 from reassess.analyse.estimates import COUNTS, Estimates, Method, label, largest, methods, models
 from reassess.analyse.layout import DASH, Entry, Table, accuracy, number, percent
-from reassess.analyse.tables.shared import FLOOR, NUMBERS, READING, ROWS, Built, Sheet, frame, numbers, provenance
+from reassess.analyse.tables.shared import (
+    FLOOR,
+    NUMBERS,
+    READING,
+    ROWS,
+    Built,
+    Sheet,
+    frame,
+    numbers,
+    opened,
+    provenance,
+)
 
 _COLUMNS = [*NUMBERS[:5], "group", *NUMBERS[5:], *COUNTS[1:]]
 
@@ -44,7 +55,7 @@ def build(estimates: Estimates) -> Built:
     sheet.records.sort(key=lambda record: list(by_model).index(record["model"]))
     for model, rows in blocks.items():
         sheet.block(model, rows)
-    table.notes = [READING, ROWS, provenance(estimates, estimates.benchmarks)]
+    table.notes = [READING, ROWS, *opened(estimates), provenance(estimates, estimates.benchmarks)]
     return table, frame(sheet.records, _COLUMNS)
 
 

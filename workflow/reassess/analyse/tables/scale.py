@@ -13,6 +13,7 @@ from reassess.analyse.tables.shared import (
     Sheet,
     by_recipe,
     frame,
+    opened,
     provenance,
 )
 from reassess.graph import BASE, BASE_THINK
@@ -37,5 +38,6 @@ def build(estimates: Estimates) -> Built:
             rows.append(row + sheet.counts(method, lead))
         bold_best(rows, [2])
         sheet.block(model, rows)
-    table.notes = [READING, f"{name.capitalize()}: {', '.join(lead)}.", BOLD, UNSCORED, provenance(estimates, lead)]
+    table.notes = [READING, f"{name.capitalize()}: {', '.join(lead)}.", BOLD, UNSCORED, *opened(estimates)]
+    table.notes.append(provenance(estimates, lead))
     return table, frame(sheet.records, [*NUMBERS, *COUNTS[1:]])

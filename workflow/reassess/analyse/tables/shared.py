@@ -113,6 +113,11 @@ class Sheet:
         self.table.blocks.append(Block(title, rows))
 
 
+def opened(estimates: Estimates) -> list[str]:
+    """Return the note on models whose forced-`<think>` twin is no other, none where there are none such."""
+    return [f"base-think of {name} repeats base: the chat template opens the thought." for name in estimates.thinking]
+
+
 def top(estimates: Estimates) -> int:
     """Return the largest training size of a study, 0 where nothing is trained."""
     return max((cell.size or 0 for cell in estimates.graph.cells), default=0)
