@@ -20,8 +20,11 @@ from reassess.work.attempts import Attempt
 # The packages whose version changes what is learnt or said; one that is not installed is left out.
 PACKAGES = (
     "torch",
+    "torchvision",
+    "pillow",
     "transformers",
     "trl",
+    "peft",
     "accelerate",
     "deepspeed",
     "datasets",
