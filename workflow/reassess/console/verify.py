@@ -165,7 +165,7 @@ class _Verification:
         self._equal(
             job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), self._again(job)
         )
-        decoding = self.study.suites[job.at.suite].decoding.model_dump(mode="json")
+        decoding = self.study.suites[job.at.suite].decoding.recorded()
         self._same(job.record, "decoding", record["decoding"], decoding, self._again(job))
         todo = "delete it and run the study again; responses are kept elsewhere"
         for name in record["files"]:

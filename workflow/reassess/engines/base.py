@@ -1,8 +1,9 @@
 """What generation engines take and give.
 
 Two engines stand behind one protocol, and in float32 they give the same greedy answers: both take the rendered text
-without adding special tokens, both stop at the same tokens, both are kept from writing image placeholders, and one
-function turns the tokens of both into text.
+without adding special tokens, both stop at the same tokens and strings, both are kept from writing image placeholders,
+both penalise repetition and leave improbable tokens out in the same order, and one function turns the tokens of both
+into text.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Response(NamedTuple):
 
     Attributes:
         response: the generated text without a forced prefix; empty where generation failed.
-        finish_reason: `stop` ended by itself, `length` was cut at `max_tokens`, `error` failed.
-        n_tokens: generated tokens, the end token included.
+        finish_reason: `stop` ended by itself or at a stop string, `length` was cut at `max_tokens`, `error` failed.
+        n_tokens: generated tokens, the end token included; with a stop string up to the one that completed it.
         prompt_tokens: prompt tokens, expanded image tokens and a forced prefix included.
         error: the engine's message where generation failed.
     """
@@ -95,11 +96,14 @@ def banned_tokens(processor: Any) -> list[str]:
     return [str(token) for token in tokens if token is not None and str(token) in known]
 
 
-def text(ids: Sequence[int], stops: Sequence[int], tokenizer: Any) -> str:
-    """Return generated tokens as text without the end token and special tokens; tags that are plain tokens stay."""
+def text(ids: Sequence[int], stops: Sequence[int], tokenizer: Any, stop: Sequence[str] = ()) -> str:
+    """Return generated tokens as text without the end token and special tokens; tags that are plain tokens stay.
+
+    The first of the strings in `stop` is the end of the text: what its last token has beyond it is left out.
+    """
     kept = ids[:-1] if ids and ids[-1] in stops else ids
     decoded: str = tokenizer.decode(list(kept), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return decoded
+    return decoded[: min((decoded.index(end) + len(end) for end in stop if end in decoded), default=len(decoded))]
 
 
 def failed(message: str) -> Response:

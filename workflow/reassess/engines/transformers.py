@@ -12,14 +12,22 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    StoppingCriteria,
+    StoppingCriteriaList,
     SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
+    TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
 from reassess.engines.base import Request, Response, Setting, banned_tokens, failed, text
 from reassess.models.load import load_model, stop_ids
 from reassess.study.suites import Decoding
+
+# Tokens of the prompt that are read with the first token of a response.
+_BEFORE = 5
 
 
 def why_not(gpus: int) -> str:
@@ -42,6 +50,108 @@ def start(directory: str, setting: Setting) -> TransformersEngine:
     return TransformersEngine(directory, setting)
 
 
+def warpers(decoding: Decoding) -> LogitsProcessorList:
+    """Return what turns logits into those of the tokens that may be drawn, in vLLM's order.
+
+    `model.generate` applies min_p last, to what top_k and top_p have left; vLLM applies it first, and top_p counts the
+    probability of what is left: fewer tokens where both are set.
+    """
+    found = LogitsProcessorList([TemperatureLogitsWarper(decoding.temperature)])
+    if decoding.min_p > 0:
+        found.append(MinPLogitsWarper(decoding.min_p))
+    if decoding.top_k is not None:
+        found.append(TopKLogitsWarper(decoding.top_k))
+    if decoding.top_p < 1:
+        found.append(TopPLogitsWarper(decoding.top_p))
+    return found
+
+
+class PromptPenalty(RepetitionPenaltyLogitsProcessor):  # type: ignore[misc]
+    """A repetition penalty over prompt and response, image tokens included, as in vLLM.
+
+    `model.generate` would also penalise the token that pads shorter prompts, often the one that ends a response.
+
+    Args:
+        penalty: what logits above 0 are divided by and others multiplied with.
+        padding: rows x padded prompt length, true where there is padding.
+    """
+
+    def __init__(self, penalty: float, padding: torch.Tensor) -> None:
+        super().__init__(penalty)
+        self.padding = padding
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the penalised scores (rows x vocabulary)."""
+        ids = input_ids.clone()
+        # The base class leaves out what is beyond the vocabulary.
+        ids[:, : self.padding.shape[1]].masked_fill_(self.padding, scores.shape[1])
+        penalised: torch.Tensor = super().__call__(ids, scores)
+        return penalised
+
+
+class Spoken:
+    """The text of a response that grows by a token at a time, as vLLM reads it when it looks for stop strings.
+
+    A token that ends within a character adds nothing until the character is whole.
+
+    Args:
+        tokenizer: the model's.
+        before: the last tokens of the prompt: whether a first token begins with a space depends on them.
+    """
+
+    def __init__(self, tokenizer: Any, before: Sequence[int]) -> None:
+        self.text = ""
+        self._tokenizer = tokenizer
+        self._ids = list(before)
+        self._known = len(self._ids)
+
+    def add(self, id_: int) -> int:
+        """Add a token and return how many characters it has added."""
+        self._ids.append(id_)
+        known, now = self._decoded(self._ids[: self._known]), self._decoded(self._ids)
+        if len(now) <= len(known) or now.endswith("\ufffd"):
+            return 0
+        self.text += now[len(known) :]
+        self._ids = self._ids[self._known :]
+        self._known = len(self._ids)
+        return len(now) - len(known)
+
+    def _decoded(self, ids: list[int]) -> str:
+        return text(ids, (), self._tokenizer)
+
+
+class StopStrings(StoppingCriteria):  # type: ignore[misc]
+    """Ends each row at the token that completes a stop string in its response.
+
+    The criterion of `model.generate` compares tokens with pieces of the strings, and counts the prompt too.
+
+    Args:
+        stop: the strings.
+        tokenizer: the model's.
+        prompts: rows x padded prompt length.
+
+    Attributes:
+        ends: by row, the tokens of a response that a string has ended, that which completed it included.
+    """
+
+    def __init__(self, stop: Sequence[str], tokenizer: Any, prompts: torch.Tensor) -> None:
+        self.ends: dict[int, int] = {}
+        self._stop = stop
+        self._width = prompts.shape[1]
+        self._spoken = [Spoken(tokenizer, row) for row in prompts[:, -_BEFORE:].tolist()]
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        """Return which rows have ended."""
+        for row, id_ in enumerate(input_ids[:, -1].tolist()):
+            if row in self.ends:
+                continue
+            spoken = self._spoken[row]
+            added = spoken.add(id_)
+            if added and any(spoken.text.find(end, 1 - added - len(end)) >= 0 for end in self._stop):
+                self.ends[row] = input_ids.shape[1] - self._width
+        return torch.tensor([row in self.ends for row in range(len(self._spoken))], device=input_ids.device)
+
+
 class SeededSampling(LogitsProcessor):  # type: ignore[misc]
     """Draws each row's token from a generator of its own and leaves only that token for the greedy choice.
 
@@ -52,7 +162,7 @@ class SeededSampling(LogitsProcessor):  # type: ignore[misc]
     Args:
         seeds: one per row.
         prompt_length: padded prompt length in tokens.
-        decoding: temperature above 0, top_p and max_tokens.
+        decoding: temperature above 0, what leaves tokens out, and max_tokens.
     """
 
     def __init__(self, seeds: Sequence[int], prompt_length: int, decoding: Decoding) -> None:
@@ -62,9 +172,7 @@ class SeededSampling(LogitsProcessor):  # type: ignore[misc]
             for seed in seeds
         ]
         self.draws = torch.stack(draws)
-        self.warpers = LogitsProcessorList([TemperatureLogitsWarper(decoding.temperature)])
-        if decoding.top_p < 1:
-            self.warpers.append(TopPLogitsWarper(decoding.top_p))
+        self.warpers = warpers(decoding)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores (rows x vocabulary) that are 0 at the drawn token and -inf elsewhere."""
@@ -123,27 +231,33 @@ class TransformersEngine:
             name: value.to(self._model.dtype) if value.is_floating_point() else value for name, value in inputs.items()
         }
         width = inputs["input_ids"].shape[1]
+        strings = StopStrings(decoding.stop, reader.tokenizer, inputs["input_ids"])
         generated = self._model.generate(
             **inputs,
             do_sample=False,
             max_new_tokens=decoding.max_tokens,
-            logits_processor=self._processors(rows, width, decoding),
+            logits_processor=self._processors(rows, inputs["attention_mask"] == 0, decoding),
+            stopping_criteria=StoppingCriteriaList([strings] if decoding.stop else []),
         )
         found: dict[str, Response] = {}
-        for row, ids, mask in zip(rows, generated[:, width:].tolist(), inputs["attention_mask"], strict=True):
-            end = next((i for i, id_ in enumerate(ids) if id_ in self._stops), None)
-            kept = ids if end is None else ids[: end + 1]
-            said = text(kept, self._stops, reader.tokenizer)
-            found[row.key] = Response(said, "length" if end is None else "stop", len(kept), int(mask.sum()))
+        for i, (row, ids) in enumerate(zip(rows, generated[:, width:].tolist(), strict=True)):
+            by_token = next((n for n, id_ in enumerate(ids, 1) if id_ in self._stops), None)
+            ends = [n for n in (by_token, strings.ends.get(i)) if n is not None]
+            kept = ids[: min(ends, default=len(ids))]
+            said = text(kept, self._stops, reader.tokenizer, decoding.stop)
+            prompt_tokens = int(inputs["attention_mask"][i].sum())
+            found[row.key] = Response(said, "stop" if ends else "length", len(kept), prompt_tokens)
         return found
 
-    def _processors(self, rows: list[Request], width: int, decoding: Decoding) -> Any:
+    def _processors(self, rows: list[Request], padding: torch.Tensor, decoding: Decoding) -> Any:
         processors = LogitsProcessorList()
         banned = banned_tokens(self._setting.reader.processor)
         if banned:
             ids = self._setting.reader.tokenizer.convert_tokens_to_ids(banned)
             processors.append(SuppressTokensLogitsProcessor(ids, device=self._device))
+        if decoding.repetition_penalty != 1:
+            processors.append(PromptPenalty(decoding.repetition_penalty, padding))
         seeds = [row.seed for row in rows if row.seed is not None]
         if decoding.temperature > 0:
-            processors.append(SeededSampling(seeds, width, decoding))
+            processors.append(SeededSampling(seeds, padding.shape[1], decoding))
         return processors

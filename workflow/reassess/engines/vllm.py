@@ -130,7 +130,8 @@ class VllmEngine:
                 except (ValueError, VLLMValidationError) as error:
                     done[request.key] = failed(str(error))
             if engine.has_unfinished_requests():
-                done.update((out.request_id, self._response(out)) for out in engine.step() if out.finished)
+                finished = [out for out in engine.step() if out.finished]
+                done.update((out.request_id, self._response(out, decoding.stop)) for out in finished)
             idle = not waiting and not engine.has_unfinished_requests()
             if done and (idle or time.monotonic() - flushed > FLUSH_SECONDS):
                 yield done
@@ -159,31 +160,45 @@ class VllmEngine:
             raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
         self._stops = stop_ids(directory, setting.reader.tokenizer, setting.reader.model)
 
-    def _add(self, request: Request, decoding: Decoding) -> None:
+    def params(self, request: Request, decoding: Decoding) -> Any:
+        """Return the `vllm.SamplingParams` of a request."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         # One request per sample: with n > 1 vLLM gives sample i the seed `seed + i`, so that repeats with
         # neighbouring seeds would share samples.
-        params = SamplingParams(
+        return SamplingParams(
             n=1,
             seed=request.seed,
             temperature=decoding.temperature,
             top_p=decoding.top_p,
+            top_k=decoding.top_k or 0,
+            min_p=decoding.min_p,
+            repetition_penalty=decoding.repetition_penalty,
             max_tokens=decoding.max_tokens,
+            stop=list(decoding.stop),
             stop_token_ids=self._stops,
             bad_words=banned_tokens(self._setting.reader.processor),
-            detokenize=False,
+            include_stop_str_in_output=True,
+            # Stop strings are looked for in the text.
+            detokenize=bool(decoding.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+    def prompt(self, request: Request) -> dict[str, Any]:
+        """Return a request's prompt as vLLM takes it."""
         prompt: dict[str, Any] = {"prompt": request.prompt}
         images = self._setting.reader.pictures(request.example)
         if images:
             prompt["multi_modal_data"] = {"image": images}
+        return prompt
+
+    def _add(self, request: Request, decoding: Decoding) -> None:
+        prompt, params = self.prompt(request), self.params(request, decoding)
         # The chat template has written the special tokens already.
         self._llm.llm_engine.add_request(request.key, prompt, params, tokenization_kwargs={"add_special_tokens": False})
 
-    def _response(self, output: Any) -> Response:
+    def _response(self, output: Any, stop: Sequence[str]) -> Response:
         """Return a finished `vllm.RequestOutput` as a response."""
         prompt_tokens = len(output.prompt_token_ids)
         (completion,) = output.outputs
@@ -191,5 +206,5 @@ class VllmEngine:
             return failed(f"vLLM ended the request with {completion.finish_reason!r}")
         reason: FinishReason = completion.finish_reason
         ids = list(completion.token_ids)
-        said = text(ids, self._stops, self._setting.reader.tokenizer)
+        said = text(ids, self._stops, self._setting.reader.tokenizer, stop)
         return Response(said, reason, len(ids), prompt_tokens)

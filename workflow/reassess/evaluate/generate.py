@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,6 +124,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     found = checkpoints(graph, job)
     # The checkpoints of a run share one processor: training does not change it.
     reader = Reader.of(found[0].path, model, study.prompt)
+    check_stop(spec.decoding.stop, reader.tokenizer, f"suites.{suite}.decoding.stop")
     think = graph.cell(cell).think
     held = reader.held(think)
     prompts, put_aside, image_tokens = _prompts(reader, spec.benchmarks, think)
@@ -192,7 +193,7 @@ def _asked(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) ->
         "spec": json.loads(job.spec),
         "checkpoints": [item._asdict() for item in found],
         "engine": {**info._asdict(), "args": _engine_args(study)},
-        "decoding": spec.decoding.model_dump(mode="json"),
+        "decoding": spec.decoding.recorded(),
         "prompt_sha256": prompt_sha256(study.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
         "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
@@ -232,6 +233,27 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
                 f"the checkpoint was changed after it was made; make it again: {changes.again(graph, maker)}"
             )
     return found
+
+
+def check_stop(stop: Sequence[str], tokenizer: Any, where: str) -> None:
+    """Check that a model can write the strings at which its responses end.
+
+    Args:
+        stop: the strings.
+        tokenizer: the model's.
+        where: their place in the study.
+
+    Raises:
+        EvaluationError: one has a special token in it, of which no response has the text.
+    """
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    for text in stop:
+        if token := next((token for token in special if token in text), None):
+            raise EvaluationError(
+                f"{where}: {text!r} has {token!r} in it, a special token of the model, which no response shows as "
+                "text, so it would end none; leave it out (a token ends responses where the model's "
+                "generation_config.json has it in eos_token_id)"
+            )
 
 
 def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
@@ -281,9 +303,7 @@ def _wanted(
     engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
     if info.name == "vllm":
         engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
-    # At temperature 0 top_p does nothing.
-    drawn = {"max_tokens": decoding.max_tokens, "temperature": decoding.temperature}
-    drawn |= {} if greedy else {"top_p": decoding.top_p}
+    drawn = decoding.drawn()
     for prompt in prompts:
         asked = {"checkpoint": checkpoint.fingerprint, "prompt": prompt.text, "images": prompt.images_sha256}
         for sample in range(decoding.n):
