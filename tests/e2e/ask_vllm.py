@@ -10,15 +10,20 @@ import pickle
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from reassess import engines
 from reassess.engines import vllm
-from reassess.engines.base import EngineInfo
+from reassess.engines.base import EngineInfo, Request
+from reassess.study.suites import Decoding
 
 
 def main(job_file: str, out_file: str) -> None:
-    """Answer the pickled jobs `[(directory, requests, decoding)]` in order; write responses and seconds as JSON."""
-    setting, jobs = pickle.loads(Path(job_file).read_bytes())
+    """Answer the pickled jobs `[(directory, requests, decoding)]` in order; write responses and seconds as JSON.
+
+    Then write from what each decoding would draw the first token of each request, with the last checkpoint.
+    """
+    setting, jobs, asked, decodings = pickle.loads(Path(job_file).read_bytes())
     reasons = [vllm.why_not(gpus) for gpus in (0, 1)]
     if reasons[0]:
         raise SystemExit(reasons[0])
@@ -38,7 +43,21 @@ def main(job_file: str, out_file: str) -> None:
         found = {key: row for batch in engine.answer(requests, decoding) for key, row in batch.items()}
         seconds[f"job {len(answers)}"] = time.monotonic() - started
         answers.append({key: row._asdict() for key, row in found.items()})
-    Path(out_file).write_text(json.dumps({"answers": answers, "seconds": seconds, "reasons": reasons}))
+    drawn = [first_tokens(engine, asked, decoding) for decoding in decodings]
+    out = {"answers": answers, "seconds": seconds, "reasons": reasons, "drawn": drawn}
+    Path(out_file).write_text(json.dumps(out))
+
+
+def first_tokens(engine: Any, requests: list[Request], decoding: Decoding) -> list[dict[int, float]]:
+    """Return the log-probabilities that vLLM draws the first token of each request from, by token."""
+    every = [engine.params(request, decoding) for request in requests]
+    for params in every:
+        params.max_tokens, params.logprobs = 1, -1
+    prompts = [engine.prompt(request) for request in requests]
+    plain = {"add_special_tokens": False}
+    outputs = engine._llm.generate(prompts, every, use_tqdm=False, tokenization_kwargs=plain)
+    (steps,) = zip(*(output.outputs[0].logprobs for output in outputs), strict=True)
+    return [{id_: found.logprob for id_, found in step.items() if found.logprob > -1e9} for step in steps]
 
 
 if __name__ == "__main__":

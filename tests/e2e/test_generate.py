@@ -22,6 +22,7 @@ from reassess import engines, paths
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
 from reassess.engines.base import EngineError, EngineInfo, Request, Response, Setting
+from reassess.engines.transformers import SeededSampling
 from reassess.evaluate.generate import EvaluationError, generate
 from reassess.evaluate.store import Store
 from reassess.example import Example
@@ -39,6 +40,15 @@ from snake import ROOT
 
 GREEDY = Decoding(max_tokens=24)
 SAMPLED = Decoding(temperature=1.0, top_p=0.9, max_tokens=24)
+PENALISED = Decoding(repetition_penalty=1.3, max_tokens=24)
+# Each leaves out tokens in another way, and the last two in an order that matters.
+DRAWN = [
+    Decoding(temperature=1.0, repetition_penalty=1.5),
+    Decoding(temperature=0.7, top_k=5),
+    Decoding(temperature=1.5, min_p=0.3),
+    Decoding(temperature=1.0, min_p=0.2, top_p=0.8),
+    Decoding(temperature=1.2, repetition_penalty=1.3, top_k=20, min_p=0.1, top_p=0.9),
+]
 needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
 
 
@@ -125,12 +135,36 @@ def seeded(requests: list[Request]) -> list[Request]:
     return [request._replace(seed=1000 + number) for number, request in enumerate(requests)]
 
 
+def first_tokens(
+    directory: Path, setting: Setting, requests: list[Request], decoding: Decoding
+) -> list[dict[int, float]]:
+    """Return the log-probabilities that transformers draws the first token of each request from, by token."""
+    rows: dict[str, list[float]] = {}
+
+    class Seen(SeededSampling):
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            rows[current] = self.warpers(input_ids, scores).log_softmax(dim=-1)[0].tolist()
+            return super().__call__(input_ids, scores)
+
+    engine = engines.start(EngineInfo("transformers", "", "float32", "cpu"), str(directory), setting)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformers_engine, "SeededSampling", Seen)
+        for request in requests:
+            current = request.key
+            list(engine.answer([request], decoding.model_copy(update={"max_tokens": 1})))
+    return [{id_: value for id_, value in enumerate(row) if value > -1e9} for row in rows.values()]
+
+
 @needs_vllm
 def test_engines_agree(
     toy_checkpoint: Path, talkative: Path, setting: Setting, requests: list[Request], tmp_path: Path
 ) -> None:
     too_long = requests[-1]._replace(key="too long", prompt=requests[-1].prompt * 20)
     few = seeded(requests)[:16]
+    ours = by_transformers(talkative, setting, requests, GREEDY)
+    # Of the middle of some responses: they begin and end within tokens.
+    middles = [row.response[9:12] for row in list(ours.values())[::8]]
+    stopped = Decoding(stop=tuple(text for text in middles if text and "\ufffd" not in text), max_tokens=24)
     jobs = [
         (str(toy_checkpoint), requests, GREEDY),
         # The same engine with other weights: nothing that was computed with the old ones may be left.
@@ -138,8 +172,11 @@ def test_engines_agree(
         (str(talkative), seeded(requests), SAMPLED),
         (str(talkative), [request._replace(seed=1000 + 15 - i) for i, request in enumerate(few)][::-1], SAMPLED),
         (str(talkative), few[::-1], SAMPLED),
+        (str(talkative), requests, PENALISED),
+        (str(talkative), requests, stopped),
     ]
-    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((setting, jobs)))
+    probed = setting._replace(engine_args={"logprobs_mode": "processed_logprobs", "max_logprobs": -1})
+    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((probed, jobs, few, DRAWN)))
     script = Path(__file__).with_name("ask_vllm.py")
     command = [sys.executable, str(script), str(tmp_path / "jobs.pickle"), str(tmp_path / "out.json")]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -152,7 +189,6 @@ def test_engines_agree(
     refused = answers[1].pop("too long")
     assert refused.finish_reason == "error"
     assert "200" in str(refused.error)
-    ours = by_transformers(talkative, setting, requests, GREEDY)
     assert answers[1] == ours
     assert len({row.response for row in ours.values()}) > 64
     assert {row.finish_reason for row in [*answers[0].values(), *ours.values()]} == {"stop", "length"}
@@ -161,6 +197,23 @@ def test_engines_agree(
     for request in few:
         assert answers[4][request.key] == answers[2][request.key]
     assert sum(answers[3][request.key] != answers[2][request.key] for request in few) > 12
+
+    penalised = by_transformers(talkative, setting, requests, PENALISED)
+    assert answers[5] == penalised
+    assert sum(penalised[key] != ours[key] for key in ours) > 64
+    cut = by_transformers(talkative, setting, requests, stopped)
+    assert answers[6] == cut
+    ended = [key for key, row in cut.items() if row.response.endswith(stopped.stop)]
+    assert len(ended) > 8
+    for key, row in cut.items():
+        assert ours[key].response.startswith(row.response)
+        assert row.finish_reason == ("stop" if key in ended else ours[key].finish_reason)
+        assert row.n_tokens <= ours[key].n_tokens
+
+    for decoding, found in zip(DRAWN, out["drawn"], strict=True):
+        for theirs, mine in zip(found, first_tokens(talkative, setting, few, decoding), strict=True):
+            assert {int(id_) for id_ in theirs} == set(mine), decoding
+            assert {int(id_): value for id_, value in theirs.items()} == pytest.approx(mine, abs=1e-4)
 
 
 def test_image_placeholders_are_never_written(

@@ -150,6 +150,7 @@ def test_images_are_never_sampled(trained: Path, tiny: Graph, monkeypatch: pytes
     weights = load.load_model("results/models/toy-xs/model", tiny.study.models["toy-xs"])
     token = weights.config.image_token_id
     seen: list[int] = []
+    asked: list[Any] = []
 
     def insisting(*args: Any, **kwargs: Any) -> Any:
         model = original(*args, **kwargs)
@@ -159,6 +160,7 @@ def test_images_are_never_sampled(trained: Path, tiny: Graph, monkeypatch: pytes
 
         def recording(*args: Any, **kwargs: Any) -> Any:
             output = generate(*args, **kwargs)
+            asked.append(kwargs["generation_config"])
             seen.extend(output[:, kwargs["input_ids"].shape[1] :].flatten().tolist())
             return output
 
@@ -167,7 +169,9 @@ def test_images_are_never_sampled(trained: Path, tiny: Graph, monkeypatch: pytes
 
     original = load.load_model
     monkeypatch.setattr(load, "load_model", insisting)
-    make(variant(tiny, "grpo", max_steps=1, generation_kwargs={"suppress_tokens": [5]}), CHAIN)
+    drawn = {"top_k": 20, "min_p": 0.01, "repetition_penalty": 1.1}
+    make(variant(tiny, "grpo", max_steps=1, generation_kwargs={"suppress_tokens": [5]}, **drawn), CHAIN)
+    assert {name: getattr(asked[0], name) for name in drawn} == drawn
     assert seen
     assert token not in seen
     assert 5 not in seen

@@ -299,6 +299,16 @@ def test_a_trajectory_suite_may_be_of_some_sizes() -> None:
     assert not Path(paths.evaluation("m1/pool/seed1/sft@10/grpo@10/held-out")).exists()
 
 
+def test_a_table_says_how_its_responses_were_drawn_where_not_plainly_greedily() -> None:
+    suites = make_study().study.model_dump(mode="json")["suites"]
+    suites["main"]["decoding"] = {"temperature": 0.6, "top_k": 20, "stop": ["</answer>", "\n\n"], "max_tokens": 64}
+    graph = make_study(suites=suites)
+    write_results(graph)
+    tables(graph)
+    said = 'Decoding, where not plainly greedy: main temperature 0.6, top_k 20, stop ["\\</answer>", "\\\\n\\\\n"].'
+    assert said in Path(paths.table("capacity", "md")).read_text()
+
+
 def test_every_table_says_what_it_rests_on_and_is_the_same_each_time() -> None:
     graph = make_study()
     write_results(graph)

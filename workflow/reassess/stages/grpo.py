@@ -35,7 +35,8 @@ class GrpoStage(Trained):
     rewards: Rewards
     """Rewards by name, each with its weight, as `accuracy: 1.0` or `overlong: {weight: 1.0, buffer: 512}`."""
     args: dict[str, Any] = {}
-    """Options of `trl.GRPOConfig` under their own names."""
+    """Options of `trl.GRPOConfig` under their own names; `temperature`, `top_p`, `top_k`, `min_p`, `repetition_penalty`
+    and `generation_kwargs` are those of rollouts."""
 
     @model_validator(mode="after")
     def _fits(self) -> GrpoStage:
@@ -45,6 +46,9 @@ class GrpoStage(Trained):
                 f"args.num_generations: {generations} must be at least 2 and divide batch_size {self.batch_size}"
             )
         limit = self.args.get("max_completion_length", config_fields(self.CONFIG)["max_completion_length"][1])
+        further = self.args.get("generation_kwargs")
+        if isinstance(further, dict) and "stop_strings" in further:
+            raise ValueError("args.generation_kwargs.stop_strings cannot be set: TRL's completions end at tokens alone")
         for name, reward in self.rewards.chosen.items():
             if problem := reward.problem(limit):
                 raise ValueError(f"rewards.{name}.{problem}")

@@ -46,8 +46,9 @@ class Decoding(Strict):
     @model_validator(mode="after")
     def _draws_as_said(self) -> Decoding:
         if 0 < self.temperature < LEAST_TEMPERATURE:
-            least = f"at least {LEAST_TEMPERATURE}"
-            raise ValueError(f"temperature is {self.temperature}: vLLM draws at {least}; use 0 (greedy) or {least}")
+            raise ValueError(
+                f"temperature is {self.temperature}: vLLM never draws below {LEAST_TEMPERATURE}; use 0 (greedy) or more"
+            )
         if self.temperature > 0:
             return self
         if self.n > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -144,6 +145,15 @@ def by_recipe(found: Sequence[Method]) -> list[Method]:
     return sorted(found, key=lambda method: (order[method.recipe, method.pool], method.size or 0))
 
 
+def _decoding(estimates: Estimates, suite: str, benchmarks: Sequence[str]) -> str:
+    """Return how the responses to a suite were drawn, nothing where greedily or to other benchmarks alone."""
+    spec = estimates.collected.study.suites[suite]
+    if suite in estimates.collected.study.choosing or not set(benchmarks).intersection(spec.benchmarks):
+        return ""
+    chosen = spec.decoding.model_dump(mode="json", exclude_defaults=True, exclude={"max_tokens"})
+    return ", ".join(f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in chosen.items())
+
+
 def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
     """Return the line that says what the numbers rest on."""
     collected, study = estimates.collected, estimates.study
@@ -167,6 +177,8 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
         f"{' and of seeds' if len(study.seeds) > 1 else ''}; not corrected for the number of comparisons. "
         f"Judge version {', '.join(judges) or 'unknown'}. Engine: {', '.join(engines) or 'unknown'}."
     )
+    decodings = [f"{name} {said}" for name in study.suites if (said := _decoding(estimates, name, benchmarks))]
+    text += f" Decoding, where not plainly greedy: {'; '.join(decodings)}." if decodings else ""
     text += f" Put aside before generation: {', '.join(aside)}." if aside else ""
     runs = estimates.graph.runs.values()
     own = dict.fromkeys(f"{run.recipe} ({run.stage} on {run.on})" for run in runs if run.on)
