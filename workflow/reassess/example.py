@@ -97,20 +97,52 @@ def decode(data: bytes) -> Image:
     evaluation would see different pixels.
     """
     from PIL import Image as PilImage
-    from PIL import ImageOps
 
     try:
         with PilImage.open(io.BytesIO(data)) as picture:
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(picture)
             if upright.mode.startswith(("I", "F")):
                 upright = _in_8_bits(upright)
             if upright.has_transparency_data:
                 drawing = upright.convert("RGBA")
                 upright = PilImage.new("RGBA", drawing.size, "white")
                 upright.alpha_composite(drawing)
-            return upright.convert("RGB")
-    except (ValueError, SyntaxError, PilImage.DecompressionBombError) as error:
+            seen = upright.convert("RGB")
+    except (OSError, MemoryError):
+        raise
+    # Decoders raise what they like of a broken file: of AVIF a RuntimeError.
+    except Exception as error:
         raise OSError(str(error)) from None
+    # Among it the orientation, by which it would be turned again.
+    seen.info = {}
+    return seen
+
+
+def _upright(picture: Image) -> Image:
+    """Return a picture turned as its EXIF says; where that cannot be read, as it is stored.
+
+    `ImageOps.exif_transpose` writes the other tags again, and fails where a camera gave one of them a wrong type.
+    """
+    from PIL import ExifTags
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    # TIFF turns itself when it is loaded, and PNG may have its EXIF at the end.
+    picture.load()
+    try:
+        turn = turns.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    # It stands beside the pixels, and is nobody's to check.
+    except Exception:
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _in_8_bits(picture: Image) -> Image:
@@ -122,7 +154,10 @@ def _in_8_bits(picture: Image) -> Image:
     import numpy as np
     from PIL import Image as PilImage
 
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=np.inf, neginf=-np.inf)
     whites = (1, 255, 65535) if picture.mode == "F" else (65535,)
-    white = next((white for white in whites if values.max(initial=0) <= white), whites[-1])
+    highest = values.max(initial=0, where=np.isfinite(values))
+    white = next((white for white in whites if highest <= white), whites[-1])
+    if (transparent := picture.info.get("transparency")) is not None:
+        values[values == transparent] = white
     return PilImage.fromarray((np.clip(values / white, 0, 1) * 255).round().astype(np.uint8))
