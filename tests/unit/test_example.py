@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import struct
-import warnings
 import zlib
 from typing import Any
 
@@ -68,6 +67,7 @@ def test_a_picture_is_turned_upright_once(form: str, orientation: int) -> None:
     assert picture.getexif().get(ORIENTATION, 1) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_a_tag_that_is_no_orientation_turns_nothing() -> None:
     for orientation in (0, 9, 255):
         assert np.array_equal(seen(encoded(Image.fromarray(SMALL), exif=exif(orientation))), SMALL)
@@ -79,8 +79,7 @@ def test_a_tag_that_is_no_orientation_turns_nothing() -> None:
         tags = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + odd + bytes(4)
         assert decode(encoded(lying, "JPEG", exif=tags)).size == (20, 40)
     for broken in (b"Exif\0\0nonsense", b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + b"half"):
-        with warnings.catch_warnings(action="ignore"):
-            assert decode(encoded(lying, "JPEG", exif=broken)).size == (40, 20)
+        assert decode(encoded(lying, "JPEG", exif=broken)).size == (40, 20)
 
 
 def test_16_bits_are_turned_like_8() -> None:
@@ -175,6 +174,7 @@ def test_of_several_frames_the_first_is_seen(form: str) -> None:
     assert np.abs(seen(data).astype(int) - [255, 0, 0]).max() <= 2
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_broken_picture_is_an_os_error_whatever_is_broken() -> None:
     rng = np.random.default_rng(0)
     drawn = Image.fromarray((rng.random((40, 60, 3)) * 255).astype(np.uint8))
@@ -190,20 +190,19 @@ def test_a_broken_picture_is_an_os_error_whatever_is_broken() -> None:
     ]
     cut = [data[: len(data) // 2] for data in whole]
     for data in (b"", b"x", b"<svg xmlns='http://www.w3.org/2000/svg'/>", *cut):
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(OSError, match=r"."):
             decode(data)
     chance = random.Random(0)
     n_refused = 0
-    with warnings.catch_warnings(action="ignore"):
-        for data in whole:
-            for _ in range(60):
-                changed = bytearray(data)
-                for _ in range(3):
-                    changed[chance.randrange(chance.choice([60, 200, len(data)]))] = chance.randrange(256)
-                try:
-                    decode(bytes(changed))
-                except OSError:
-                    n_refused += 1
+    for data in whole:
+        for _ in range(60):
+            changed = bytearray(data)
+            for _ in range(3):
+                changed[chance.randrange(chance.choice([60, 200, len(data)]))] = chance.randrange(256)
+            try:
+                decode(bytes(changed))
+            except OSError:
+                n_refused += 1
     assert n_refused > 100
 
 
