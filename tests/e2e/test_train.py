@@ -154,6 +154,9 @@ def test_images_are_never_sampled(trained: Path, tiny: Graph, monkeypatch: pytes
 
     def insisting(*args: Any, **kwargs: Any) -> Any:
         model = original(*args, **kwargs)
+        if isinstance(model, tuple):
+            # Looked at after training, with what was missing.
+            return model
         head = model.lm_head
         head.register_forward_hook(lambda module, inputs, output: output.index_fill_(-1, torch.tensor([token]), 50.0))
         generate = model.generate

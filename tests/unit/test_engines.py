@@ -14,8 +14,8 @@ from reassess import graph
 from reassess.evaluate.generate import EvaluationError, check_stop
 from reassess.graph import Graph
 from reassess.graph.identity import suite_spec
+from reassess.models.reader import Reader
 from reassess.models.toy import build_processor
-from reassess.prompts import Prompt
 from reassess.study.read import StudyError
 from reassess.study.suites import ENGINES, Decoding
 
@@ -47,9 +47,16 @@ def test_an_unknown_engine_is_refused_with_a_near_miss(tiny: Graph) -> None:
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    """Tags are plain tokens, and a letter beyond ASCII is several."""
-    return build_processor(Prompt(instruction="Think, then answer."), random.Random(0)).tokenizer
+def reader(tiny: Graph) -> Reader:
+    """Of a model whose tags are plain tokens, and a letter beyond ASCII several."""
+    processor = build_processor(tiny.study.prompt, random.Random(0))
+    return Reader(processor, [processor.tokenizer.eos_token_id], tiny.study.models["toy-xs"], tiny.study.prompt)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(reader: Reader) -> Any:
+    """The reader's."""
+    return reader.tokenizer
 
 
 def test_an_option_that_is_not_set_is_in_no_record_and_key(tiny: Graph) -> None:
@@ -146,8 +153,10 @@ def test_a_response_ends_at_the_token_that_completes_a_stop_string(
     assert text(ids[:end], (), tokenizer, stop) == kept
 
 
-def test_a_stop_string_that_no_response_shows_is_refused(tokenizer: Any) -> None:
-    check_stop(["</answer>", "\n\n"], tokenizer, "suites.main.decoding.stop")
-    message = r"^suites\.main\.decoding\.stop: '\.<end_of_utterance>' has '<end_of_utterance>' in it, a special token"
+def test_a_stop_string_that_no_response_shows_is_refused(reader: Reader) -> None:
+    check_stop(["</answer>", "\n\n"], reader, "suites.main.decoding.stop")
+    message = (
+        r"^suites\.main\.decoding\.stop: '\.<end_of_utterance>' would end no response: .* token <end_of_utt"
+    )
     with pytest.raises(EvaluationError, match=message):
-        check_stop(["</answer>", ".<end_of_utterance>"], tokenizer, "suites.main.decoding.stop")
+        check_stop(["</answer>", ".<end_of_utterance>"], reader, "suites.main.decoding.stop")

@@ -124,7 +124,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     found = checkpoints(graph, job)
     # The checkpoints of a run share one processor: training does not change it.
     reader = Reader.of(found[0].path, model, study.prompt)
-    check_stop(spec.decoding.stop, reader.tokenizer, f"suites.{suite}.decoding.stop")
+    check_stop(spec.decoding.stop, reader, f"suites.{suite}.decoding.stop")
     think = graph.cell(cell).think
     held = reader.held(think)
     prompts, put_aside, image_tokens = _prompts(reader, spec.benchmarks, think)
@@ -235,24 +235,22 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
     return found
 
 
-def check_stop(stop: Sequence[str], tokenizer: Any, where: str) -> None:
+def check_stop(stop: Sequence[str], reader: Reader, where: str) -> None:
     """Check that a model can write the strings at which its responses end.
 
     Args:
         stop: the strings.
-        tokenizer: the model's.
+        reader: the model's.
         where: their place in the study.
 
     Raises:
-        EvaluationError: one has a special token in it, of which no response has the text.
+        EvaluationError: one has a special token in it, which no response shows as text.
     """
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     for text in stop:
-        if token := next((token for token in special if token in text), None):
+        if problem := reader.special(text):
             raise EvaluationError(
-                f"{where}: {text!r} has {token!r} in it, a special token of the model, which no response shows as "
-                "text, so it would end none; leave it out (a token ends responses where the model's "
-                "generation_config.json has it in eos_token_id)"
+                f"{where}: {text!r} would end no response: {problem}, which responses do not show; leave it out (a "
+                "token ends them where generation_config.json of the model has it in eos_token_id)"
             )
 
 
