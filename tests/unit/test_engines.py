@@ -155,8 +155,6 @@ def test_a_response_ends_at_the_token_that_completes_a_stop_string(
 
 def test_a_stop_string_that_no_response_shows_is_refused(reader: Reader) -> None:
     check_stop(["</answer>", "\n\n"], reader, "suites.main.decoding.stop")
-    message = (
-        r"^suites\.main\.decoding\.stop: '\.<end_of_utterance>' would end no response: .* token <end_of_utt"
-    )
+    message = r"^suites\.main\.decoding\.stop: '\.<end_of_utterance>' would end no response: .* token <end_of_utt"
     with pytest.raises(EvaluationError, match=message):
         check_stop(["</answer>", ".<end_of_utterance>"], reader, "suites.main.decoding.stop")
