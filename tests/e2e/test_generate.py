@@ -116,9 +116,9 @@ def requests(toy_examples: list[Example], tiny: Graph, setting: Setting) -> list
     twins = list(ToySource(kind="toy", n=32, split="test", text_only=True).read())
     found = []
     for number, example in enumerate([*toy_examples[:32], *twins]):
-        text, _, length = setting.reader.read(example)
+        read = setting.reader.read(example)
         for prefill in ("", "<think>"):
-            found.append(Request(f"{number}{prefill}", text + prefill, example, length, None))
+            found.append(Request(f"{number}{prefill}", read.text + prefill, example, read.length, None))
     assert len(found) == 128
     return found
 
