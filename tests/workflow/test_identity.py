@@ -31,13 +31,13 @@ def study(**stages: Any) -> Study:
 SFT = (
     '{"args":{"learning_rate":0.0007,"lr_scheduler_type":"cosine","num_train_epochs":2.0,"warmup_steps":5.0},'
     '"batch_size":32,"kind":"sft","model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},'
-    '"version":1}'
+    '"version":2}'
 )
 GRPO = (
     '{"args":{"learning_rate":0.0002,"max_completion_length":48,"num_generations":4,"num_train_epochs":1.0},'
     f'"batch_size":64,"judge":"{JUDGE_VERSION}","kind":"grpo","model":{{"max_prompt_length":160}},'
     '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":{"version":1,"weight":1.0},'
-    '"format":{"version":1,"weight":0.5}},"trajectory":5,"version":1}'
+    '"format":{"version":1,"weight":0.5}},"trajectory":5,"version":2}'
 )
 
 REPORT = (
@@ -55,7 +55,7 @@ OTHERS = {
     ("model", "toy-s"): '{"prompt":{"instruction":"Think, then answer."},"size":"s","steps":500,"version":1}',
     ("generate", "toy-s/base/main"): (
         '{"benchmarks":["toy-id","toy-ood","toy-text"],"decoding":{"max_tokens":48},"evaluation":{},'
-        '"model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},"seed":0,"version":1}'
+        '"model":{"max_prompt_length":160},"prompt":{"instruction":"Think, then answer."},"seed":0,"version":2}'
     ),
     ("score", "toy-s/base/main"): f'{{"format":"think_answer","judge":"{JUDGE_VERSION}","version":2}}',
     ("tables", "all"): REPORT,

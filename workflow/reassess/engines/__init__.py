@@ -43,7 +43,10 @@ def choose(study: Study, model: str, gpus: int) -> EngineInfo:
         raise EngineError(f"evaluation.engine: {name} cannot run here: {reason}; set another or `auto`")
     if name != "vllm" and study.evaluation.engine_args:
         print(f"evaluation.engine_args are vLLM's and do not count with {name}", flush=True)
-    return EngineInfo(name, _module(name).version(), study.models[model].dtype, _device(name, gpus))
+    asked = study.models[model]
+    # vLLM chooses its own.
+    attention = asked.attn_implementation if name == "transformers" else None
+    return EngineInfo(name, _module(name).version(), asked.dtype, _device(name, gpus), attention)
 
 
 def start(info: EngineInfo, directory: str, setting: Setting) -> Engine:

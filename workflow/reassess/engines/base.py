@@ -87,6 +87,7 @@ class EngineInfo(NamedTuple):
     version: str
     dtype: str
     device: str
+    attention: str | None = None
 
 
 def banned_tokens(processor: Any) -> list[str]:

@@ -301,6 +301,8 @@ def _wanted(
     engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
     if info.name == "vllm":
         engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
+    if info.attention is not None:
+        engine["attention"] = info.attention
     drawn = decoding.drawn()
     for prompt in prompts:
         asked = {"checkpoint": checkpoint.fingerprint, "prompt": prompt.text, "images": prompt.images_sha256}
