@@ -73,7 +73,7 @@ def test_golden_identities() -> None:
     )
     assert identity.stage_spec(golden, "toy-xs", "sft") == SFT
     assert identity.stage_spec(golden, "toy-xs", "grpo") == GRPO
-    assert digest(SFT) == "e01d7487"
+    assert digest(SFT) == "960de898"
     assert prompt_sha256(golden.prompt)[:8] == "3232519b"
 
 
