@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reassess import paths
+from reassess import graph, paths
+from reassess.models.base import ModelError, build_base
 from reassess.models.load import fingerprint
 from reassess.study import read
 
@@ -35,6 +37,8 @@ class Hub(ThreadingHTTPServer):
         self.folder = folder
         self.held = ""
         self.fetched: list[str] = []
+        # The status, and the code of the hub, with which everything is refused.
+        self.refusal: tuple[int, str] | None = None
         self.daemon_threads = True
 
 
@@ -46,6 +50,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        if self.server.refusal is not None:
+            status, code = self.server.refusal
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if path == f"/api/models/owner/toy/tree/{REVISION}":
             files = [file for file in sorted(self.server.folder.rglob("*")) if file.is_file()]
             rows = [
@@ -133,16 +144,78 @@ def test_a_killed_download_goes_on_with_the_next_file(command: list[str], hub: H
     assert whole.isdisjoint(hub.fetched)
     (hub.folder / "pytorch_model.bin").unlink()
     (hub.folder / "modeling.py").unlink()
-    assert {file.name for file in root.iterdir()} == {"model", "manifest.json", "finished.json"}
+    assert {file.name for file in root.iterdir()} == {"model", "manifest.json", "checkpoints"}
     assert {file.name for file in (root / "model").iterdir()} == {file.name for file in hub.folder.iterdir()}
     record = json.loads((root / "manifest.json").read_text())
     assert record["fingerprint"] == fingerprint(hub.folder) == fingerprint(root / "model")
 
 
+def refused(command: list[str]) -> str:
+    """Run the command, which refuses the model; return its message."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "models.hub" in line)
+    return line
+
+
+@pytest.fixture
+def build(command: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the model in this process, which has read where the hub is at its start."""
+    from huggingface_hub import constants
+
+    hub = os.environ["HF_ENDPOINT"]
+    monkeypatch.setattr(constants, "ENDPOINT", hub)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    study = graph.load("study.json")
+    return lambda: build_base(study, study["model", "hub"])
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        ((404, "RevisionNotFound"), "no such commit; take one of its list of commits for `revision`"),
+        ((401, "RepoNotFound"), "no such repository, or it is private; check the name, or log in"),
+        ((403, "GatedRepo"), "access is granted by its owners; ask for it on the model's page, and log in"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_with_what_to_do(
+    build: Callable[[], None], hub: Hub, refusal: tuple[int, str], said: str
+) -> None:
+    hub.refusal = refusal
+    with pytest.raises(ModelError) as caught:
+        build()
+    assert str(caught.value).startswith(f"models.hub.path: owner/toy at {REVISION} cannot be fetched: ")
+    assert said in str(caught.value)
+
+
+def test_what_is_refused_is_not_fetched_again(build: Callable[[], None], hub: Hub) -> None:
+    """Such as a model that only lacks an option."""
+    (hub.folder / "chat_template.jinja").rename("template.jinja")
+    with pytest.raises(ModelError, match="no chat template"):
+        build()
+    root = Path(paths.model("hub"))
+    assert "model.safetensors" in fetched(root)
+    hub.fetched.clear()
+    raw = json.loads(Path("study.json").read_text(encoding="utf-8"))
+    raw["models"]["hub"]["chat_template"] = "template.jinja"
+    study = graph.parse(raw, "study")
+    build_base(study, study["model", "hub"])
+    assert hub.fetched == []
+    assert not list(root.glob("fetched-*"))
+    assert fingerprint(root / "model") == json.loads((root / "manifest.json").read_text())["fingerprint"]
+
+
+def test_pointers_in_place_of_weights(build: Callable[[], None], hub: Hub) -> None:
+    (hub.folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")
+    with pytest.raises(ModelError, match=rf"owner/toy@{REVISION[:8]}/model.safetensors: a Git LFS pointer"):
+        build()
+
+
 def test_a_model_that_is_not_there_is_one_line(command: list[str], hub: Hub) -> None:
     shutil.rmtree(hub.folder)
     hub.folder.mkdir()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "models.hub.path" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "models.hub.path" in refused(command)

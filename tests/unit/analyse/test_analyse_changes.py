@@ -51,9 +51,9 @@ def test_hours_of_gpus_are_told_where_there_were_any() -> None:
     )
 
 
-def set_aside(graph: Graph, key: str) -> None:
-    """Leave beside a run another finished one, of what `graph` asks."""
-    job = graph["train", key]
+def set_aside(graph: Graph, key: str, rule: str = "train") -> None:
+    """Leave beside a run, or a base model, another finished one, of what `graph` asks."""
+    job = graph[rule, key]
     record = json.loads(Path(job.record).read_text())
     aside = Path(job.record).parent / "checkpoints/0ther1d3/finished.json"
     (aside.parent / "model").mkdir(parents=True)
@@ -82,6 +82,17 @@ def test_what_is_made_from_a_run_that_comes_back_is_judged_by_that() -> None:
     aside = Path(paths.run(GRPO, "checkpoints/0ther1d3/finished.json"))
     edit_json(str(aside), run__parents=[{"fingerprint": f"aside {parent}"}])
     assert [job.key for job in changes.taken_back(graph, States(graph))] == [parent, GRPO]
+
+
+def test_what_is_made_from_a_base_model_that_comes_back_is_judged_by_that() -> None:
+    graph = make_study(models={name: {"toy": {"size": "xs", "seed": 7}} for name in ("m1", "m2")})
+    run = "m1/pool/seed1/sft@10"
+    assert changes.taken_back(graph, States(graph)) == []
+    set_aside(graph, "m1", "model")
+    set_aside(graph, run)
+    assert changes.taken_back(graph, States(graph)) == []
+    edit_json(paths.run(run, "checkpoints/0ther1d3/finished.json"), run__parents=[{"fingerprint": "aside m1"}])
+    assert [job.key for job in changes.taken_back(graph, States(graph))] == [run]
 
 
 def test_runs_on_examples_that_change_are_told_too() -> None:

@@ -103,21 +103,21 @@ class States:
         return self._records[job.record]
 
     def later(self, job: Job) -> Record | None:
-        """Return the record that a run will have without being trained, None where it has to be.
+        """Return the record that a run or a base model will have without being made, None where it has to be.
 
-        It is the one that it has, if that is current; else that of a run which was set aside and will be taken back.
-        What comes of examples or of a base model that are outdated themselves is not known.
+        It is the one that it has, if that is current; else that of one which was set aside and will be taken back.
+        What comes of examples that are outdated themselves is not known.
         """
-        if job.rule != "train":
+        if job.rule not in ("model", "train"):
             return None if self.of(job) == "outdated" else self.record(job)
         if job.name not in self._later:
             self._later[job.name] = self._untrained(job)
         return self._later[job.name]
 
     def _untrained(self, job: Job) -> Record | None:
-        if any(self.later(maker) is None for maker in self._graph.parents(job)):
+        if any(self.later(maker) is None for maker in self._graph.needed(job, "model", "train")):
             return None
-        if any(self.of(need) == "outdated" for need in self._graph.needed(job, "model", "subset", "score")):
+        if any(self.of(need) == "outdated" for need in self._graph.needed(job, "subset", "score")):
             return None
         folder = Path(job.record).parent
         # A model that somebody has removed leaves a link to nothing.

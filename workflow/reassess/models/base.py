@@ -1,15 +1,23 @@
-"""Makes the base model of a study: a toy built here, a copy of a local checkpoint, or a pinned hub snapshot."""
+"""Makes the base model of a study: a toy built here, a copy of a local checkpoint, or a pinned hub snapshot.
+
+It is made aside, checked (`reassess.models.sound`) and only then shown, so that a bad path never costs a good model.
+Like a run, each lies whole in `checkpoints/{identity}/`, and `model` is a link to the one that is asked for.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from reassess.graph import Graph, Job
+from reassess.models import files, hub, published, sound
 from reassess.models.amend import AmendError, amend
+from reassess.models.files import Files, ModelError
 from reassess.models.load import fingerprint
 from reassess.models.pretraining import Pretraining
 from reassess.study.models import Model
@@ -17,16 +25,16 @@ from reassess.work import records, turns
 from reassess.work.provenance import provenance
 from reassess.work.turns import Turn
 
+__all__ = ["ModelError", "build_base"]
+
+# Where a model is made, beside the finished ones.
+ASIDE = ".model.tmp"
 # A checkpoint in another format (pickle) could run code when it is loaded.
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]
-
-
-class ModelError(ValueError):
-    """A base model that cannot be used: the message says which and what was expected."""
+_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 
 def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
-    """Make `results/models/{name}/model` and, last, its `manifest.json`.
+    """Make and check `results/models/{name}/model` and, last, its `manifest.json`.
 
     Args:
         graph: the study.
@@ -34,84 +42,157 @@ def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
         turn: the turn at it, where the caller has taken one; it may ask to stop.
 
     Raises:
-        ModelError: the model cannot be used.
+        ModelError: the model cannot be used; the one that was there is as it was.
         Interrupted: pretraining was asked to stop, and has saved where it was.
     """
-    start, cpu = time.monotonic(), time.process_time()
-    name = job.key
-    spec = graph.study.models[name]
-    root = Path(job.record).parent
-    digest = records.digest(job.spec)
-    if _is_finished(job, spec.files):
+    name, root = job.key, Path(job.record).parent
+    if _take_back(job, graph.study.models[name].files):
         print(f"{name}: made before, of the same files and options; nothing to do")
         if turn is not None:
             turn.is_reuse = True
         return
-    (root / turns.FINISHED).unlink(missing_ok=True)
-    shutil.rmtree(root / "model", ignore_errors=True)
-    details: dict[str, Any] = {}
-    if spec.toy is not None:
-        from reassess.models import toy
-
-        details = toy.build(spec.toy, graph.study.prompt, root / "model", Pretraining(root, digest, turn))
-    elif spec.path is not None and Path(spec.path).is_dir():
-        shutil.copytree(spec.path, root / "model", ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.pkl"))
-    elif spec.path is not None:
-        _fetch(spec, name, root, digest)
+    root.mkdir(parents=True, exist_ok=True)
     try:
-        amend(root / "model", spec)
+        _build(graph, job, turn)
+    except ModelError as error:
+        raise ModelError(f"models.{name}.{'toy' if graph.study.models[name].toy else 'path'}: {error}") from None
     except AmendError as error:
         raise ModelError(f"models.{name}.{error}") from None
-    try:
-        print_ = fingerprint(root / "model")
-    except FileNotFoundError as error:
-        raise ModelError(f"models.{name}.path: {error}") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ModelError(f"models.{name}: the disk of {root} is full ({error}); free some space and start again") from (
+            error
+        )
+    finally:
+        published.remove(root / ASIDE)
+
+
+def _build(graph: Graph, job: Job, turn: Turn | None) -> None:
+    start, cpu = time.monotonic(), time.process_time()
+    root = Path(job.record).parent
+    aside = root / ASIDE
+    # A killed attempt leaves its own.
+    published.remove(aside)
+    made = _write(graph, job, aside, turn)
+    model = graph.study.models[job.key]
+    lies = Files(aside, _told(model))
+    files.check(lies, Path(model.path) if model.path else None)
+    sound.check_loads(lies, graph, job.key)
+    amend(aside, model)
+    found = sound.check(lies, graph, job.key)
+    print_ = fingerprint(aside)
+    identity = _identity(job, aside, print_)
     record = {
-        "model": name,
+        "model": job.key,
         "spec": json.loads(job.spec),
+        "identity": identity,
         "fingerprint": print_,
-        **details,
+        **made,
+        **found,
         "provenance": provenance(),
         "seconds": round(time.monotonic() - start, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
     }
-    records.write(root / turns.FINISHED, {"time": time.time(), "record": record})
-    records.write(job.record, record)
+    _put(aside, root / published.CHECKPOINTS / identity, record)
+    published.publish(root / published.CHECKPOINTS / identity, job.record, record)
+    for other in published.unfinished(root / published.CHECKPOINTS):
+        shutil.rmtree(other)
     for file in root.glob("pretraining-*.pt"):
         file.unlink()
+    hub.forget(root)
 
 
-def _fetch(spec: Model, name: str, root: Path, digest: str) -> None:
-    """Download a hub model. The files that a killed download has fetched as a whole stay."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+def _write(graph: Graph, job: Job, aside: Path, turn: Turn | None) -> dict[str, Any]:
+    """Write a model as it comes; return what its record says of how it was made."""
+    spec = graph.study.models[job.key]
+    if spec.toy is not None:
+        from reassess.models import toy
 
-    patterns = HUB_FILES if spec.trust_remote_code else [item for item in HUB_FILES if item != "*.py"]
-    folder = root / f"fetched-{digest}"
-    for other in root.glob("fetched-*"):
-        if other != folder:
-            shutil.rmtree(other)
-    # The client never takes up the half of a file that a kill has left.
-    for half in folder.rglob("*.incomplete"):
-        half.unlink()
+        state = Pretraining(aside.parent, records.digest(job.spec), turn)
+        return toy.build(spec.toy, graph.study.prompt, aside, state)
+    assert spec.path is not None
+    if Path(spec.path).is_dir():
+        _copy(Path(spec.path), aside)
+    else:
+        hub.fetch(spec, aside)
+    return {}
+
+
+def _told(model: Model) -> str:
+    """Return what messages call a model."""
+    if model.toy is not None:
+        return f"toy-{model.toy.size}"
+    return str(model.path) if model.revision is None else f"{model.path}@{model.revision[:8]}"
+
+
+def _copy(source: Path, directory: Path) -> None:
+    """Copy a checkpoint's files; what lies in directories below (a trainer's checkpoints, for one) is no part of it.
+
+    Raises:
+        ModelError: a file cannot be read.
+    """
+    directory.mkdir()
+    for file in sorted(source.iterdir()):
+        if file.is_dir() or file.suffix in _PICKLES:
+            continue
+        try:
+            shutil.copyfile(file, directory / file.name)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise ModelError(f"{file}: cannot be read ({error.strerror}); give the files, or links to files") from None
+
+
+def _identity(job: Job, directory: Path, print_: str) -> str:
+    """Name the directory of a model: over its spec and every byte of it, so that two states of a path are two."""
+    small = [file for file in sorted(directory.iterdir()) if file.suffix != ".safetensors"]
+    files = {file.name: records.file_sha256(file) for file in small}
+    return records.digest(records.canonical({"spec": json.loads(job.spec), "fingerprint": print_, "files": files}))
+
+
+def _put(aside: Path, made: Path, record: dict[str, Any]) -> None:
+    """Put a checked model in place, and note that it is finished.
+
+    One that was made again and came out the same stays where it is: it may be shown, or read, at this moment.
+    """
+    made.mkdir(parents=True, exist_ok=True)
+    target = made / published.MODEL
+    if _is(target, record["fingerprint"]):
+        published.remove(aside)
+    else:
+        for path in [*aside.iterdir(), aside]:
+            records.sync(path)
+        published.put(aside, target)
+        records.sync(made.parent)
+    published.finish(made, record)
+
+
+def _is(model: Path, expected: str) -> bool:
+    """Whether a directory holds the model of a fingerprint."""
     try:
-        snapshot_download(str(spec.path), revision=spec.revision, allow_patterns=patterns, local_dir=folder)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"models.{name}.path: {spec.path} at {spec.revision} cannot be fetched: {error}") from None
-    # The client's own notes on what it has fetched.
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
-    folder.replace(root / "model")
+        return fingerprint(model) == expected
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
-def _is_finished(job: Job, files: list[str]) -> bool:
-    """Publish what another job has made of the same files; return whether there was such."""
-    root = Path(job.record).parent
-    found = turns.read_finished(root, job.rule, job.record)
-    if found is None or found["record"]["spec"] != json.loads(job.spec) or not (root / "model").exists():
+def _take_back(job: Job, files: list[str]) -> bool:
+    """Show what was made before of the same files and options; return whether there was such.
+
+    Another job may have made it meanwhile, or an option was changed back.
+    """
+    folder = Path(job.record).parent / published.CHECKPOINTS
+    newest = max((os.stat(file).st_mtime for file in files), default=0.0)  # noqa: PTH116
+    found: list[tuple[float, Path, dict[str, Any]]] = []
+    for root in folder.iterdir() if folder.is_dir() else ():
+        note = turns.read_finished(root, job.rule, job.record, is_set_aside=not published.is_shown(root, job.record))
+        run = note.get("run") if note is not None else None
+        if note is None or not isinstance(run, dict) or run.get("spec") != json.loads(job.spec):
+            continue
+        if note["time"] >= newest and _is(root / published.MODEL, run.get("fingerprint", "")):
+            found.append((note["time"], root, run))
+    if not found:
         return False
-    if any(Path(file).stat().st_mtime > found["time"] for file in files):
-        return False
-    if fingerprint(root / "model") != found["record"]["fingerprint"]:
-        return False
-    records.write(job.record, found["record"])
+    _, root, run = max(found, key=lambda item: item[0])
+    published.take_back(root, job.record, run)
     return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -82,18 +81,18 @@ def publish(path: Path, root: Path, clock: Clock) -> Path:
     """
     files = {}
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
-        sync(file)
+        records.sync(file)
         files[file.relative_to(path).as_posix()] = _hash(file)
     seconds, cpu_seconds = clock.spent()
     world = str(ranks.world())
     record = {"step": _step(path), "seconds": seconds, "cpu_seconds": cpu_seconds, "world": world, "files": files}
     records.write(path / COMPLETE, record)
     for folder in (path, *(item for item in path.rglob("*") if item.is_dir())):
-        sync(folder)
+        records.sync(folder)
     target = root / path.name
     shutil.rmtree(target, ignore_errors=True)
     path.replace(target)
-    sync(root)
+    records.sync(root)
     return target
 
 
@@ -192,15 +191,6 @@ def _hash(file: Path) -> str:
         while chunk := handle.read(1 << 22):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have a file's content, or a directory's entries, reach the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _step(path: Path) -> int:

@@ -13,7 +13,6 @@ from reassess.models import load
 from reassess.models.reader import PLAIN, Reader
 from reassess.prompts import Prompt
 from reassess.study.models import Model
-from reassess.train.checkpoints import sync
 from reassess.train.plan import TrainError
 from reassess.work import records
 
@@ -38,10 +37,10 @@ def export(model: Any, weights: dict[str, Any], parent: Path, spec: Model, direc
         load_exactly(aside, spec, dtype).save_pretrained(aside)
     copy_beside(parent, aside, spec)
     for path in [*aside.iterdir(), aside]:
-        sync(path)
+        records.sync(path)
     shutil.rmtree(directory, ignore_errors=True)
     aside.replace(directory)
-    sync(directory.parent)
+    records.sync(directory.parent)
 
 
 def copy_beside(parent: Path, directory: Path, spec: Model) -> None:

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import shutil
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -312,7 +311,7 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
         "costs": costs(task.job.rule, task.job.key),
         "fingerprint": fingerprint(model),
     }
-    records.write(task.checkpoints / turns.FINISHED, {"time": time.time(), "run": record})
+    published.finish(task.checkpoints, record)
     published.publish(task.checkpoints, task.job.record, record)
     published.clean(task.checkpoints)
     print(f"{task.job.key}: {made.work} done in {seconds:.0f} s", flush=True)

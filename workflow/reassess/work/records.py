@@ -56,6 +56,15 @@ def _write(file: Path, text: str) -> None:
     aside.replace(file)
 
 
+def sync(path: Path) -> None:
+    """Have a file's content, or a directory's entries, reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def canonical(spec: dict[str, Any]) -> str:
     """Return JSON with sorted keys and no white space."""
     return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
