@@ -56,6 +56,8 @@ def study(name: str, engine: str) -> dict[str, Any]:
                 "min_pixels": 3136,
                 "max_pixels": 50176,
                 "max_prompt_length": 600,
+                # Its template writes today's date.
+                **({"template_args": {"date_string": "26 Jul 2024"}} if name == "llama3.2" else {}),
             }
         },
         "pools": {"pool": {"sources": [_source("pool")]}},

@@ -179,6 +179,10 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "no template": (remove("chat_template.jinja"), ["no chat template", "give it as `chat_template`"]),
     "broken template": (write("chat_template.jinja", "{% for %}"), ["chat template", "give another as"]),
     "template without text": (write("chat_template.jinja", "Hello!"), ["chat template", "what a user says"]),
+    "dated template": (
+        write("chat_template.jinja", f"{{{{ strftime_now('%d %b %Y') }}}}{TEMPLATE}"),
+        ["writes today's date", "template_args", "date_string"],
+    ),
     "no preprocessor": (remove("processor_config.json"), ["image processor", "add the files"]),
     "no tokenizer": (remove(TOKENIZER, "tokenizer_config.json"), ["tokenizer", "add the files"]),
     "NaN": (odd(float("nan")), [WEIGHTS, NORM, "NaN", "again"]),

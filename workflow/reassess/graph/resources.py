@@ -188,7 +188,8 @@ def size_of(path: str) -> int:
     is_local = Path(path).is_dir()
     found = size_of_directory(path) if is_local else size_in_name(path)
     if found is None:
-        why = "the directory has no readable *.safetensors" if is_local else "its name does not say"
+        unread = "the directory has no readable *.safetensors (not fetched, or cut off?)"
+        why = unread if is_local else "its name does not say"
         raise ValueError(f"`path` {path!r}: give `parameters`, the number of weights, because {why}")
     return found
 

@@ -29,8 +29,8 @@ __all__ = ["ModelError", "build_base"]
 
 # Where a model is made, beside the finished ones.
 ASIDE = ".model.tmp"
-# A checkpoint in another format (pickle) could run code when it is loaded.
-_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+# Weights in formats that are not loaded: pickles, which could run code, and those of other frameworks.
+_NOT_LOADED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf"}
 
 
 def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
@@ -50,6 +50,7 @@ def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
         print(f"{name}: made before, of the same files and options; nothing to do")
         if turn is not None:
             turn.is_reuse = True
+        _clean(root)
         return
     root.mkdir(parents=True, exist_ok=True)
     try:
@@ -96,11 +97,17 @@ def _build(graph: Graph, job: Job, turn: Turn | None) -> None:
     }
     _put(aside, root / published.CHECKPOINTS / identity, record)
     published.publish(root / published.CHECKPOINTS / identity, job.record, record)
+    _clean(root)
+
+
+def _clean(root: Path) -> None:
+    """Remove what attempts have left that were killed."""
     for other in published.unfinished(root / published.CHECKPOINTS):
         shutil.rmtree(other)
     for file in root.glob("pretraining-*.pt"):
         file.unlink()
     hub.forget(root)
+    published.remove(root / ASIDE)
 
 
 def _write(graph: Graph, job: Job, aside: Path, turn: Turn | None) -> dict[str, Any]:
@@ -134,7 +141,7 @@ def _copy(source: Path, directory: Path) -> None:
     """
     directory.mkdir()
     for file in sorted(source.iterdir()):
-        if file.is_dir() or file.suffix in _PICKLES:
+        if file.is_dir() or file.suffix in _NOT_LOADED:
             continue
         try:
             shutil.copyfile(file, directory / file.name)

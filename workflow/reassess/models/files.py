@@ -19,6 +19,13 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # The first line of what Git LFS leaves in place of a file (git-lfs, docs/spec.md).
 _POINTER = b"version https://git-lfs.github.com/spec/"
+# What transformers reads of a checkpoint; a picture for its page may be anything.
+_READ = {".json", ".safetensors", ".jinja", ".txt", ".model", ".py"}
+_JSON = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "preprocessor_config.json", "processor_config.json"),
+    *("video_preprocessor_config.json", "chat_template.json"),
+)
 _PICKLED = ("pytorch_model*.bin", "model*.bin", "*.pt", "*.pth", "*.ckpt")
 # Numbers that are looked at together; so many more are in memory, not a whole embedding.
 _PIECE = 1 << 24
@@ -54,8 +61,7 @@ def check(files: Files, origin: Path | None) -> None:
     Raises:
         ModelError: a file is missing, cut off, or stands for another one.
     """
-    there = sorted(file for file in files.directory.iterdir() if file.is_file())
-    for file in there:
+    for file in sorted(file for file in files.directory.iterdir() if file.is_file() and file.suffix in _READ):
         with file.open("rb") as handle:
             if handle.read(len(_POINTER)) == _POINTER:
                 raise ModelError(
@@ -63,9 +69,8 @@ def check(files: Files, origin: Path | None) -> None:
                     "repository, or fetch the file from the hub"
                 )
     _check_adapter(files)
-    for file in there:
-        if file.suffix == ".json":
-            read(files, file.name)
+    for name in _JSON:
+        read(files, name)
     config = read(files, CONFIG)
     if config is None:
         raise ModelError(

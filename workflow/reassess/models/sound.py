@@ -93,7 +93,9 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
         reader = Reader.of(files.directory, model, graph.study.prompt)
     asked = _check_prompts(files, reader)
     skeleton = _check_names(files, model)
-    rows = int(skeleton.get_input_embeddings().weight.shape[0])
+    with _said(files, type(skeleton).__name__, "a model without embeddings of tokens cannot be asked"):
+        embedding, head = skeleton.get_input_embeddings(), skeleton.get_output_embeddings()
+        rows = int(embedding.weight.shape[0])
     most = max(int(inputs["input_ids"].max()) for inputs in asked)
     if most >= rows or max(reader.stops) >= rows:
         raise ModelError(
@@ -102,7 +104,6 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
         )
     checkpoint.check_finite(files)
     parameters = sum(weight.numel() for weight in skeleton.parameters())
-    head = skeleton.get_output_embeddings()
     is_asked = _fits(model, parameters)
     if is_asked:
         _check_answer(files, model, asked[-1])
@@ -111,7 +112,7 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
         "parameters": parameters,
         "stored": checkpoint.dtypes(files),
         "modality": "visual" if reader.sees else "text",
-        "tied": head is not None and head.weight is skeleton.get_input_embeddings().weight,
+        "tied": head is not None and head.weight is embedding.weight,
         "stops": reader.tokenizer.convert_ids_to_tokens(reader.stops),
         "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
         "opening": reader.opening,
@@ -183,6 +184,14 @@ def _check_prompts(files: Files, reader: Reader) -> list[Any]:
         raise ModelError(
             f"{files.told}: no token ends a response: neither tokenizer_config.json (`eos_token`) nor "
             "generation_config.json (`eos_token_id`) names one, and it would never stop; add it"
+        )
+    with _said(files, "chat template", "correct it, or give another as `chat_template`"):
+        is_dated = reader.reads_clock
+    if is_dated:
+        raise ModelError(
+            f"{files.told}: its chat template writes today's date, so that training and evaluation would see other "
+            "prompts on another day; set the date in `template_args`, by the variable that the template reads for it "
+            "(such as `date_string: 26 Jul 2024`)"
         )
     asked: list[Any] = []
     for example in (PLAIN, _shown()) if reader.sees else (PLAIN,):
