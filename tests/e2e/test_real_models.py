@@ -41,9 +41,7 @@ def odd(prefix: str) -> list[Example]:
     return [
         replace(row, id=f"{prefix}-thin", images=(thin.getvalue(),)),
         replace(row, id=f"{prefix}-token", question="What is <|image_pad|>?"),
-        replace(
-            row, id=f"{prefix}-two", images=(pictures()["tiny"], pictures()["wide"]), question="<image> or <image>?"
-        ),
+        replace(row, id=f"{prefix}-two", images=two, question="<image> or <image>?"),
     ]
 
 
@@ -81,10 +79,7 @@ def made(family: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
             models,
             pools={"odd": source(folder / "pool")},
             sizes=[13],
-            benchmarks={
-                "pictures": source(folder / "bench"),
-                "texts": {**source(folder / "texts"), "modality": "text"},
-            },
+            benchmarks={"pictures": source(folder / "bench"), "texts": texts},
             suites={"main": {"benchmarks": ["pictures", "texts"], "decoding": {"max_tokens": 8}}},
         )
         (folder / "study.yaml").write_text(yaml.safe_dump(data))
