@@ -17,7 +17,7 @@ help:
 setup:
 	@scripts/setup.sh $(ENVIRONMENT)
 
-dev: setup
+dev:
 	@scripts/setup.sh $(ENVIRONMENT) dev
 
 study: setup

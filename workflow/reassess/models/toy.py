@@ -1,8 +1,8 @@
 """Toy base models: Idefics3 built from its config classes and pretrained here, saved as Hugging Face checkpoints.
 
-Idefics3 is the smallest family that runs as saved in transformers, TRL and vLLM without torchvision, and SmolVLM
-is its near kin. Pretraining gives a base that perceives and sometimes reasons: it captions, answers directly, and
-answers with a chain of thought, on scenes that no pool and no benchmark uses.
+Idefics3 is the smallest family that runs as saved in transformers, TRL and vLLM, and SmolVLM is its near kin.
+Pretraining gives a base that perceives and sometimes reasons: it captions, answers directly, and answers with a chain
+of thought, on scenes that no pool and no benchmark uses.
 """
 
 from __future__ import annotations
