@@ -259,6 +259,7 @@ def test_a_broken_checkpoint_is_one_message(here: Path, tiny_study: Study, what:
     message = refused(study)
     assert message.startswith("models.mine.path: theirs")
     assert all(word in message for word in words), message
+    assert base.ASIDE not in message
     assert state(here) == before
     # The old one still counts as made: for the same files, and for who asks for it by an option that is put back.
     assert json.loads(Path(paths.model("mine", "manifest.json")).read_text())["fingerprint"] == fingerprint(

@@ -286,7 +286,8 @@ def _said(files: Files, what: str, todo: str) -> Iterator[None]:
         raise
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ModelError(f"{files.told}: {what}: {' '.join(lines)[:400]}; {todo}") from error
+        said = " ".join(lines).replace(str(files.directory), files.told)
+        raise ModelError(f"{files.told}: {what}: {said[:400]}; {todo}") from error
 
 
 @contextmanager
