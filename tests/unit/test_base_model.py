@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -299,14 +301,35 @@ def test_a_text_model_for_text(
     assert record["parameters"] == record["stored"]["F32"]
 
 
-@pytest.mark.parametrize("names", [["tokenizer.json", "tokenizer_config.json"]])
+def test_code_of_its_own_is_run_where_it_is_trusted(
+    text_checkpoint: Path, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    shutil.copytree(text_checkpoint, "theirs")
+    Path("theirs/code_of_mine.py").write_text(
+        "from transformers import Qwen2Config, Qwen2ForCausalLM\n"
+        "class MineConfig(Qwen2Config):\n    model_type = 'mine'\n"
+        "class MineForCausalLM(Qwen2ForCausalLM):\n    config_class = MineConfig\n",
+        encoding="utf-8",
+    )
+    classes = {"AutoConfig": "code_of_mine.MineConfig", "AutoModelForCausalLM": "code_of_mine.MineForCausalLM"}
+    config(model_type="mine", auto_map=classes, architectures=["MineForCausalLM"])(Path("theirs"))
+    assert "trust_remote_code: true" in refused(with_model(tiny_study, {"path": "theirs"}, is_text=True))
+    study = with_model(tiny_study, {"path": "theirs", "trust_remote_code": True}, is_text=True)
+    build_base(study, study["model", "mine"])
+    record = json.loads(Path(paths.model("mine", "manifest.json")).read_text(encoding="utf-8"))
+    assert (record["class"], record["answered"]) == ("MineForCausalLM", True)
+
+
 def test_an_empty_tokenizer_is_none(
-    text_checkpoint: Path, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+    text_checkpoint: Path, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Transformers makes one of no files for some families, and says nothing."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(text_checkpoint, "theirs")
-    remove(*names)(Path("theirs"))
+    remove(TOKENIZER, "tokenizer_config.json")(Path("theirs"))
     message = refused(with_model(tiny_study, {"path": "theirs"}, is_text=True))
     assert "no tokenizer: none of" in message
 
@@ -340,6 +363,23 @@ def test_an_option_that_is_put_back_finds_its_model(here: Path, tiny_study: Stud
         build_base(study, study["model", "mine"])
     assert json.loads((here / "manifest.json").read_text(encoding="utf-8")) == before
     assert fingerprint(here / "model") == before["fingerprint"]
+
+
+def test_what_is_shown_is_made_again_where_that_is_asked_for(
+    here: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes out the same, and stays where it is."""
+    study = with_model(tiny_study, {"path": "theirs"})
+    note = (here / "model").resolve().with_name(turns.FINISHED)
+    monkeypatch.setenv(turns.SINCE, str(time.time()))
+    before = json.loads(note.read_text(encoding="utf-8"))["time"]
+    build_base(study, study["model", "mine"])
+    assert json.loads(note.read_text(encoding="utf-8"))["time"] == before
+    monkeypatch.setenv(turns.FORCED, "model")
+    inode = (here / "model" / WEIGHTS).stat().st_ino
+    build_base(study, study["model", "mine"])
+    assert json.loads(note.read_text(encoding="utf-8"))["time"] > before
+    assert (here / "model" / WEIGHTS).stat().st_ino == inode
 
 
 @pytest.mark.parametrize("note", ["[", "[]", "{}", '{"time": 1}', '{"time": 1e12, "run": {"spec": 1}}'])

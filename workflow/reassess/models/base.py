@@ -22,6 +22,7 @@ from reassess.models.load import fingerprint
 from reassess.models.pretraining import Pretraining
 from reassess.study.models import Model
 from reassess.work import records, turns
+from reassess.work.progress import Progress
 from reassess.work.provenance import provenance
 from reassess.work.turns import Turn
 
@@ -98,6 +99,11 @@ def _build(graph: Graph, job: Job, turn: Turn | None) -> None:
     _put(aside, root / published.CHECKPOINTS / identity, record)
     published.publish(root / published.CHECKPOINTS / identity, job.record, record)
     _clean(root)
+    how = "checked and asked a question" if found["answered"] else "checked"
+    print(
+        f"{job.key}: {found['class']} of {found['parameters']:,} weights, {how} in {record['seconds']:.0f} s",
+        flush=True,
+    )
 
 
 def _clean(root: Path) -> None:
@@ -140,15 +146,18 @@ def _copy(source: Path, directory: Path) -> None:
         ModelError: a file cannot be read.
     """
     directory.mkdir()
-    for file in sorted(source.iterdir()):
-        if file.is_dir() or file.suffix in _NOT_LOADED:
-            continue
+    taken = [file for file in sorted(source.iterdir()) if not file.is_dir() and file.suffix not in _NOT_LOADED]
+    sizes = [file.stat().st_size // 10**6 if file.exists() else 0 for file in taken]
+    progress = Progress(f"{source}: copying", sum(sizes), "MB")
+    for file, size in zip(taken, sizes, strict=True):
         try:
             shutil.copyfile(file, directory / file.name)
+            progress.update(size)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise ModelError(f"{file}: cannot be read ({error.strerror}); give the files, or links to files") from None
+    progress.close()
 
 
 def _identity(job: Job, directory: Path, print_: str) -> str:
