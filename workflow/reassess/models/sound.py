@@ -185,7 +185,7 @@ def _check_prompts(files: Files, reader: Reader) -> list[Any]:
             f"{files.told}: no token ends a response: neither tokenizer_config.json (`eos_token`) nor "
             "generation_config.json (`eos_token_id`) names one, and it would never stop; add it"
         )
-    with _said(files, "chat template", "correct it, or give another as `chat_template`"):
+    with _said(files, "chat template", "correct it, or give another as `chat_template`"), _quiet():
         is_dated = reader.reads_clock
     if is_dated:
         raise ModelError(
@@ -292,7 +292,7 @@ def _said(files: Files, what: str, todo: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' own tables and bars of loading away: what they say is checked here."""
+    """Keep transformers' own tables, bars and advice away: what they say is checked here."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
