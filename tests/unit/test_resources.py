@@ -13,6 +13,8 @@ import pytest
 from reassess import graph, paths
 from reassess.graph import Graph, resources
 from reassess.graph.resources import Asked, defaults, for_attempt, size_in_name, size_of_directory
+from reassess.stages.grpo import GrpoStage
+from reassess.stages.sft import SftStage
 from reassess.study.models import Model
 from reassess.study.read import StudyError
 from reassess.study.study import Study
@@ -205,11 +207,25 @@ def test_a_large_model_makes_a_study_need_gpus(tiny_study: Study) -> None:
 
 def test_a_model_is_shared_where_it_does_not_fit_one_gpu() -> None:
     small, large = hub("owner/name-3B"), hub("owner/name-7B")
-    assert [resources.distribution(model, "sft") for model in (small, large)] == ["ddp", "zero3"]
+    sft = SftStage(kind="sft", batch_size=8)
+    grpo = GrpoStage(kind="grpo", batch_size=8, rewards={"accuracy": 1})
+    assert [resources.distribution(model, sft) for model in (small, large)] == ["ddp", "zero3"]
     # Sampling takes more than SFT.
     between = hub("owner/name", parameters=3_400_000_000)
-    assert [resources.distribution(between, kind) for kind in ("sft", "grpo")] == ["ddp", "zero3"]
-    assert resources.distribution(hub("owner/name-7B", distributed="zero2"), "sft") == "zero2"
+    assert [resources.distribution(between, stage) for stage in (sft, grpo)] == ["ddp", "zero3"]
+    assert resources.distribution(hub("owner/name-7B", distributed="zero2"), sft) == "zero2"
+
+
+def test_an_adapter_takes_less_than_all_weights() -> None:
+    """Of 8.3e9 weights: 4.5 bytes each are 37 GB and fit one GPU of 80 GB, 16 are 133 GB and do not."""
+    model = hub("Qwen/Qwen2.5-VL-7B-Instruct")
+    whole, lora = (SftStage(kind="sft", batch_size=8, lora=given) for given in (None, {}))
+    assert [resources.asked(model, "sft", stage).gpu for stage in (whole, lora)] == [4, 1]
+    assert [resources.distribution(model, stage) for stage in (whole, lora)] == ["zero3", "ddp"]
+    assert resources.asked(model, "sft", lora).mem_mb < resources.asked(model, "sft", whole).mem_mb
+    # Sampling takes 3 bytes more: 62 GB.
+    grpo = GrpoStage(kind="grpo", batch_size=8, rewards={"accuracy": 1}, lora={"r": 16})
+    assert resources.asked(model, "grpo", grpo).gpu == 1
 
 
 def ended(number: int, why: str | None, start_step: int = 0, end_step: int | None = 0) -> Attempt:

@@ -15,6 +15,7 @@ from reassess.graph import Graph
 from reassess.judge import JUDGE_VERSION
 from reassess.stages import KINDS
 from reassess.stages.base import AnyStage, Needs, Parents
+from reassess.stages.sft import SftStage
 from reassess.study.read import StudyError
 
 # Options, the identity that they have, and an option that is refused with the message about it.
@@ -120,3 +121,64 @@ def test_a_kind_is_imported_without_torch(kind: str) -> None:
     code = f"import sys; import {KINDS[kind].__module__}; print('torch' in sys.modules, 'trl' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False False"
+
+
+SFT_WITH = [
+    ({"lora": {}}, {"lora": {}}),
+    # PEFT's defaults, and the order of names, say nothing.
+    (
+        {"lora": {"r": 8, "lora_alpha": "16", "target_modules": ["v_proj", "q_proj"]}},
+        {"lora": {"lora_alpha": 16, "target_modules": ["q_proj", "v_proj"]}},
+    ),
+    ({"lora": {"target_modules": "all-linear"}, "freeze": ["vision_tower"]},) * 2,
+    ({"freeze": ["vision_tower", "projector"]}, {"freeze": ["projector", "vision_tower"]}),
+    ({"lora": None, "freeze": []}, {}),
+]
+
+
+@pytest.mark.parametrize(("options", "identity"), SFT_WITH)
+def test_the_identity_of_what_is_trained(options: dict[str, Any], identity: dict[str, Any], tiny: Graph) -> None:
+    spec = json.loads(with_stage(tiny, "sft", {"batch_size": 8, **options}).of("train")[-1].spec)
+    assert {name: value for name, value in spec.items() if name in ("lora", "freeze")} == identity
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lora": {"alpha": 16}}, "lora.alpha: peft"),
+        ({"lora": {"alpha": 16}}, "LoraConfig has no such option; did you mean lora_alpha?"),
+        ({"lora": {"r": 0}}, "lora.r: 0 is not at least 1"),
+        ({"lora": {"r": "eight"}}, "lora.r: 'eight' is not valid"),
+        ({"lora": {"lora_dropout": 1}}, "lora.lora_dropout: 1.0 is not between 0 and 1"),
+        ({"lora": {"task_type": "CAUSAL_LM"}}, "lora.task_type cannot be set in a study: the study sets it"),
+        ({"lora": {"bias": "all"}}, "lora.bias cannot be set in a study: biases would be trained in place"),
+        ({"lora": {"init_lora_weights": "pissa"}}, "training would not start from the parent's weights"),
+        ({"lora": {"init_lora_weights": False}}, "lora.init_lora_weights: with False training would not start"),
+        ({"lora": {"rank_pattern": {"q_proj": "x"}}}, "lora.rank_pattern.q_proj: 'x' is not a whole number"),
+        ({"lora": {"target_modules": []}}, "lora.target_modules: names nothing; leave it out"),
+        ({"lora": {"target_modules": 3}}, "lora.target_modules: 3 is not valid"),
+        ({"args": {"use_peft": True}}, "args.use_peft: low-rank adapters are the stage's own option `lora`"),
+        ({"args": {"lora_r": 8}}, "args.lora_r: low-rank adapters are the stage's own option `lora`"),
+        ({"freeze": ["vision_tower", "vision_tower"]}, "freeze: 'vision_tower' stands twice"),
+        ({"freeze": ["vision_tower", "projector", "language_model"]}, "freeze: nothing is left to train"),
+        ({"freeze": ["visual"]}, "stages.stage.freeze.0: 'visual': input should be 'vision_tower'"),
+        ({"lora": {}, "freeze": ["language_model"]}, "freeze: without `lora.target_modules` adapters are in the"),
+    ],
+)
+def test_what_cannot_be_trained(options: dict[str, Any], message: str, tiny: Graph) -> None:
+    with pytest.raises(StudyError) as error:
+        with_stage(tiny, "sft", {"batch_size": 8, **options})
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_frozen_can_be_varied(tiny: Graph) -> None:
+    varied = {"batch_size": 8, "vary": {"freeze": [["vision_tower"], ["projector"]]}}
+    keys = {job.key for job in with_stage(tiny, "sft", varied).of("train")}
+    assert {key.rpartition("/")[2] for key in keys} >= {"stage.freezevision_tower@16", "stage.freezeprojector@16"}
+
+
+def test_text_has_nothing_to_train_in_a_frozen_language_model() -> None:
+    free, frozen = (SftStage(kind="sft", batch_size=8, freeze=parts) for parts in (["projector"], ["language_model"]))
+    assert free.misfit_of_mixed("ddp") is None
+    assert "`freeze`" in str(frozen.misfit_of_mixed("ddp"))

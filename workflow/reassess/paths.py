@@ -55,7 +55,7 @@ def cell(model_name: str, pool_name: str, seed: str | int, name: str) -> str:
 
 
 def run(cell_name: str, file: str = "") -> str:
-    """A run's directory: `run.json`, and undeclared `checkpoints/` with links to its `model` and `metrics.jsonl`."""
+    """A run's directory: `run.json`, and undeclared `checkpoints/` with links to what it holds, such as `model`."""
     return _join(f"{RESULTS}/runs/{cell_name}", file)
 
 

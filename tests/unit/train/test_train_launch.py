@@ -13,6 +13,7 @@ import pytest
 
 from reassess import graph
 from reassess.graph import Graph, resources
+from reassess.stages.sft import SftStage
 from reassess.study.models import Model
 from reassess.study.study import Study
 from reassess.train import launch
@@ -46,7 +47,7 @@ def test_a_study_says_which_processes_train(tiny: Graph) -> None:
 def test_a_model_too_large_for_one_gpu_is_sharded_by_default() -> None:
     def distribution(hub_id: str, **given: Any) -> str:
         model = Model(path=f"owner/{hub_id}", revision="0" * 40, dtype="bfloat16", **given)
-        return resources.distribution(model, "sft")
+        return resources.distribution(model, SftStage(kind="sft", batch_size=8))
 
     assert distribution("model-2B") == "ddp"
     assert distribution("model-7B") == "zero3"

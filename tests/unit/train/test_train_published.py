@@ -105,6 +105,21 @@ def test_a_copy_is_linked_again_and_leaves_nothing_behind(task: Task) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "model", "run.json"]
 
 
+def test_an_adapter_is_shown_with_its_model_alone(task: Task) -> None:
+    """Also where a copy of results/ has a directory in place of the link."""
+    file = task.job.record
+    root, other = finished(file, "aaaaaaaa"), finished(file, "bbbbbbbb")
+    folder = Path(file).parent
+    (root / "adapter").mkdir()
+    (root / "adapter/adapter_model.safetensors").write_text("trained")
+    show(root, file)
+    assert (folder / "adapter").readlink() == Path("checkpoints/aaaaaaaa/adapter")
+    (folder / "adapter").unlink()
+    shutil.copytree(root / "adapter", folder / "adapter")
+    show(other, file)
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "model", "run.json"]
+
+
 def test_a_model_that_lies_nowhere_else_is_kept(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     """A copy of results/ without checkpoints/ has it in place of the link alone."""
     file = task.job.record

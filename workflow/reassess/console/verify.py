@@ -235,7 +235,7 @@ class _Verification:
 
     def _file(self, file: str, name: str, record: dict[str, Any], todo: str) -> bool:
         """Compare a file beside a record with the hash in the record; return whether it is worth reading on."""
-        target = Path(file).with_name(name)
+        target = Path(file).parent / name
         if not target.exists():
             self._differs(file, name, "not there", "the file that the record describes", todo)
             return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reassess.graph import resources
+from reassess.graph.resources import Asked
 from reassess.spec import near
 from reassess.stages import KINDS
+from reassess.stages.base import AnyStage
 from reassess.study.models import Model
 from reassess.study.study import Study
 
@@ -17,7 +19,7 @@ def problems_of(study: Study) -> Iterator[str]:
     stages = [item for variants in study.used.values() for item in variants.items()]
     for name, model in study.models.items():
         try:
-            found = list(_of_model(name, model))
+            found = list(_of_model(name, model, [spec for _, spec in stages]))
         except ValueError as error:
             yield f"models.{name}: {error}"
             continue
@@ -25,11 +27,11 @@ def problems_of(study: Study) -> Iterator[str]:
         if found:
             continue
         for stage, spec in stages:
-            processes = resources.asked(model, spec.kind).training_processes
+            processes = resources.asked(model, spec.kind, spec).training_processes
             if problem := spec.misfit_of_processes(processes):
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
             mixed = next((pool for pool, asked in study.pools.items() if asked.modality == "mixed"), None)
-            shared = resources.distribution(model, spec.kind) if processes > 1 else "ddp"
+            shared = resources.distribution(model, spec) if processes > 1 else "ddp"
             if mixed is not None and (problem := spec.misfit_of_mixed(shared)):
                 yield (
                     f"pools.{mixed}.modality: some of its examples have an image and others none, and stages.{stage} "
@@ -71,18 +73,25 @@ def _pools(study: Study, name: str) -> set[str]:
     return {pool for read in study.examples[name].INPUTS for pool in _pools(study, read)}
 
 
-def _of_model(name: str, model: Model) -> Iterator[str]:
+def _of_model(name: str, model: Model, stages: Sequence[AnyStage]) -> Iterator[str]:
     """Yield what is wrong with what a model's jobs ask for. Raises ValueError where its size cannot be told."""
     resources.weights(model)
     for kind in model.resources:
-        asked = resources.asked(model, kind)
-        if asked.processes and asked.gpu not in (0, asked.processes):
-            yield (
-                f"models.{name}.resources.{kind}.processes: {asked.processes} for {asked.gpu} GPUs; training runs one "
-                "process on each GPU, so leave `processes` out"
-            )
-        if kind in KINDS and asked.training_processes % asked.nodes:
-            yield (
-                f"models.{name}.resources.{kind}: {asked.training_processes} processes cannot be spread evenly over "
-                f"{asked.nodes} nodes; give another number of `gpu` or `nodes`"
-            )
+        mine = [stage for stage in stages if stage.kind == kind]
+        asked = {resources.asked(model, kind, stage) for stage in mine} or {resources.asked(model, kind)}
+        for one in sorted(asked):
+            yield from _of_kind(f"models.{name}.resources.{kind}", kind, one)
+
+
+def _of_kind(where: str, kind: str, asked: Asked) -> Iterator[str]:
+    """Yield what is wrong with what a kind of job asks for."""
+    if asked.processes and asked.gpu not in (0, asked.processes):
+        yield (
+            f"{where}.processes: {asked.processes} for {asked.gpu} GPUs; training runs one process on each GPU, so "
+            "leave `processes` out"
+        )
+    if kind in KINDS and asked.training_processes % asked.nodes:
+        yield (
+            f"{where}: {asked.training_processes} processes cannot be spread evenly over {asked.nodes} nodes; give "
+            "another number of `gpu` or `nodes`"
+        )

@@ -71,7 +71,7 @@ def model_spec(study: Study, name: str) -> str:
 def stage_spec(study: Study, model: str, stage: str) -> str:
     """Identity of a training stage on a model: what its weights depend on besides parent, subset and seed."""
     spec, how = study.all_stages[stage], study.models[model]
-    asked = resources.asked(how, spec.kind)
+    asked = resources.asked(how, spec.kind, spec)
     processes = asked.training_processes
     fields: dict[str, Any] = {
         "kind": spec.kind,
@@ -81,7 +81,7 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     }
     if spec.READS_EXAMPLES:
         fields["prompt"] = _prompt(study)
-    is_sharded = processes > 1 and resources.distribution(how, spec.kind) != "ddp"
+    is_sharded = processes > 1 and resources.distribution(how, spec) != "ddp"
     if is_sharded and asked.gpu and how.dtype == "bfloat16":
         # DeepSpeed computes with weights in bfloat16, autocast with float32 ones: losses differ in the third digit.
         fields["weights"] = "bfloat16"

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from reassess import paths
 from reassess.graph.job import Job
 from reassess.stages import KINDS
-from reassess.stages.base import Needs
+from reassess.stages.base import AnyStage, Needs
 from reassess.study.models import Distributed, Model, Resources
 from reassess.study.study import Study
 from reassess.work import attempts
@@ -91,19 +91,23 @@ def kinds() -> tuple[str, ...]:
     return ("model", *KINDS, "generate")
 
 
-def asked(model: Model, kind: str) -> Asked:
+def asked(model: Model, kind: str, stage: AnyStage | None = None) -> Asked:
     """Return what a kind of job on a model asks for: what the study gives it, the rest by the model's size.
 
     Args:
         model: the model.
         kind: one of `kinds`.
+        stage: the stage that runs; without it, one of its kind with every option at its default.
     """
-    return _asked(model.resources.get(kind, Resources()), weights(model), kind, model.dtype)
+    needs = None if stage is None else stage.needs
+    return _asked(model.resources.get(kind, Resources()), weights(model), kind, model.dtype, needs)
 
 
 @functools.lru_cache(maxsize=1024)
-def _asked(given: Resources, parameters: int, kind: str, dtype: Literal["float32", "bfloat16"]) -> Asked:
-    found = defaults(parameters, kind, dtype, given.gpu, given.processes, given.nodes)
+def _asked(
+    given: Resources, parameters: int, kind: str, dtype: Literal["float32", "bfloat16"], needs: Needs | None
+) -> Asked:
+    found = defaults(parameters, kind, dtype, given.gpu, given.processes, given.nodes, needs)
     return found._replace(**given.model_dump(exclude_none=True))
 
 
@@ -118,9 +122,9 @@ def weights(model: Model) -> int:
     return model.parameters or size_of(str(model.path))
 
 
-def distribution(model: Model, kind: str) -> Distributed:
-    """Return how the processes of a kind of stage share a model."""
-    return model.distributed or ("ddp" if fits_one_gpu(weights(model), kind) else "zero3")
+def distribution(model: Model, stage: AnyStage) -> Distributed:
+    """Return how the processes of a stage share a model."""
+    return model.distributed or ("ddp" if fits_one_gpu(weights(model), stage.needs) else "zero3")
 
 
 def defaults(
@@ -130,6 +134,7 @@ def defaults(
     gpu: int | None = None,
     processes: int | None = None,
     nodes: int | None = None,
+    needs: Needs | None = None,
 ) -> Asked:
     """Return what a job asks for by the size of its model.
 
@@ -140,12 +145,13 @@ def defaults(
         gpu: GPUs that the study gives it; threads and memory follow them.
         processes: training processes that the study gives it.
         nodes: nodes that the study gives it; threads and memory are those of one.
+        needs: what its stage takes, where that is not what its kind takes.
     """
+    needs = needs or _needs(kind, 2 if dtype == "bfloat16" else 4)
     if parameters < SMALL:
         nodes = nodes or _nodes(kind, gpu or 0)
         processes = math.ceil((processes or 1) / nodes)
         return Asked(gpu or 0, nodes, processes, CPU_MB * processes)
-    needs = _needs(kind, 2 if dtype == "bfloat16" else 4)
     runtime = min(LONGEST, 240 + math.ceil(needs.minutes_per_billion * parameters / 1e9))
     if kind == "model":
         # Files are fetched or copied, and read once for their fingerprint.
@@ -168,9 +174,9 @@ def _needs(kind: str, width: int) -> Needs:
     return Needs(width + CACHE_BYTES, GENERATE_MINUTES, 2 * width) if kind == "generate" else KINDS[kind].NEEDS
 
 
-def fits_one_gpu(parameters: int, kind: str) -> bool:
+def fits_one_gpu(parameters: int, needs: Needs) -> bool:
     """Return whether one process can hold a whole model in a stage: weights, gradients and optimizer states."""
-    return parameters * KINDS[kind].NEEDS.bytes_per_weight <= GPU_BYTES * PLANNED
+    return parameters * needs.bytes_per_weight <= GPU_BYTES * PLANNED
 
 
 def _gpus(size: float) -> int:
@@ -240,8 +246,10 @@ def _weights(file: Path) -> int:
 def asked_by(study: Study, job: Job) -> Asked:
     """Return what the first attempt at a job on a model asks for."""
     assert job.at.model is not None
-    kind = study.all_stages[job.at.stage].kind if job.rule == "train" else job.rule
-    return asked(study.models[job.at.model], kind)
+    if job.rule != "train":
+        return asked(study.models[job.at.model], job.rule)
+    stage = study.all_stages[job.at.stage]
+    return asked(study.models[job.at.model], stage.kind, stage)
 
 
 def of(study: Study, job: Job, attempt: int = 1) -> Asked:

@@ -132,12 +132,12 @@ def _link(link: Path, target: Path) -> None:
     aside.replace(link)
 
 
-def _keep(model: Path, runs: Path) -> None:
-    """Move a model that stands in place of a link out of the way, unless it is a copy of a finished one's."""
-    found = _print(model)
-    if found is None or any(_print(path.parent / MODEL) == found for path in runs.glob(f"*/{turns.FINISHED}")):
+def _keep(there: Path, runs: Path) -> None:
+    """Move a model or adapter in place of a link out of the way, unless it is a copy of a finished one's."""
+    found = _print(there)
+    if found is None or any(_print(path.parent / there.name) == found for path in runs.glob(f"*/{turns.FINISHED}")):
         return
-    kept = model.with_name(f"{model.name}-{found[:8]}")
+    kept = there.with_name(f"{there.name}-{found[:8]}")
     remove(kept)
-    model.replace(kept)
-    print(f"{model}: a finished model whose run is not in {runs}; moved to {kept}", flush=True)
+    there.replace(kept)
+    print(f"{there}: a finished {there.name} whose run is not in {runs}; moved to {kept}", flush=True)

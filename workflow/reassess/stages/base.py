@@ -5,13 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import vary
-from reassess.stages.trainer_args import ConfigClass, changed, check_args, config_fields, split_problem
+from reassess.stages.config_class import ConfigClass, config_fields
+from reassess.stages.lora_args import changed_lora, check_lora
+from reassess.stages.trainer_args import changed, check_args, split_problem
+
+Part = Literal["vision_tower", "projector", "language_model"]
+# Bytes per weight that LoRA saves: gradients (4) and Adam's two moments (8), less what the adapters take. At rank 64 on
+# all linear layers of Qwen2.5-7B these are 2% of the weights, with 16 bytes each: 0.3, and 0.5 with a reserve.
+LORA_SAVES = 11.5
+# On the host: the model as it is loaded and the merged one, both in float32, and the exported one as it is checked.
+LORA_HOST_BYTES = 12
 
 
 class Parents(NamedTuple):
@@ -65,6 +74,7 @@ class AnyStage(Strict):
     REWARDED: ClassVar[bool] = False
     """Whether it learns from rewards: the judge's version counts then, and rewards can be set beside accuracy."""
     NEEDS: ClassVar[Needs]
+    """What it takes of a machine, unless its options say otherwise (`needs`)."""
     RUN: ClassVar[str]
     """The function that runs it, as `module:function`; resolved when it runs, because it imports torch."""
 
@@ -138,6 +148,11 @@ class AnyStage(Strict):
         """Whether it reads the base model beside the models that it starts from."""
         return False
 
+    @property
+    def needs(self) -> Needs:
+        """What it takes of a machine, as its options are."""
+        return self.NEEDS
+
     def choose(self, kept: Sequence[int], accuracy: Mapping[int, float]) -> int:
         """Return the step of its parent's kept checkpoints that it starts from; asked of a stage that `CHOOSES` alone.
 
@@ -197,10 +212,32 @@ class Trained(AnyStage):
     args: dict[str, Any] = {}
     trajectory: Annotated[int, Field(ge=0)] = 0
     """Intermediate checkpoints to keep, evenly spaced, the last step included."""
+    lora: dict[str, Any] | None = None
+    """Options of `peft.LoraConfig` under their own names, as `{r: 16, lora_alpha: 32}`: low-rank adapters (arXiv
+    2106.09685) are trained in place of the weights, and merged into them at the end. `{}` takes PEFT's defaults.
+    Without `target_modules` every linear layer of the language model has one, its output layer excepted."""
+    freeze: tuple[Part, ...] = ()
+    """Parts of the model that stay as they are: `vision_tower`, `projector` (between the two, also where it is a part
+    of the vision encoder), `language_model` (with its embedding and output layer). With `lora` they get no adapter."""
 
     @model_validator(mode="after")
     def _args(self) -> Trained:
         object.__setattr__(self, "args", check_args(self.CONFIG, self.args, self.batch_size))
+        return self
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> Trained:
+        if twice := [part for i, part in enumerate(self.freeze) if part in self.freeze[:i]]:
+            raise ValueError(f"freeze: {twice[0]!r} stands twice")
+        if set(self.freeze) == set(get_args(Part)):
+            raise ValueError("freeze: nothing is left to train")
+        if self.lora is not None:
+            object.__setattr__(self, "lora", check_lora(self.lora))
+            if "language_model" in self.freeze and not {"target_modules", "target_parameters"} & self.lora.keys():
+                raise ValueError(
+                    "freeze: without `lora.target_modules` adapters are in the language model alone; name others, "
+                    "such as `target_modules: all-linear`"
+                )
         return self
 
     @classmethod
@@ -218,10 +255,20 @@ class Trained(AnyStage):
     def keeps(self) -> int:
         return self.trajectory
 
+    @property
+    def needs(self) -> Needs:
+        if self.lora is None:
+            return self.NEEDS
+        return self.NEEDS._replace(
+            bytes_per_weight=self.NEEDS.bytes_per_weight - LORA_SAVES, host_bytes_per_weight=LORA_HOST_BYTES
+        )
+
     def misfit_of_processes(self, count: int) -> str | None:
         return split_problem(self.args, self.batch_size, count)
 
     def misfit_of_mixed(self, distributed: str) -> str | None:
+        if "language_model" in self.freeze:
+            return "those without one train the language model alone, which `freeze` names"
         # A process without an image never asks for the vision weights, and the others wait for it.
         return "ZeRO-3 cannot mix them (zero2 and ddp can)" if distributed == "zero3" else None
 
@@ -235,4 +282,6 @@ class Trained(AnyStage):
             "batch_size": self.batch_size,
             "args": changed(self.CONFIG, self.args, self.batch_size, processes),
         }
-        return fields | ({"trajectory": self.trajectory} if self.trajectory else {})
+        fields |= {"trajectory": self.trajectory} if self.trajectory else {}
+        fields |= {"freeze": sorted(self.freeze)} if self.freeze else {}
+        return fields | ({} if self.lora is None else {"lora": changed_lora(self.lora)})

@@ -9,8 +9,9 @@ from pydantic import model_validator
 from reassess.rewards import Rewards
 from reassess.spec import Positive
 from reassess.stages.base import Needs, Trained
+from reassess.stages.config_class import ConfigClass, config_fields
 from reassess.stages.sft import TRAINING_BYTES
-from reassess.stages.trainer_args import ConfigClass, config_fields
+from reassess.stages.trainer_args import TRAINER
 from reassess.versions import JUDGE_VERSION
 
 # Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).
@@ -24,7 +25,7 @@ class GrpoStage(Trained):
     REWARDED: ClassVar[bool] = True
     # Twice the time of SFT, for its sampling.
     NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES + ROLLOUT_BYTES, 120, host_bytes_per_weight=TRAINING_BYTES)
-    CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/grpo_config.py", "GRPOConfig")
+    CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/grpo_config.py", "GRPOConfig", TRAINER)
     BATCH: ClassVar[str] = "completions"
     RUN: ClassVar[str] = "reassess.train.grpo:run"
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from reassess.spec import Positive
 from reassess.stages.base import Needs, Trained
-from reassess.stages.trainer_args import ConfigClass
+from reassess.stages.config_class import ConfigClass
+from reassess.stages.trainer_args import TRAINER
 
 # Float32 weights (4), gradients (4) and Adam's two moments (8). Mixed precision with float32 master weights comes to
 # the same 16 bytes (ZeRO, arXiv 1910.02054, section 3.1).
@@ -20,7 +21,7 @@ class SftStage(Trained):
     # 6e7 tokens (20,000 examples of 1,000 tokens, three times) cost 6 FLOPs per weight and token (arXiv 2001.08361,
     # section 2.1): an hour per 1e9 weights at 1e14 FLOP/s, a third of an A100's peak.
     NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES, minutes_per_billion=60, host_bytes_per_weight=TRAINING_BYTES)
-    CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/sft_config.py", "SFTConfig")
+    CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/sft_config.py", "SFTConfig", TRAINER)
     BATCH: ClassVar[str] = "sequences"
     RUN: ClassVar[str] = "reassess.train.sft:run"
 

@@ -1,37 +1,13 @@
-"""Checks `args:` of a stage against the installed TRL config class, without importing it.
-
-Importing TRL takes seconds and a Snakefile is parsed once per job, so the fields are read from the source of the
-dataclasses. The real class is constructed, and checks once more, when the job starts.
-"""
+"""Checks `args:` of a stage against the installed TRL config class, without importing it."""
 
 from __future__ import annotations
 
-import ast
-import importlib.metadata
-import importlib.util
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from reassess.stages.config_class import ConfigClass, config_fields, members, typed
 
-from reassess.spec import near
-
-_BASES = (("transformers/training_args.py", "TrainingArguments"), ("trl/trainer/base_config.py", "_BaseConfig"))
-
-
-class ConfigClass(NamedTuple):
-    """A config class of TRL.
-
-    Attributes:
-        file: its file under site-packages.
-        name: its name.
-    """
-
-    file: str
-    name: str
-
-
+# What the config class of every trainer inherits.
+TRAINER = (("transformers/training_args.py", "TrainingArguments"), ("trl/trainer/base_config.py", "_BaseConfig"))
 _BY_THE_STUDY = "the study sets it"
 # Options that a study may not set under `args`, and what to do instead.
 REFUSED = {
@@ -111,44 +87,19 @@ NEUTRAL = frozenset(
 )
 
 
-@cache
-def config_fields(config: ConfigClass) -> dict[str, tuple[Any, Any]]:
-    """Return the fields of a config class and its bases as `{name: (type, default)}`.
-
-    A type that is not made of builtins is `Any`; a default that is not a literal is `...`.
-    """
-    fields: dict[str, tuple[Any, Any]] = {}
-    for file, class_name in (*_BASES, config):
-        for node in _class_body(file, class_name):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                fields[node.target.id] = (_type(node.annotation), _default(node.value))
-    return fields
-
-
 def check_args(config: ConfigClass, args: dict[str, Any], batch_size: int) -> dict[str, Any]:
     """Return `args` with values brought to the types of a config class.
-
-    YAML reads `1e-3` as text, so numbers in text form are taken as numbers.
 
     Raises:
         ValueError: an option is unknown, refused, of the wrong type, or does not divide `batch_size`.
     """
-    fields = config_fields(config)
     checked: dict[str, Any] = {}
     for key, value in args.items():
-        if key not in fields:
-            hint = f"; {meant}" if (meant := near(key, fields).strip()) else ""
-            version = importlib.metadata.version("trl")
-            raise ValueError(f"args.{key}: trl {version} {config.name} has no such option{hint}")
-        if key in REFUSED:
-            raise ValueError(f"args.{key} cannot be set in a study: {REFUSED[key]}")
-        try:
-            checked[key] = TypeAdapter(fields[key][0]).validate_python(value)
-        except ValidationError as error:
-            raise ValueError(f"args.{key}: {value!r} is not valid: {error.errors()[0]['msg']}") from None
-        if key in _ENUMS and str(checked[key]) not in _members(*_ENUMS[key]):
-            known = ", ".join(_members(*_ENUMS[key]))
-            raise ValueError(f"args.{key}: {value!r} is not valid; transformers has {known}")
+        if key.startswith(("use_peft", "peft_", "lora_")):
+            raise ValueError(f"args.{key}: low-rank adapters are the stage's own option `lora`, beside `args`")
+        checked[key] = typed(config, key, value, REFUSED, "args")
+        if key in _ENUMS and str(checked[key]) not in (known := members(*_ENUMS[key])):
+            raise ValueError(f"args.{key}: {value!r} is not valid; transformers has {', '.join(known)}")
     if checked.get("learning_rate", 1) <= 0:
         raise ValueError(f"args.learning_rate: {checked['learning_rate']} is not above 0")
     _check_batches(checked, batch_size)
@@ -160,23 +111,6 @@ _ENUMS = {
     "lr_scheduler_type": ("transformers/trainer_utils.py", "SchedulerType"),
     "optim": ("transformers/training_args.py", "OptimizerNames"),
 }
-
-
-@cache
-def _members(file: str, class_name: str) -> tuple[str, ...]:
-    """Return the values of an enumeration of strings."""
-    values = [node.value for node in _class_body(file, class_name) if isinstance(node, ast.Assign)]
-    return tuple(str(value.value) for value in values if isinstance(value, ast.Constant))
-
-
-def _class_body(file: str, class_name: str) -> list[ast.stmt]:
-    """Return the statements of a class of an installed package, whose import would take seconds."""
-    package = Path(file).parts[0]
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
-    tree = ast.parse((Path(spec.origin).parents[1] / file).read_text(encoding="utf-8"))
-    return next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
 
 
 def changed(config: ConfigClass, args: dict[str, Any], batch_size: int, processes: int) -> dict[str, Any]:
@@ -226,31 +160,3 @@ def _check_batches(args: dict[str, Any], batch_size: int) -> None:
     save_steps = args.get("save_steps")
     if save_steps is not None and (save_steps < 1 or save_steps != int(save_steps)):
         raise ValueError(f"args.save_steps: {save_steps} must be a whole number of steps")
-
-
-def _type(annotation: ast.expr) -> Any:
-    """Return the type that an annotation spells, `Any` where it needs more than builtins."""
-    simple = {"int": int, "float": float, "str": str, "bool": bool, "dict": dict, "list": list}
-    match annotation:
-        case ast.Name(id=name) if name in simple:
-            return simple[name]
-        case ast.Constant(value=None):
-            return None
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            sides = (_type(left), _type(right))
-            return Any if Any in sides else sides[0] | sides[1] if sides[0] is not None else sides[1] | None
-        case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id=name)) if name in simple:
-            return list[simple[name]]  # type: ignore[valid-type]
-        case ast.Subscript(value=ast.Name(id="dict")):
-            return dict
-    return Any
-
-
-def _default(value: ast.expr | None) -> Any:
-    """Return the literal default of a dataclass field, `...` where it is computed."""
-    if isinstance(value, ast.Call):
-        value = next((keyword.value for keyword in value.keywords if keyword.arg == "default"), None)
-    try:
-        return ... if value is None else ast.literal_eval(value)
-    except ValueError:
-        return ...

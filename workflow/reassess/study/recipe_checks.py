@@ -13,7 +13,7 @@ from reassess.study.recipes import Recipe
 from reassess.study.study import Study
 
 # Their models lie below the directory of the model before, beside these.
-TAKEN = ("model", "checkpoints")
+TAKEN = ("model", "adapter", "checkpoints")
 # They stand in tables beside the recipes.
 CONTROLS = ("base", "base-think", "floor")
 

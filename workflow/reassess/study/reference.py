@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from reassess.spec import Strict
+from reassess.stages import lora_args
 from reassess.stages.trainer_args import NEUTRAL, REFUSED
 from reassess.study.study import Study
 
@@ -59,6 +60,15 @@ def reference() -> str:
         "Changing one of these reruns nothing, because they do not change what is learnt: "
         + ", ".join(f"`{key}`" for key in sorted(NEUTRAL))
         + ".",
+        "",
+        "## Options under `lora:`",
+        "",
+        "Every option of the installed `peft.LoraConfig` under its own name, but for these:",
+        "",
+        *(f"- `{key}`: {reason}" for key, reason in sorted(lora_args.REFUSED.items())),
+        "",
+        f"`init_lora_weights` is one of {', '.join(f'`{json.dumps(start)}`' for start in lora_args.STARTS)}. With any",
+        "other the model would not be its parent before the first step, with the adapter or without.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from reassess.study.models import Model
-from reassess.train import checkpoints, ranks
+from reassess.train import adapter, checkpoints, ranks
 from reassess.train.export import export
 from reassess.train.plan import Plan, Resumed, TrainError
 from reassess.work import records
@@ -47,6 +48,8 @@ class Checkpointing(TrainerCallback):  # type: ignore[misc]
         if state.max_steps != self.plan.steps:
             raise TrainError(f"the trainer means to do {state.max_steps} steps, {self.plan.steps} were planned")
         if self.resumed.checkpoint is not None:
+            if isinstance(self.trainer.model, PeftModel) and not ranks.is_sharded():
+                adapter.check_loaded(self.trainer.model, self.resumed.checkpoint)
             summed = checkpoints.logged(self.resumed.checkpoint, args.process_index)
             self.trainer._tr_loss += summed["loss"]
             self.trainer._globalstep_last_logged = summed["last_logged"]
@@ -154,15 +157,20 @@ class Trajectory(TrainerCallback):  # type: ignore[misc]
         self.parent = parent
         self.spec = spec
 
-    def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step in self.plan.trajectory:
             weights = ranks.weights(self.trainer)
             if ranks.is_first():
                 self.root.mkdir(exist_ok=True)
                 with ranks.unsharded():
-                    export(model, weights, self.parent, self.spec, self.root / f"step-{state.global_step}")
+                    self._keep(weights, f"step-{state.global_step}", Path(args.output_dir))
+
+    def _keep(self, weights: dict[str, Any], step: str, attempt: Path) -> None:
+        model = self.trainer.model
+        if isinstance(model, PeftModel):
+            adapter.export_merged(model, weights, self.parent, self.spec, self.root / step, attempt / f"adapter-{step}")
+        else:
+            export(model, weights, self.parent, self.spec, self.root / step)
 
 
 def _finite(value: Any) -> Any:

@@ -115,12 +115,14 @@ class Made(NamedTuple):
         facts: what `run.json` says of the stage beside what it says of every one.
         work: what was done for it, in a word for people.
         metrics: the file of logged lines, None where nothing is logged.
+        adapter: the directory to which `write` also writes what was merged into the model, None where nothing was.
     """
 
     write: Callable[[Path], None]
     facts: dict[str, Any]
     work: str
     metrics: Path | None = None
+    adapter: Path | None = None
 
 
 def train(graph: Graph, job: Job, turn: Turn | None = None) -> None:
@@ -294,6 +296,10 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
     task.turn.lock.check()
     published.put(aside, model)
     files = {}
+    if made.adapter is not None:
+        published.put(made.adapter, task.checkpoints / published.ADAPTER)
+        for file in sorted((task.checkpoints / published.ADAPTER).iterdir()):
+            files[f"{published.ADAPTER}/{file.name}"] = records.file_sha256(file)
     if made.metrics is not None:
         shutil.copyfile(made.metrics, task.checkpoints / checkpoints.METRICS)
         files[checkpoints.METRICS] = records.file_sha256(made.metrics)
@@ -321,6 +327,7 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
 _TRAINED_NOTHING: dict[str, Any] = {
     "put_aside": {},
     "image_tokens": None,
+    "weights": None,
     "trained_ids_sha256": None,
     **dict.fromkeys(("steps_planned", "steps_done", "samples_seen", "tokens_seen"), 0),
     "trajectory": [],

@@ -100,14 +100,12 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     dataset = data.grpo_dataset(rows)
     form, held = rows.reader.prompt.format, rows.reader.held(think=False)
     args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(started.model.config))
-    trainer = Trainer(
-        model=started.model,
-        args=args,
+    trainer: Trainer = started.trainer(
+        Trainer,
         reward_funcs=[
             function(name, reward, form, held, args.max_completion_length) for name, reward in rewards.items()
         ],
         train_dataset=dataset,
-        processing_class=rows.reader.processor,
     )
     trainer.epochs_before = started.resumed.epochs
     for i, example in enumerate(rows.examples[: data.CHECKED]):

@@ -103,9 +103,9 @@ class Launched(NamedTuple):
 def wanted(study: Study, job: Job) -> World:
     """Return the training processes that a study gives a run."""
     assert job.at.model is not None
-    model, kind = study.models[job.at.model], study.all_stages[job.at.stage].kind
-    asked = resources.asked(model, kind)
-    return World(asked.training_processes, asked.nodes, resources.distribution(model, kind), asked.gpu > 0)
+    model, stage = study.models[job.at.model], study.all_stages[job.at.stage]
+    asked = resources.asked(model, stage.kind, stage)
+    return World(asked.training_processes, asked.nodes, resources.distribution(model, stage), asked.gpu > 0)
 
 
 def launched() -> Launched | None:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from reassess.data.shards import read_shards
 from reassess.data.subset import ids_sha256
-from reassess.graph import resources
-from reassess.models import load
+from reassess.models import load, parts
 from reassess.models.reader import Reader
 from reassess.stages.base import Trained
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import accumulation
-from reassess.train import callbacks, checkpoints, data, published, ranks
+from reassess.train import adapter, callbacks, checkpoints, data, published, ranks
 from reassess.train.checkpoints import Checkpoint, Clock
 from reassess.train.export import check, check_answers, export, load_exactly
 from reassess.train.frame import Made, Task
@@ -28,6 +27,8 @@ from reassess.work import records, turns
 
 # Bytes per second at which a checkpoint is thought to be written until one was: a busy network file system.
 SAVED_PER_SECOND = 200e6
+# Of a weight in float32.
+FROZEN_BYTES = 4
 # Of stage, TRL's config, training examples and processes.
 EpochOf = Callable[[Any, Any, int, int], Epoch]
 
@@ -44,6 +45,8 @@ class Started(NamedTuple):
         plan: what it will do.
         resumed: where a stopped run continues.
         model: the weights to start from, in float32 on the CPU.
+        lora: PEFT's config of the adapter that is trained in their place, None where there is none.
+        weights: how many weights the model has.
     """
 
     task: Task
@@ -54,6 +57,8 @@ class Started(NamedTuple):
     plan: Plan
     resumed: Resumed
     model: Any
+    lora: Any
+    weights: int
 
     @property
     def rows(self) -> data.Rows:
@@ -63,6 +68,29 @@ class Started(NamedTuple):
     @property
     def is_unfinished(self) -> bool:
         return self.resumed.step < self.plan.steps
+
+    def trainer(self, kind: Callable[..., Any], **options: Any) -> Any:
+        """Return a trainer of TRL for the run.
+
+        Args:
+            kind: its class.
+            options: what it takes beside model, config, processor and adapter.
+
+        Raises:
+            TrainError: the adapter does not fit the model.
+        """
+        try:
+            return kind(
+                model=self.model,
+                args=self.args,
+                processing_class=self.rows.reader.processor,
+                peft_config=self.lora,
+                **options,
+            )
+        except ValueError as error:
+            if self.lora is None:
+                raise
+            raise TrainError(f"stages.{self.task.run.stage}.lora: {error}") from None
 
 
 def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, **fixed: Any) -> Started:
@@ -92,6 +120,7 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     except ValueError as error:
         raise TrainError(f"stages.{task.run.stage}.args: {error}") from None
     ranks.check(args)
+    _check_optimizer(args, f"stages.{task.run.stage}.args.optim")
     planned = plan(stage, args, epoch(stage, args, len(usable.rows.examples), world.processes))
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
@@ -103,15 +132,16 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     if checkpoint:
         clock.add(checkpoint.seconds, checkpoint.cpu_seconds)
         # DeepSpeed's engine loads its own files.
-        if not ranks.is_sharded():
+        if not ranks.is_sharded() and stage.lora is None:
             # Trainer's own resume matches raw names and skips those that differ, and families whose names change
             # between disk and memory would train on from the base model without a word.
             saved = load_exactly(checkpoint.path, spec, model.dtype)
             model.load_state_dict(saved.state_dict(), strict=True)
         resumed = Resumed(checkpoint.step, checkpoint.step // planned.steps_per_epoch, tokens, checkpoint.path)
+    lora = _choose_weights(task, stage, model, usable.rows)
     task.turn.record.begin(resumed.step, world.nodes)
     _announce(task, stage, planned, len(usable.out), resumed)
-    return Started(task, stage, clock, usable, args, planned, resumed, model)
+    return Started(task, stage, clock, usable, args, planned, resumed, model, lora, _count(model.parameters()))
 
 
 def finish(started: Started, trainer: Any) -> Made:
@@ -133,23 +163,80 @@ def finish(started: Started, trainer: Any) -> Made:
             raise turns.Interrupted(checkpointing.interrupted)
         if trainer.state.global_step != planned.steps:
             raise TrainError(f"stopped at step {trainer.state.global_step} of {planned.steps}")
-        weights = ranks.weights(trainer)
+        weights, model = ranks.weights(trainer), trainer.model
         started.clock.gather()
     else:
-        if resumed.checkpoint and ranks.is_sharded():
+        if resumed.checkpoint and (ranks.is_sharded() or started.lora):
             with ranks.unsharded():
-                model = load_exactly(resumed.checkpoint, task.model, model.dtype)
+                model = _saved(started, resumed.checkpoint)
         weights = model.state_dict()
     ranks.part()
     metrics = task.attempt / checkpoints.METRICS
-    facts = _facts(started) if ranks.is_first() else {}
+    facts = _facts(started, model) if ranks.is_first() else {}
+    kept = None if started.lora is None else task.attempt / published.ADAPTER
 
     def write(directory: Path) -> None:
-        export(model, weights, task.parents[0].path, task.model, directory)
-        exported = check(directory, weights, task.model)
+        parent, made = task.parents[0].path, weights
+        if kept is None:
+            export(model, made, parent, task.model, directory)
+        else:
+            made = adapter.export_merged(model, weights, parent, task.model, directory, kept)
+        exported = check(directory, made, task.model)
         check_answers(exported, directory, task.model, started.rows.reader.prompt, started.rows.examples[0])
 
-    return Made(write, facts, f"{planned.steps} steps", metrics)
+    return Made(write, facts, f"{planned.steps} steps", metrics, kept)
+
+
+def _saved(started: Started, checkpoint: Path) -> Any:
+    """Return the model of a checkpoint, in float32 on the CPU."""
+    task = started.task
+    if started.lora is not None:
+        return adapter.read(task.parents[0].path, checkpoint, task.model)
+    model = load_exactly(checkpoint, task.model, torch.float32)
+    parts.freeze(model, started.stage.freeze)
+    return model
+
+
+def _choose_weights(task: Task, stage: Trained, model: Any, rows: data.Rows) -> Any:
+    """Have the weights trained that the stage says; return the config of its adapter, None without one.
+
+    Raises:
+        TrainError: the model has no such part or layer, or examples without an image have nothing to train.
+    """
+    where = f"stages.{task.run.stage}"
+    if "language_model" in stage.freeze and not all(example.images for example in rows.examples):
+        raise TrainError(f"{where}.freeze: examples without an image train the language model alone; leave it free")
+    try:
+        if stage.lora is None:
+            parts.freeze(model, stage.freeze)
+        return adapter.config(stage, model)
+    except parts.PartError as error:
+        raise TrainError(f"{where}.freeze: {error}") from None
+    except TrainError as error:
+        raise TrainError(f"{where}.{error}") from None
+
+
+def _count(parameters: Iterable[Any]) -> int:
+    """Return the numbers in parameters, of which ZeRO-3 leaves a share to each process."""
+    return sum(getattr(item, "ds_numel", item.numel()) for item in parameters)
+
+
+def _trainable(model: Any) -> int:
+    return _count(item for item in model.parameters() if item.requires_grad)
+
+
+def _check_optimizer(args: Any, where: str) -> None:
+    """Make sure that the optimizer's package is installed, which Trainer asks for after all else was made.
+
+    Raises:
+        TrainError: it is not.
+    """
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(args)
+    except (ImportError, ValueError) as error:
+        # Some want the model too, which comes later.
+        if isinstance(error, ImportError) or "install" in str(error):
+            raise TrainError(f"{where}: {args.optim.value} cannot be used here: {error}") from None
 
 
 def _look_back(task: Task) -> tuple[Checkpoint | None, int]:
@@ -229,7 +316,10 @@ def _attach(trainer: Any, started: Started) -> callbacks.Checkpointing:
     task, planned, resumed = started.task, started.plan, started.resumed
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    task.turn.stop.saving = TRAINING_BYTES * resources.weights(task.model) / SAVED_PER_SECOND
+    trainable = _trainable(trainer.model)
+    # A checkpoint has frozen weights too, unless it holds an adapter alone.
+    frozen = 0 if started.lora else started.weights - trainable
+    task.turn.stop.saving = (TRAINING_BYTES * trainable + FROZEN_BYTES * frozen) / SAVED_PER_SECOND
     checkpointing = callbacks.Checkpointing(trainer, planned, task.turn, started.clock, resumed)
     checkpointing.limit = started.stage.args.get("save_total_limit") or checkpointing.limit
     trainer.add_callback(checkpointing)
@@ -240,14 +330,15 @@ def _attach(trainer: Any, started: Started) -> callbacks.Checkpointing:
     return checkpointing
 
 
-def _facts(started: Started) -> dict[str, Any]:
-    """Return what the record of a run says of its training."""
+def _facts(started: Started, model: Any) -> dict[str, Any]:
+    """Return what the record of a run says of its training, given the model that was trained."""
     task, planned = started.task, started.plan
     root = task.checkpoints / checkpoints.TRAJECTORY
     kept = [(step, root / f"step-{step}") for step in planned.trajectory]
-    is_cuda = next(started.model.parameters()).is_cuda
+    is_cuda = next(model.parameters()).is_cuda
     return {
         "device": torch.cuda.get_device_name() if is_cuda else "cpu",
+        "weights": {"trainable": _trainable(model), "total": started.weights},
         "put_aside": dict(Counter(item.reason for item in started.usable.out)),
         "image_tokens": started.usable.image_tokens.record(),
         "trained_ids_sha256": ids_sha256(example.id for example in started.rows.examples),

@@ -10,11 +10,25 @@ from reassess.models import published
 from reassess.models.published import MODEL, finish, is_shown, put, read_finished, remove
 from reassess.train import checkpoints
 
-__all__ = ["MODEL", "PUT_ASIDE", "clean", "finish", "is_shown", "links_to", "publish", "put", "read_finished", "remove"]
+__all__ = [
+    "ADAPTER",
+    "MODEL",
+    "PUT_ASIDE",
+    "clean",
+    "finish",
+    "is_shown",
+    "links_to",
+    "publish",
+    "put",
+    "read_finished",
+    "remove",
+]
 
 PUT_ASIDE = "put_aside.jsonl"
+# What PEFT has trained, before it was merged into the model.
+ADAPTER = "adapter"
 # What stands in a run's directory under the same name.
-SHOWN = (MODEL, checkpoints.METRICS, PUT_ASIDE)
+SHOWN = (MODEL, ADAPTER, checkpoints.METRICS, PUT_ASIDE)
 
 
 def publish(root: Path, file: str | Path, record: dict[str, Any]) -> None:

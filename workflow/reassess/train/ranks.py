@@ -95,8 +95,16 @@ def part() -> None:
 
 
 def weights(trainer: Any) -> dict[str, Any]:
-    """Return the trained weights by name, gathered from all processes; on the first, elsewhere nothing of use."""
+    """Return a model's weights by name, gathered from all processes; on the first, elsewhere nothing of use.
+
+    Of a model with an adapter ZeRO-3 gathers what is trained alone.
+    """
     if world().processes > 1 and world().distributed == "zero3":
+        from accelerate.utils import is_peft_model
+
+        if is_peft_model(trainer.model):
+            trained = trainer.model_wrapped._zero3_consolidated_16bit_state_dict(exclude_frozen_parameters=True)
+            return trained or {}
         gathered: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
         return gathered or {}
     found: dict[str, Any] = trainer.model.state_dict()

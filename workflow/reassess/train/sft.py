@@ -130,7 +130,7 @@ def build(started: Started) -> Trainer:
     dataset = data.sft_dataset(rows, blanks)
     # What TRL makes of rows before it trains is done by `data.sft_dataset`, of each as it is drawn.
     args.dataset_kwargs = {**(args.dataset_kwargs or {}), "skip_prepare_dataset": True}
-    trainer = Trainer(model=model, args=args, train_dataset=dataset, processing_class=rows.reader.processor)
+    trainer: Trainer = started.trainer(Trainer, train_dataset=dataset)
     if blanks:
         trainer.rows = n
         trainer.data_collator = WithoutBlanks(trainer.data_collator)
