@@ -35,8 +35,11 @@ class Resources(Strict):
 
 
 class ToyModel(Strict):
-    """An Idefics3 built from its config class and pretrained here; needs no download."""
+    """A small model of a real family, built from its config class and pretrained here; needs no download."""
 
+    family: Literal["idefics3", "qwen2_5_vl"] = "idefics3"
+    """`qwen2_5_vl` has what Idefics3 has not: pictures of any size, positions in three dimensions (mRoPE), embeddings
+    tied to the output head. It needs torchvision."""
     size: Literal["xs", "s"]
     """`xs` has about 0.5M parameters, `s` about 1M."""
     steps: Positive = 600
