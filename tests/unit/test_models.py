@@ -14,7 +14,7 @@ from PIL import Image
 
 from reassess import graph, paths
 from reassess.example import Example
-from reassess.graph import Graph
+from reassess.graph import Graph, resources
 from reassess.models.base import ModelError, build_base
 from reassess.models.load import fingerprint, load_model
 from reassess.models.reader import Reader, within
@@ -34,15 +34,19 @@ def example(width: int, height: int) -> Example:
     return Example("a", (buffer.getvalue(),), "What?", (), "1", "numeric", (), "s", "f", 1)
 
 
+@pytest.mark.parametrize("family", resources.TOYS)
 @pytest.mark.parametrize(("size", "parameters"), [("xs", 500_000), ("s", 1_000_000)])
 def test_toy_models_have_the_promised_size(
-    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str, parameters: int
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, size: str, parameters: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    study = with_model(tiny_study, {"toy": {"size": size, "steps": 2}})
+    study = with_model(tiny_study, {"toy": {"family": family, "size": size, "steps": 2}})
     build_base(study, study["model", "mine"])
     record = json.loads(Path(paths.model("mine", "manifest.json")).read_text())
     assert abs(record["parameters"] - parameters) < 0.15 * parameters
+    # What resources are worked out from; a prompt with few words has a smaller vocabulary.
+    assert record["parameters"] == pytest.approx(resources.TOYS[family][size], rel=0.03)
+    assert resources.size_of_directory(paths.model("mine", "model")) == record["parameters"]
     assert record["fingerprint"] == fingerprint(paths.model("mine", "model"))
     # The same study builds the same weights again.
     build_base(study, study["model", "mine"])

@@ -45,7 +45,10 @@ MODEL_MINUTES, GENERATE_MINUTES = 2, 20
 # Minutes; a day is the limit of many a queue, and a run that is stopped there goes on in its next attempt.
 LONGEST = 24 * 60
 # Weights of the toys under the default prompt, whose words decide the size of the vocabulary.
-TOYS = {"xs": 519_968, "s": 1_047_360}
+TOYS = {
+    "idefics3": {"xs": 519_968, "s": 1_047_360},
+    "qwen2_5_vl": {"xs": 539_232, "s": 1_149_184},
+}
 # Names of checkpoints count the language model: Qwen2.5-VL-3B has 3.75e9 weights, -7B 8.29e9 and -72B 73.4e9 with the
 # vision encoder. So much is added to what a name says, at most.
 VISION_SHARE = 0.25
@@ -118,7 +121,7 @@ def weights(model: Model) -> int:
         ValueError: it cannot be told.
     """
     if model.toy is not None:
-        return model.parameters or TOYS[model.toy.size]
+        return model.parameters or TOYS[model.toy.family][model.toy.size]
     return model.parameters or size_of(str(model.path))
 
 

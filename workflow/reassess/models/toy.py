@@ -44,6 +44,9 @@ def build(spec: ToyModel, prompt: Prompt, directory: str | Path, state: Pretrain
 
     Returns:
         What the manifest records: parameters, steps, first and last loss.
+
+    Raises:
+        ToyError: this machine lacks what the family needs.
     """
     family = toys.FAMILIES[spec.family]
     torch.manual_seed(spec.seed)
@@ -72,8 +75,15 @@ def pretrain(
 ) -> list[float]:
     """Train in place on captions, direct answers, chains of thought and drills; return the loss of every step.
 
-    Only the reply carries loss. Matrices of the layers are trained with Muon, whose orthogonalised steps reach the same loss as AdamW in about a
-    third of the steps here, the rest with AdamW; cosine schedule with 5% warm-up.
+    Only the reply carries loss. Matrices of the layers are trained with Muon, whose orthogonalised steps reach the
+    same loss as AdamW in about a third of the steps here, the rest with AdamW; cosine schedule with 5% warm-up.
+
+    Args:
+        model: the model.
+        spec: its family and size, and how many steps to take.
+        lessons: what it learns from.
+        batch: makes model inputs of lessons.
+        state: where a stopped pretraining stands.
     """
     shape = toys.FAMILIES[spec.family].SHAPES[spec.size]
     matrices, rest = split(model)
@@ -116,8 +126,8 @@ def pretrain(
 def split(model: Any) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
     """Return the matrices of the layers, which map activations to activations, and all other weights.
 
-    Embeddings and the output head are no such matrices, whether they are tied or not: a row of theirs belongs to a
-    token, and a step that makes all rows orthogonal moves those of tokens that the batch does not have.
+    Embeddings and the output head are none of the former, and stand once among the latter where they are tied: a row
+    belongs to a token, and orthogonal steps would move the rows of tokens that a batch does not have as far as others.
     """
     matrices: list[torch.nn.Parameter] = []
     rest: list[torch.nn.Parameter] = []

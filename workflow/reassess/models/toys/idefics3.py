@@ -50,7 +50,9 @@ def build_processor(corpus: Iterable[str]) -> Any:
         max_image_size={"longest_edge": SIDE},
         return_row_col_info=True,
     )
-    return Idefics3Processor(image_processor, tokenizer, image_seq_len=(SIDE // PATCH) ** 2, chat_template=CHAT_TEMPLATE)
+    return Idefics3Processor(
+        image_processor, tokenizer, image_seq_len=(SIDE // PATCH) ** 2, chat_template=CHAT_TEMPLATE
+    )
 
 
 def build_model(shape: Shape, tokenizer: Any) -> Any:

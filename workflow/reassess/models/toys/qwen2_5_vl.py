@@ -1,7 +1,4 @@
-"""Toys of the family Qwen2.5-VL: pictures of any size, positions in three dimensions (mRoPE), tied embeddings.
-
-Its processor has a part for video, which needs torchvision.
-"""
+"""Toys of the family Qwen2.5-VL: pictures of any size, positions in three dimensions (mRoPE), tied embeddings."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any
 
 import torch
 
-from reassess.models.toys.family import Shape, build_tokenizer, set_generation, vocabulary
+from reassess.models.toys.family import Shape, ToyError, build_tokenizer, set_generation, vocabulary
 from reassess.sources.scenes import SIDE
 
 SHAPES = {
@@ -24,6 +21,8 @@ PATCH, MERGE = 8, 2
 LEAST, MOST = (PATCH * MERGE) ** 2, 4 * SIDE**2
 # Of the 16 pairs of a head: time, height, width, in the proportions of the real models.
 SECTIONS = [4, 6, 6]
+# The slowest pairs are those of the width, and cells of a scene are one position apart. From one to the next these
+# pairs turn by 0.06 to 0.15 radians; with Llama's 10,000 by less than 0.004, and columns were hardly told apart.
 THETA = 20.0
 PAD = "<|endoftext|>"
 END = "<|im_end|>"
@@ -49,8 +48,17 @@ def build_processor(corpus: Iterable[str]) -> Any:
     """Return a Qwen2.5-VL processor: a token for every 16 x 16 pixels.
 
     Raises:
-        ImportError: torchvision is missing.
+        ToyError: torchvision is missing, or does not import.
     """
+    try:
+        import torchvision  # noqa: F401
+    # A build for another torch fails in many ways.
+    except Exception as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ToyError(
+            f"family: qwen2_5_vl needs torchvision, for the part of its processor that reads video ({first_line}); "
+            "install the build that fits this torch, or use idefics3"
+        ) from None
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessorPil, Qwen2VLVideoProcessor
 
     tokenizer = build_tokenizer(SPECIAL, PAD, END, itertools.chain(corpus, [ROLES] * 20))
