@@ -150,5 +150,5 @@ def test_without_torchvision_the_message_says_what_to_do(
     data = json.loads(tiny_study.model_dump_json())
     data["models"] = {"mine": {"toy": {"family": "qwen2_5_vl", "size": "xs", "steps": 1}}}
     study = graph.parse(data, "test")
-    with pytest.raises(ModelError, match=r"^models\.mine\.toy\.family: qwen2_5_vl needs torchvision.*use idefics3"):
+    with pytest.raises(ModelError, match=r"^models\.mine\.toy: the family qwen2_5_vl needs torchvision.*use idefics3"):
         build_base(study, study["model", "mine"])

@@ -46,7 +46,7 @@ def build(spec: ToyModel, prompt: Prompt, directory: str | Path, state: Pretrain
         What the manifest records: parameters, steps, first and last loss.
 
     Raises:
-        ToyError: this machine lacks what the family needs.
+        ModelError: this machine lacks what the family needs.
     """
     family = toys.FAMILIES[spec.family]
     torch.manual_seed(spec.seed)

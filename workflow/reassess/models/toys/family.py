@@ -8,10 +8,6 @@ from typing import Any, NamedTuple, Protocol
 from reassess.prompts import THINK
 
 
-class ToyError(ValueError):
-    """A toy that cannot be built on this machine: the message says why and what to do."""
-
-
 class Shape(NamedTuple):
     """Sizes of a toy model, and how it is pretrained. Head size is 32, the smallest that vLLM's CPU attention has.
 

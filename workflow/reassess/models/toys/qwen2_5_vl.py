@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from reassess.models.toys.family import Shape, ToyError, build_tokenizer, set_generation, vocabulary
+from reassess.models.files import ModelError
+from reassess.models.toys.family import Shape, build_tokenizer, set_generation, vocabulary
 from reassess.sources.scenes import SIDE
 
 SHAPES = {
@@ -22,8 +24,8 @@ LEAST, MOST = (PATCH * MERGE) ** 2, 4 * SIDE**2
 # Of the 16 pairs of a head: time, height, width, in the proportions of the real models.
 SECTIONS = [4, 6, 6]
 # The slowest pairs are those of the width, and cells of a scene are one position apart. From one to the next these
-# pairs turn by 0.06 to 0.15 radians; with Llama's 10,000 by less than 0.004, and columns were hardly told apart.
-THETA = 20.0
+# pairs turn by 0.03 to 0.1 radians; with Llama's 10,000 by less than 0.004, and columns were hardly told apart.
+THETA = 40.0
 PAD = "<|endoftext|>"
 END = "<|im_end|>"
 IMAGE, VIDEO, VISION_START, VISION_END = "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"
@@ -48,15 +50,15 @@ def build_processor(corpus: Iterable[str]) -> Any:
     """Return a Qwen2.5-VL processor: a token for every 16 x 16 pixels.
 
     Raises:
-        ToyError: torchvision is missing, or does not import.
+        ModelError: torchvision is missing, or does not import.
     """
     try:
-        import torchvision  # noqa: F401
+        importlib.import_module("torchvision")
     # A build for another torch fails in many ways.
     except Exception as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ToyError(
-            f"family: qwen2_5_vl needs torchvision, for the part of its processor that reads video ({first_line}); "
+        raise ModelError(
+            f"the family qwen2_5_vl needs torchvision, for the part of its processor that reads video ({first_line}); "
             "install the build that fits this torch, or use idefics3"
         ) from None
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessorPil, Qwen2VLVideoProcessor
