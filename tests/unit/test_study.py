@@ -40,7 +40,7 @@ def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 MALFORMED = [
     ("model", {"toy": {"size": "xs"}}, ["model: unknown key", "did you mean models?"]),
     ("models/toy-xs/toy/size", "xl", ["models.toy-xs.toy.size", "'xl'", "'xs' or 's'"]),
-    ("models/toy-xs/toy/layers", 3, ["models.toy-xs.toy.layers: unknown key", "valid keys: size"]),
+    ("models/toy-xs/toy/layers", 3, ["models.toy-xs.toy.layers: unknown key", "valid keys: family, size"]),
     ("models/toy-xs", {}, ["models.toy-xs", "exactly one of `toy`", "`path`"]),
     ("models/toy-xs", {"path": "no/such/dir"}, ["models.toy-xs", "'no/such/dir'", "neither an existing directory"]),
     ("models/toy-xs", {"path": "owner/name"}, ["models.toy-xs", "owner/name", "needs `revision`"]),

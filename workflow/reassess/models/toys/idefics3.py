@@ -1,6 +1,6 @@
 """Toys of the family Idefics3: a fixed picture size, positions in one dimension, an output head of its own.
 
-Idefics3 is the smallest family that runs as saved in transformers, TRL and vLLM without torchvision, and SmolVLM is
+Idefics3 is the smallest family that runs as saved in transformers, TRL and vLLM, without torchvision, and SmolVLM is
 its near kin.
 """
 

@@ -59,7 +59,7 @@ def build_processor(corpus: Iterable[str]) -> Any:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"the family qwen2_5_vl needs torchvision, for the part of its processor that reads video ({first_line}); "
-            "install the build that fits this torch, or use idefics3"
+            "`make setup` installs the build that fits this torch; or use idefics3"
         ) from None
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessorPil, Qwen2VLVideoProcessor
 
