@@ -60,7 +60,7 @@ def study(name: str, engine: str) -> dict[str, Any]:
                 **({"template_args": {"date_string": "26 Jul 2024"}} if name == "llama3.2" else {}),
             }
         },
-        "pools": {"pool": {"sources": [_source("pool")]}},
+        "pools": {"pool": {"sources": [_source("pool")], "modality": FAMILIES[name].modality}},
         "sizes": [SIZE],
         "seeds": [1],
         "stages": {

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -23,41 +23,46 @@ import torch
 
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
-from reassess.engines.base import Request, Response, Setting
-from reassess.models.load import load_model, load_processor, picture, render
+from reassess.engines.base import EngineError, Request, Response, Setting
+from reassess.models.load import load_model
+from reassess.models.reader import Reader, Reading
 from reassess.prompts import Prompt
 from reassess.study.models import Model
 from reassess.study.suites import Decoding
 
 from . import FAMILIES, build, rows
 
+Found = dict[str, dict[str, Any]]
 GREEDY = Decoding(max_tokens=24)
 FIXED_TOKENS = 32
 PROMPT = Prompt(instruction="Think, then answer.")
 
 
-def compare(name: str, checkpoint: Path, engine_args: dict[str, Any], dtype: str = "float32") -> dict[str, Any]:
+def compare(name: str, checkpoint: Path, engine_args: dict[str, Any], dtype: Literal["float32", "bfloat16"]) -> Found:
     """Return by row what the engines said, and the largest difference of the log-probabilities of the fixed text."""
-    model = Model(path=str(checkpoint), dtype=dtype, min_pixels=3136, max_pixels=50176, max_prompt_length=600)
-    processor = load_processor(checkpoint, model)
-    asked = rows.text("t", 6) if FAMILIES[name].modality == "text" else rows.visual("v", 2 * len(rows.pictures()))
-    setting = Setting(model, processor, 700, 0, 0, 8, engine_args)
-    requests = [Request(item.id, render(item, PROMPT, processor), item, 0, None) for item in asked]
+    model = Model(path=str(checkpoint), dtype=dtype, min_pixels=3136, max_pixels=50176, max_prompt_length=900)
+    reader = Reader.of(checkpoint, model, PROMPT)
+    asked = rows.text("t", 6)
+    if FAMILIES[name].modality == "visual":
+        asked += [*rows.visual("v", 2 * len(rows.pictures())), *rows.several("s")]
+    readings = {item.id: reader.read(item) for item in asked}
+    requests = [Request(item.id, readings[item.id].text, item, readings[item.id].length, None) for item in asked]
+    setting = Setting(reader, 1000, 0, 0, 8, engine_args)
     if reason := vllm_engine.why_not(0):
-        raise SystemExit(reason)
+        raise EngineError(reason)
     vllm = vllm_engine.start(str(checkpoint), setting)
     theirs = _answers(vllm, requests)
-    fixed = _fixed(processor)
     ours = _answers(transformers_engine.start(str(checkpoint), setting), requests)
-    expected = _vllm_logprobs(vllm, requests, model, fixed)
-    found = _transformers_logprobs(load_model(checkpoint, model).eval(), processor, requests, model, fixed)
+    fixed = _fixed(reader)
+    expected = _vllm_logprobs(vllm, readings, fixed)
+    found = _transformers_logprobs(load_model(checkpoint, model).eval(), reader, readings, fixed)
     return {
         key: {
             "vllm": theirs[key]._asdict(),
             "transformers": ours[key]._asdict(),
             "difference": float((expected[key] - found[key]).abs().max()),
         }
-        for key in theirs
+        for key in readings
     }
 
 
@@ -65,48 +70,40 @@ def _answers(engine: Any, requests: Sequence[Request]) -> dict[str, Response]:
     return {key: row for batch in engine.answer(requests, GREEDY) for key, row in batch.items()}
 
 
-def _fixed(processor: Any) -> str:
+def _fixed(reader: Reader) -> str:
     """Return a text of `FIXED_TOKENS` tokens that is written after the prompt."""
-    tokenizer = getattr(processor, "tokenizer", processor)
     words = " a = 3 and so the answer is one of the two that are given here; now let us see which of them it may be"
-    ids = tokenizer(words, add_special_tokens=False)["input_ids"][:FIXED_TOKENS]
+    ids = reader.tokenizer(words, add_special_tokens=False)["input_ids"][:FIXED_TOKENS]
     assert len(ids) == FIXED_TOKENS
-    return str(tokenizer.decode(ids))
+    return str(reader.tokenizer.decode(ids))
 
 
-def _vllm_logprobs(engine: Any, requests: Sequence[Request], model: Model, fixed: str) -> dict[str, torch.Tensor]:
+def _vllm_logprobs(engine: Any, readings: dict[str, Reading], fixed: str) -> dict[str, torch.Tensor]:
     from vllm import SamplingParams
 
     params = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0)
     found = {}
-    for request in requests:
-        prompt: dict[str, Any] = {"prompt": request.prompt + fixed}
-        image = picture(request.example, model)
-        if image is not None:
-            prompt["multi_modal_data"] = {"image": image}
+    for key, reading in readings.items():
+        prompt: dict[str, Any] = {"prompt": reading.text + fixed}
+        if reading.pictures:
+            prompt["multi_modal_data"] = {"image": reading.pictures}
         (out,) = engine._llm.generate(prompt, params, use_tqdm=False, tokenization_kwargs={"add_special_tokens": False})
         ids, logprobs = out.prompt_token_ids, out.prompt_logprobs
         last = range(len(ids) - FIXED_TOKENS, len(ids))
-        found[request.key] = torch.tensor([logprobs[i][ids[i]].logprob for i in last])
+        found[key] = torch.tensor([logprobs[i][ids[i]].logprob for i in last])
     return found
 
 
 @torch.inference_mode()
 def _transformers_logprobs(
-    loaded: Any, processor: Any, requests: Sequence[Request], model: Model, fixed: str
+    loaded: Any, reader: Reader, readings: dict[str, Reading], fixed: str
 ) -> dict[str, torch.Tensor]:
     found = {}
-    for request in requests:
-        image = picture(request.example, model)
-        inputs = processor(
-            text=[request.prompt + fixed],
-            add_special_tokens=False,
-            return_tensors="pt",
-            **({} if image is None else {"images": [[image]]}),
-        )
+    for key, reading in readings.items():
+        inputs = reader.encode([reading.text + fixed], [reading.pictures], return_tensors="pt")
         ids = inputs["input_ids"][0, -FIXED_TOKENS:]
         logits = loaded(**inputs.to(loaded.dtype)).logits[0, -FIXED_TOKENS - 1 : -1].float()
-        found[request.key] = logits.log_softmax(-1).gather(1, ids[:, None])[:, 0]
+        found[key] = logits.log_softmax(-1).gather(1, ids[:, None])[:, 0]
     return found
 
 
@@ -116,12 +113,15 @@ def main() -> None:
     parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--checkpoint", type=Path, help="the family's checkpoint, where it is built already")
     parser.add_argument("--engine-args", type=json.loads, default={}, help="JSON: arguments of vllm.LLM")
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--out", type=Path, help="write JSON here")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = args.checkpoint or build(args.family, Path(folder) / "model")
-        found = compare(args.family, checkpoint, args.engine_args, args.dtype)
+        try:
+            found = compare(args.family, checkpoint, args.engine_args, args.dtype)
+        except EngineError as error:
+            sys.exit(str(error))
     if args.out:
         args.out.write_text(json.dumps(found))
     for key, row in found.items():

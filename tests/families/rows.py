@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -46,6 +47,20 @@ def visual(prefix: str, n: int, kinds: tuple[str, ...] = ()) -> list[Example]:
 def text(prefix: str, n: int) -> list[Example]:
     """Return `n` questions about sums without a picture; every other one has options."""
     return [_row(prefix, i, None) for i in range(n)]
+
+
+def several(prefix: str) -> list[Example]:
+    """Return questions with two pictures and with three, each in its place in the text."""
+    two, three = (_row(prefix, i, "grey") for i in range(2))
+    shown = pictures()
+    return [
+        replace(two, images=(shown["exif"], shown["tiny"]), question=f"<image> or <image>: {two.question}"),
+        replace(
+            three,
+            images=(shown["grey"], shown["wide"], shown["alpha"]),
+            question=f"<image>{three.question} <image><image>",
+        ),
+    ]
 
 
 def _row(prefix: str, i: int, kind: str | None) -> Example:

@@ -17,7 +17,7 @@ from .parts import Made, legacy, rename
 LLAVA_KEYS = (
     (r"model\.language_model\.", "language_model.model."),
     (r"lm_head\.", "language_model.lm_head."),
-    (r"model\.vision_tower\.(?!vision_model)", "vision_tower.vision_model."),
+    (r"(model\.)?vision_tower\.(?!vision_model)", "vision_tower.vision_model."),
     (r"model\.", ""),
 )
 INTERNVL_KEYS = (*LLAVA_KEYS[:2], (r"model\.", ""))

@@ -158,6 +158,18 @@ class VllmEngine:
             self._llm = LLM(model=directory, **{**args, **setting.engine_args})
         except TypeError as error:
             raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
+        # What a model lacks in vLLM, or a machine for it, vLLM says with errors of many kinds.
+        except Exception as error:
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            raise EngineError(
+                f"{directory}: vLLM does not start with this model ({type(error).__name__}: {first_line[:300]}); set "
+                "evaluation.engine_args if these ask for something else, or `evaluation.engine: transformers`"
+            ) from error
+        if not setting.gpus and self._llm.llm_engine.vllm_config.model_config.is_mm_prefix_lm:
+            raise EngineError(
+                f"{directory}: in this model the tokens of a picture attend to each other in both directions, which "
+                "vLLM's attention on a CPU does not do; set `evaluation.engine: transformers`"
+            )
         self._stops = stop_ids(directory, setting.reader.tokenizer, setting.reader.model)
 
     def params(self, request: Request, decoding: Decoding) -> Any:
