@@ -10,9 +10,8 @@ import json
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,27 +39,35 @@ RUNS = {"sft": f"sft@{SIZE}", "grpo": f"grpo@{SIZE}", "sft-grpo": f"sft@{SIZE}/g
 STEPS = 8
 
 
-def study(name: str, engine: str) -> dict[str, Any]:
-    """Return a study of one family: four recipes on eight examples, asked about every odd picture."""
-    is_text = FAMILIES[name].modality == "text"
+def study(names: Sequence[str], engine: str, **more: Any) -> dict[str, Any]:
+    """Return a study of families: four recipes on eight examples, asked about every odd picture.
+
+    Args:
+        names: families of one modality, whose checkpoints lie in `checkpoints/`.
+        engine: who answers.
+        more: further options of each model.
+    """
+    modality = FAMILIES[names[0]].modality
     each_step = {"save_steps": 1, "logging_steps": 1, "learning_rate": 1.0e-3}
     benchmarks = {"text": {"modality": "text", "sources": [_source("text")]}}
-    if not is_text:
+    if modality == "visual":
         benchmarks["pictures"] = {"sources": [_source("pictures")]}
     return {
         "name": "families",
         "models": {
             name: {
-                "path": "checkpoint",
+                "path": f"checkpoints/{name}",
                 "dtype": FAMILIES[name].dtype,
                 "min_pixels": 3136,
                 "max_pixels": 50176,
                 "max_prompt_length": 600,
                 # Its template writes today's date.
                 **({"template_args": {"date_string": "26 Jul 2024"}} if name == "llama3.2" else {}),
+                **more,
             }
+            for name in names
         },
-        "pools": {"pool": {"sources": [_source("pool")], "modality": FAMILIES[name].modality}},
+        "pools": {"pool": {"sources": [_source("pool")], "modality": modality}},
         "sizes": [SIZE],
         "seeds": [1],
         "stages": {
@@ -84,27 +91,34 @@ def _source(name: str) -> dict[str, Any]:
     return {"kind": "parquet", "path": f"data/{name}", "licence": "CC0"}
 
 
+def lay_out(names: Sequence[str], **more: Any) -> None:
+    """Write into the current directory what a study of families reads, and one study file for each engine."""
+    n = len(rows.pictures())
+    is_text = FAMILIES[names[0]].modality == "text"
+    write_shards("data/pool", rows.text("p", n) if is_text else rows.visual("p", n))
+    write_shards("data/text", rows.text("t", 4))
+    write_shards("data/pictures", rows.visual("b", n))
+    for name in names:
+        build(name, Path("checkpoints") / name)
+    for engine in ("transformers", "vllm"):
+        Path(f"{engine}.yaml").write_text(yaml.safe_dump(study(names, engine, **more)), encoding="utf-8")
+
+
 class Family:
     """One family on its way through the product, in the current directory.
 
     Args:
         name: a family of `FAMILIES`.
         log: where the commands' output goes.
+        more: further options of the model in the study.
     """
 
-    def __init__(self, name: str, log: Path) -> None:
+    def __init__(self, name: str, log: Path, **more: Any) -> None:
         self.name = name
         self.log = log.absolute()
         self.found: dict[str, str] = {}
         self.runs = {recipe: paths.cell(name, "pool", 1, end) for recipe, end in RUNS.items()}
-        is_text = FAMILIES[name].modality == "text"
-        n = len(rows.pictures())
-        write_shards("data/pool", rows.text("p", n) if is_text else rows.visual("p", n))
-        write_shards("data/text", rows.text("t", 4))
-        write_shards("data/pictures", rows.visual("b", n))
-        build(name, Path("checkpoint"))
-        for engine in ("transformers", "vllm"):
-            Path(f"{engine}.yaml").write_text(yaml.safe_dump(study(name, engine)), encoding="utf-8")
+        lay_out([name], **more)
 
     @property
     def graph(self) -> Graph:
@@ -166,22 +180,18 @@ class Family:
         return OK if record["steps_done"] == STEPS else f"{record['steps_done']} of {STEPS} steps"
 
     def kill(self) -> Path:
-        """Train SFT in a process and a directory of their own until SIGKILL; return the directory."""
+        """Train SFT in a process and a directory of their own until SIGKILL in mid-run; return the directory."""
         folder = Path("killed").absolute()
         shutil.copytree("results", folder / "results")
-        for name in ("data", "checkpoint", "transformers.yaml"):
+        for name in ("data", "checkpoints", "transformers.yaml"):
             (folder / name).symlink_to(Path(name).absolute())
         child = os.fork()
         if child == 0:
+            _die_at(STEPS // 2 + 1)
             os.chdir(folder)
             self.command("train", self.runs["sft"])
             os._exit(0)
-        moment = f"{paths.run(self.runs['sft'])}/checkpoints/*/attempt-1/checkpoint-{STEPS // 2}/complete.json"
-        while not list(folder.glob(moment)) and os.waitpid(child, os.WNOHANG)[0] == 0:
-            time.sleep(0.002)
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        os.waitpid(child, 0)
         return folder
 
     def resume(self, folder: Path) -> str:
@@ -210,7 +220,7 @@ class Family:
         _, info = kind.from_pretrained(folder, output_loading_info=True)
         if problems := {name: sorted(keys)[:1] for name, keys in info.items() if keys}:
             return f"{cell}: {problems}"
-        one, other = (_keys(root) for root in (Path("checkpoint"), folder))
+        one, other = (_keys(root) for root in (Path("checkpoints") / self.name, folder))
         return OK if one == other else f"{cell}: other keys than the base model, as {sorted(one ^ other)[0]}"
 
     def generate(self, cell: str) -> str:
@@ -246,6 +256,20 @@ class Family:
 
     def _responses(self, cell: str) -> list[dict[str, Any]]:
         return list(pq.read_table(paths.evaluation(f"{cell}/main", "responses.parquet")).to_pylist())
+
+
+def _die_at(step: int) -> None:
+    """Have this process killed at the end of a training step, before its checkpoint is written."""
+    from reassess.train.callbacks import Checkpointing
+
+    on_step_end = Checkpointing.on_step_end
+
+    def kill(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if state.global_step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return on_step_end(self, args, state, control, **kwargs)
+
+    Checkpointing.on_step_end = kill
 
 
 def _each(items: Iterable[T], do: Callable[[T], str]) -> str:

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
+
+from reassess import paths
+from snake import snake, tables
 
 from . import FAMILIES
-from .cells import CELLS, OK
+from .cells import CELLS, OK, Family, lay_out
 from .matrix import PAGE, RECORD, ROOT, one, page
 
 # Their faults differ: tied embeddings, a template that opens <think>, no pictures.
@@ -20,6 +24,8 @@ ALWAYS_RUN = ("qwen2.5-vl-tied", "qwen3-vl-thinking", "qwen3")
 ALWAYS_COMPARED = ("qwen2-vl", "idefics3")
 # Of a log-probability in float32.
 CLOSE = 1e-4
+# Of weights that were trained in two ways of adding up the same gradients.
+ALIKE = 1e-4
 # What vLLM's CPU build cannot do for a family in float32, as the product says it.
 REFUSED = {
     "gemma3": "attend to each other in both directions",
@@ -61,6 +67,40 @@ def test_engines_agree_on_every_picture(name: str, family: Callable[[str], Path]
     assert {key: row["difference"] for key, row in found.items() if row["difference"] > CLOSE} == {}
     # One repeated token would say little.
     assert len({row["vllm"]["response"] for row in found.values()}) > len(found) // 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["qwen2.5-vl-tied", "qwen3"])
+def test_two_processes_train_the_same_however_the_model_is_shared(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = {}
+    for kind in ("ddp", "zero3"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        two = {"processes": 2}
+        family = Family(name, Path("commands.log"), distributed=kind, resources={"sft": two, "grpo": two})
+        assert family.load() == OK
+        for recipe in ("sft", "grpo"):
+            assert family.train(recipe) == OK
+            assert family.export(family.runs[recipe]) == OK
+            weights[kind, recipe] = load_file(paths.run(family.runs[recipe], "model/model.safetensors"))
+    for recipe in ("sft", "grpo"):
+        copied, shared = weights["ddp", recipe], weights["zero3", recipe]
+        assert max(float((copied[key] - shared[key]).abs().max()) for key in copied) < ALIKE
+
+
+@pytest.mark.slow
+def test_a_study_of_two_families_runs_to_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through Snakemake, as a user would: the shapes of Qwen2.5-VL-3B and of Qwen3-VL-4B-Thinking."""
+    monkeypatch.chdir(tmp_path)
+    names = ["qwen2.5-vl-tied", "qwen3-vl-thinking"]
+    lay_out(names)
+    result = snake(tmp_path, study=tmp_path / "transformers.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (table,) = (text for file, text in tables(tmp_path).items() if file == "scale.md")
+    assert all(name in table for name in names)
 
 
 def test_the_page_shows_the_record() -> None:
