@@ -28,6 +28,8 @@ GAIN, STRONG_GAIN = 1.5, 3.0
 EMBEDDING, TIED_EMBEDDING = 1.0, 0.3
 STRONG = ("q_proj.weight", "o_proj.weight", "down_proj.weight", "out_proj.weight")
 SHARPER = 3.0
+# Of the output embeddings of tokens that end an answer, over those of others.
+ENDING = 1.5
 
 
 class Made(NamedTuple):
@@ -73,8 +75,8 @@ def ids(tokenizer: Any, **names: str) -> dict[str, int]:
 
 def finish(model: Any, tokenizer: Any, stops: Sequence[str] = ()) -> Any:
     """Give a model weights, and sampling defaults like those that the hub's checkpoints have."""
-    draw(model)
     ends = [tokenizer.eos_token_id, *(tokenizer.convert_tokens_to_ids(token) for token in stops)]
+    draw(model, ends)
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=ends if len(ends) > 1 else ends[0],
@@ -89,12 +91,13 @@ def finish(model: Any, tokenizer: Any, stops: Sequence[str] = ()) -> Any:
 
 
 @torch.no_grad()
-def draw(model: Any, seed: int = 0) -> None:
+def draw(model: Any, ends: Sequence[int], seed: int = 0) -> None:
     """Draw weights with which greedy answers vary.
 
     With the initializers of transformers, which are meant for wide models, a tiny model repeats one token whatever it
     is asked, and two engines that see different pictures still agree. Here layers write more than the embeddings have,
-    so that what comes next depends on all that came before.
+    so that what comes next depends on all that came before; and answers end at different lengths, for a reward that is
+    the same for all of a group teaches nothing.
     """
     generator = torch.Generator().manual_seed(seed)
     embeddings = model.get_input_embeddings().weight
@@ -116,6 +119,7 @@ def draw(model: Any, seed: int = 0) -> None:
         else:
             continue
         weight.normal_(0.0, std, generator=generator)
+    head[ends] *= ENDING
 
 
 def rename(folder: Path, changes: Sequence[tuple[str, str]]) -> None:
