@@ -13,10 +13,9 @@ import pytest
 from safetensors.torch import load_file
 
 from reassess import paths
-from snake import snake, tables
 
 from . import FAMILIES
-from .cells import CELLS, OK, Family, lay_out
+from .cells import CELLS, OK, Family
 from .matrix import PAGE, RECORD, ROOT, one, page
 
 # Their faults differ: tied embeddings, a template that opens <think>, no pictures.
@@ -89,18 +88,6 @@ def test_two_processes_train_the_same_however_the_model_is_shared(
     for recipe in ("sft", "grpo"):
         copied, shared = weights["ddp", recipe], weights["zero3", recipe]
         assert max(float((copied[key] - shared[key]).abs().max()) for key in copied) < ALIKE
-
-
-@pytest.mark.slow
-def test_a_study_of_two_families_runs_to_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through Snakemake, as a user would: the shapes of Qwen2.5-VL-3B and of Qwen3-VL-4B-Thinking."""
-    monkeypatch.chdir(tmp_path)
-    names = ["qwen2.5-vl-tied", "qwen3-vl-thinking"]
-    lay_out(names)
-    result = snake(tmp_path, study=tmp_path / "transformers.yaml")
-    assert result.returncode == 0, result.stdout + result.stderr
-    (table,) = (text for file, text in tables(tmp_path).items() if file == "scale.md")
-    assert all(name in table for name in names)
 
 
 def test_the_page_shows_the_record() -> None:
