@@ -159,7 +159,8 @@ class Family:
         is_whole = len(trained) == len(RUNS) and self.found["score"] == OK
         self.found["tables"] = self.command("tables") if is_whole else f"{NOT_REACHED}not all cells are scored"
         # Last: vLLM changes its process.
-        self.found["vllm"] = _each([base, *trained[:1]], self.vllm)
+        is_answered = self.found["transformers"] == OK
+        self.found["vllm"] = _each([base, *trained[:1]], self.vllm) if is_answered else f"{NOT_REACHED}transformers"
         return self._rest("")
 
     def _rest(self, missing: str) -> dict[str, str]:

@@ -54,9 +54,15 @@ def several(prefix: str) -> list[Example]:
     two, three = (_row(prefix, i, "grey") for i in range(2))
     shown = pictures()
     return [
-        replace(two, images=(shown["exif"], shown["tiny"]), question=f"<image> or <image>: {two.question}"),
+        replace(
+            two,
+            id=f"{prefix}-two",
+            images=(shown["exif"], shown["tiny"]),
+            question=f"<image> or <image>: {two.question}",
+        ),
         replace(
             three,
+            id=f"{prefix}-three",
             images=(shown["grey"], shown["wide"], shown["alpha"]),
             question=f"<image>{three.question} <image><image>",
         ),

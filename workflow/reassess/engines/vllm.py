@@ -120,18 +120,22 @@ class VllmEngine:
         window = 2 * engine.vllm_config.scheduler_config.max_num_seqs
         waiting = deque(requests)
         done: dict[str, Response] = {}
+        lengths: dict[str, int] = {}
         flushed = time.monotonic()
         while waiting or engine.has_unfinished_requests() or done:
             while waiting and engine.get_num_unfinished_requests() < window:
                 request = waiting.popleft()
                 try:
-                    self._add(request, decoding)
+                    lengths[request.key] = self._add(request, decoding)
                 # A prompt or an image that vLLM refuses. A failure of the engine itself ends the job.
                 except (ValueError, VLLMValidationError) as error:
                     done[request.key] = failed(str(error))
             if engine.has_unfinished_requests():
                 finished = [out for out in engine.step() if out.finished]
-                done.update((out.request_id, self._response(out, decoding.stop)) for out in finished)
+                done.update(
+                    (out.request_id, self._response(out, lengths.pop(out.request_id), decoding.stop))
+                    for out in finished
+                )
             idle = not waiting and not engine.has_unfinished_requests()
             if done and (idle or time.monotonic() - flushed > FLUSH_SECONDS):
                 yield done
@@ -160,9 +164,9 @@ class VllmEngine:
             raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
         # What a model lacks in vLLM, or a machine for it, vLLM says with errors of many kinds.
         except Exception as error:
-            first_line = (str(error).strip().splitlines() or [""])[0]
+            said = " ".join(str(error).split())[:300]
             raise EngineError(
-                f"{directory}: vLLM does not start with this model ({type(error).__name__}: {first_line[:300]}); set "
+                f"{directory}: vLLM does not start with this model ({type(error).__name__}: {said}); set "
                 "evaluation.engine_args if these ask for something else, or `evaluation.engine: transformers`"
             ) from error
         if not setting.gpus and self._llm.llm_engine.vllm_config.model_config.is_mm_prefix_lm:
@@ -205,14 +209,26 @@ class VllmEngine:
             prompt["multi_modal_data"] = {"image": images}
         return prompt
 
-    def _add(self, request: Request, decoding: Decoding) -> None:
+    def _add(self, request: Request, decoding: Decoding) -> int:
+        """Hand a request over; return the tokens that its prompt has in training."""
         prompt, params = self.prompt(request), self.params(request, decoding)
         # The chat template has written the special tokens already.
         self._llm.llm_engine.add_request(request.key, prompt, params, tokenization_kwargs={"add_special_tokens": False})
+        images = prompt.get("multi_modal_data", {}).get("image", [])
+        return self._setting.reader.lengths(request.prompt, images)[0]
 
-    def _response(self, output: Any, stop: Sequence[str]) -> Response:
-        """Return a finished `vllm.RequestOutput` as a response."""
+    def _response(self, output: Any, length: int, stop: Sequence[str]) -> Response:
+        """Return a finished `vllm.RequestOutput` as a response.
+
+        Some models take several images otherwise in vLLM: LLaVA-OneVision cuts each into tiles, and in transformers
+        none. Such an answer would be one to another prompt.
+        """
         prompt_tokens = len(output.prompt_token_ids)
+        if prompt_tokens != length:
+            return failed(
+                f"vLLM makes {prompt_tokens} tokens of a prompt that has {length} in training; set "
+                "`evaluation.engine: transformers`"
+            )
         (completion,) = output.outputs
         if completion.finish_reason not in ("stop", "length"):
             return failed(f"vLLM ended the request with {completion.finish_reason!r}")
