@@ -20,7 +20,7 @@ from .matrix import PAGE, RECORD, ROOT, one, page
 
 # Their faults differ: tied embeddings, a template that opens <think>, no pictures.
 ALWAYS_RUN = ("qwen2.5-vl-tied", "qwen3-vl-thinking", "qwen3")
-ALWAYS_COMPARED = ("qwen2-vl", "idefics3")
+ALWAYS_COMPARED = ("llava-onevision", "idefics3")
 # Of a log-probability in float32.
 CLOSE = 1e-4
 # Of weights that were trained in two ways of adding up the same gradients.
