@@ -163,6 +163,10 @@ def no_end(folder: Path) -> None:
 EMBEDDING = "model.text_model.embed_tokens.weight"
 NORM = "model.text_model.norm.weight"
 HEAD = "lm_head.weight"
+ENDLESS = (
+    "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}"
+    "{% endif %}{% endfor %};{% endfor %}"
+)
 # What is broken in a checkpoint, and what the message says: the file, what was expected, and what to do.
 BROKEN: dict[str, tuple[Break, list[str]]] = {
     "adapter alone": (adapter(True), ["adapter_config.json", "an adapter alone", "owner/base", "merge_and_unload"]),
@@ -178,6 +182,10 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "no model type": (config(model_type=None), [CONFIG, "no `model_type`"]),
     "wrong kind of value": (config(scale_factor="one"), [CONFIG, "scale_factor", "correct it"]),
     "cut generation config": (cut("generation_config.json"), ["generation_config.json", "no valid JSON"]),
+    "turns without end": (
+        write("chat_template.jinja", ENDLESS),
+        ["chat template", "ends a response with ';', where no token stands at which generation stops", "give another"],
+    ),
     "no template": (remove("chat_template.jinja"), ["no chat template", "give it as `chat_template`"]),
     "broken template": (write("chat_template.jinja", "{% for %}"), ["chat template", "give another as"]),
     "template without text": (write("chat_template.jinja", "Hello!"), ["chat template", "what a user says"]),

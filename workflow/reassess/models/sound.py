@@ -92,6 +92,9 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
     with _said(files, "tokenizer or generation_config.json", "correct the files"):
         reader = Reader.of(files.directory, model, graph.study.prompt)
     asked = _check_prompts(files, reader)
+    if any(graph.stage(job).IMITATES for job in graph.of("train") if job.at.model == name):
+        with _said(files, "chat template", "correct it, or give another as `chat_template`"), _quiet():
+            reader.completion("")
     skeleton = _check_names(files, model)
     with _said(files, type(skeleton).__name__, "a model without embeddings of tokens cannot be asked"):
         embedding, head = skeleton.get_input_embeddings(), skeleton.get_output_embeddings()

@@ -73,6 +73,8 @@ class AnyStage(Strict):
     """Whether it starts from a checkpoint that its parent has kept, and not from the finished model."""
     REWARDED: ClassVar[bool] = False
     """Whether it learns from rewards: the judge's version counts then, and rewards can be set beside accuracy."""
+    IMITATES: ClassVar[bool] = False
+    """Whether it learns from the examples' own responses, so that the chat template must say where one ends."""
     NEEDS: ClassVar[Needs]
     """What it takes of a machine, unless its options say otherwise (`needs`)."""
     RUN: ClassVar[str]

@@ -18,6 +18,7 @@ class SftStage(Trained):
     """Supervised fine-tuning on the reference rationale and answer, through `trl.SFTTrainer`."""
 
     VERSION: ClassVar[int] = 2
+    IMITATES: ClassVar[bool] = True
     # 6e7 tokens (20,000 examples of 1,000 tokens, three times) cost 6 FLOPs per weight and token (arXiv 2001.08361,
     # section 2.1): an hour per 1e9 weights at 1e14 FLOP/s, a third of an A100's peak.
     NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES, minutes_per_billion=60, host_bytes_per_weight=TRAINING_BYTES)
