@@ -94,7 +94,9 @@ def test_images_stand_where_the_text_has_them(family: Family) -> None:
     assert f"user\nIs {place} larger than {place}?\nThink first." in found.render(shown)
     read = found.read(shown)
     assert [picture.size for picture in read.pictures] == [(163, 122), (20, 20)]
-    assert read.length == len(found.encode([read.text], [read.pictures])["input_ids"][0])
+    ids = found.encode([read.text], [read.pictures])["input_ids"][0]
+    assert read.length == len(ids)
+    assert read.image_tokens == list(ids).count(found.tokenizer.convert_tokens_to_ids("<|image_pad|>"))
     # Without places they stand before the text; in options they may stand too.
     assert f"user\n{place}{place}Which?" in found.render(replace(shown, question="Which?"))
     chosen = replace(shown, question="Which?", options=(IMAGE, IMAGE))

@@ -241,9 +241,11 @@ class Reader:
         sizes = tuple(picture.size for picture in pictures)
         if sizes not in self._image_tokens:
             self._image_tokens[sizes] = self._exact(text, pictures) - length
-        images = self._image_tokens[sizes]
-        is_near = abs(length + images - self.model.max_prompt_length) <= self.NEAR
-        return self._exact(text, pictures) if is_near else length + images, images
+        length += self._image_tokens[sizes]
+        # In the text each has a token that stands for it.
+        images = self._image_tokens[sizes] + len(pictures)
+        is_near = abs(length - self.model.max_prompt_length) <= self.NEAR
+        return self._exact(text, pictures) if is_near else length, images
 
     def _exact(self, text: str, pictures: Sequence[Image]) -> int:
         return len(self.encode([text], [pictures])["input_ids"][0])
