@@ -92,7 +92,8 @@ def markdown(record: dict[str, Any]) -> str:
     for name, family in FAMILIES.items():
         cells = record["families"][name]["cells"]
         origin = "as shipped" if "written here" not in family.template else "from memory"
-        row = [name, family.stands_for, origin, *(entry(cells[cell]) for cell in CELLS)]
+        base = f"results/models/{name}/model: "
+        row = [name, family.stands_for, origin, *(entry(cells[cell].removeprefix(base)) for cell in CELLS)]
         lines.append(f"| {' | '.join(row)} |")
     lines += ["", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1))]
     ran = ", ".join(f"{package} {version}" for package, version in record["versions"].items())

@@ -164,7 +164,8 @@ class VllmEngine:
             raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
         # What a model lacks in vLLM, or a machine for it, vLLM says with errors of many kinds.
         except Exception as error:
-            said = " ".join(str(error).split())[:300]
+            # Behind that, pydantic prints the whole configuration.
+            said = " ".join(str(error).partition(" [type=")[0].split())[:300]
             raise EngineError(
                 f"{directory}: vLLM does not start with this model ({type(error).__name__}: {said}); set "
                 "evaluation.engine_args if these ask for something else, or `evaluation.engine: transformers`"
