@@ -39,7 +39,10 @@ PROMPT = Prompt(instruction="Think, then answer.")
 
 
 def compare(name: str, checkpoint: Path, engine_args: dict[str, Any], dtype: Literal["float32", "bfloat16"]) -> Found:
-    """Return by row what the engines said, and the largest difference of the log-probabilities of the fixed text."""
+    """Return by row what the engines said, and the largest difference of the log-probabilities of the fixed text.
+
+    Beside it stands how far those of transformers are from what it says in float64.
+    """
     model = Model(path=str(checkpoint), dtype=dtype, min_pixels=3136, max_pixels=50176, max_prompt_length=900)
     reader = Reader.of(checkpoint, model, PROMPT)
     asked = rows.text("t", 6)
@@ -55,12 +58,15 @@ def compare(name: str, checkpoint: Path, engine_args: dict[str, Any], dtype: Lit
     ours = _answers(transformers_engine.start(str(checkpoint), setting), requests)
     fixed = _fixed(reader)
     expected = _vllm_logprobs(vllm, readings, fixed)
-    found = _transformers_logprobs(load_model(checkpoint, model).eval(), reader, readings, fixed)
+    loaded = load_model(checkpoint, model).eval()
+    found = _transformers_logprobs(loaded, reader, readings, fixed)
+    exact = _transformers_logprobs(loaded.double(), reader, readings, fixed)
     return {
         key: {
             "vllm": theirs[key]._asdict(),
             "transformers": ours[key]._asdict(),
             "difference": float((expected[key] - found[key]).abs().max()),
+            "rounding": float((exact[key] - found[key]).abs().max()),
         }
         for key in readings
     }
@@ -102,7 +108,7 @@ def _transformers_logprobs(
     for key, reading in readings.items():
         inputs = reader.encode([reading.text + fixed], [reading.pictures], return_tensors="pt")
         ids = inputs["input_ids"][0, -FIXED_TOKENS:]
-        logits = loaded(**inputs.to(loaded.dtype)).logits[0, -FIXED_TOKENS - 1 : -1].float()
+        logits = loaded(**inputs.to(loaded.dtype)).logits[0, -FIXED_TOKENS - 1 : -1].double()
         found[key] = logits.log_softmax(-1).gather(1, ids[:, None])[:, 0]
     return found
 

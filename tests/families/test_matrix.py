@@ -70,7 +70,9 @@ def test_engines_agree_on_every_picture(name: str, family: Callable[[str], Path]
     failed = {key: str(found.pop(key)["vllm"]["error"]) for key in OTHER_PROMPTS.get(name, ())}
     assert all("tokens of a prompt that has" in error for error in failed.values())
     assert [key for key, row in found.items() if row["vllm"] != row["transformers"]] == []
-    assert {key: row["difference"] for key, row in found.items() if row["difference"] > CLOSE} == {}
+    # One row of one family is that far from float64 in transformers itself.
+    far = {key: row for key, row in found.items() if row["difference"] > max(CLOSE, 2 * row["rounding"])}
+    assert far == {}
     # One repeated token would say little.
     assert len({row["vllm"]["response"] for row in found.values()}) > len(found) // 2
 
