@@ -26,10 +26,7 @@ def stages(name: str) -> dict[str, dict[str, Any]]:
     sft = {"kind": "sft", "batch_size": 4, "args": args}
     grpo = {"kind": "grpo", "batch_size": 8, "rewards": {"accuracy": 1.0, "overlong": {"weight": 1.0, "buffer": 15}}}
     grpo["args"] = {**args, "num_generations": 4, "max_completion_length": 16, "beta": 0.04}
-    found = {"lora": {**sft, "lora": {"r": 4}}}
-    if name != "llava-onevision":
-        # TRL takes no `batch_num_images`, which its processor makes.
-        found["lora-grpo"] = {**grpo, "lora": {"lora_alpha": 16}}
+    found = {"lora": {**sft, "lora": {"r": 4}}, "lora-grpo": {**grpo, "lora": {"lora_alpha": 16}}}
     if FAMILIES[name].modality == "visual":
         found["frozen"] = {**sft, "freeze": ["vision_tower", "projector"]}
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import random
 import subprocess
 import sys
 from typing import Any
@@ -15,7 +14,7 @@ from reassess.evaluate.generate import EvaluationError, check_stop
 from reassess.graph import Graph
 from reassess.graph.identity import suite_spec
 from reassess.models.reader import Reader
-from reassess.models.toy import build_processor
+from reassess.models.toys import idefics3
 from reassess.study.read import StudyError
 from reassess.study.suites import ENGINES, Decoding
 
@@ -49,7 +48,7 @@ def test_an_unknown_engine_is_refused_with_a_near_miss(tiny: Graph) -> None:
 @pytest.fixture(scope="module")
 def reader(tiny: Graph) -> Reader:
     """Of a model whose tags are plain tokens, and a letter beyond ASCII several."""
-    processor = build_processor(tiny.study.prompt, random.Random(0))
+    processor = idefics3.build_processor(["(A) (B) (C) 12 + 5 = 17. What is it?"] * 3)
     return Reader(processor, [processor.tokenizer.eos_token_id], tiny.study.models["toy-xs"], tiny.study.prompt)
 
 

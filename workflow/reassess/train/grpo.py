@@ -78,6 +78,13 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
 
     epochs_before = 0
 
+    def _get_per_token_logps_and_entropies(self, *args: Any, batch_num_images: Any = None, **options: Any) -> Any:
+        """Take what LLaVA-OneVision's processor says beside the pixels.
+
+        For the reference model TRL hands on all of it, and does not take this itself; for the policy it leaves it out.
+        """
+        return super()._get_per_token_logps_and_entropies(*args, **options)
+
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
         if sampler.shuffle:

@@ -320,6 +320,9 @@ def _attach(trainer: Any, started: Started) -> callbacks.Checkpointing:
     # A checkpoint has frozen weights too, unless it holds an adapter alone.
     frozen = 0 if started.lora else started.weights - trainable
     task.turn.stop.saving = (TRAINING_BYTES * trainable + FROZEN_BYTES * frozen) / SAVED_PER_SECOND
+    if resumed.checkpoint and started.lora is None:
+        # `start` has loaded the weights, strictly. Trainer would load them once more by raw names, and warn of each.
+        trainer._load_from_checkpoint = lambda *_: None
     checkpointing = callbacks.Checkpointing(trainer, planned, task.turn, started.clock, resumed)
     checkpointing.limit = started.stage.args.get("save_total_limit") or checkpointing.limit
     trainer.add_callback(checkpointing)
