@@ -39,8 +39,7 @@ def test_what_adapters_and_frozen_parts_change(name: str, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     family, is_text = Family(name, tmp_path / "log"), FAMILIES[name].modality == "text"
     chosen = stages(name)
-    raw = study(name, "transformers") | {"stages": chosen, "recipes": {"base": [], **{key: [key] for key in chosen}}}
-    raw["pools"]["pool"]["modality"] = FAMILIES[name].modality
+    raw = study([name], "transformers") | {"stages": chosen, "recipes": {"base": [], **{key: [key] for key in chosen}}}
     Path("transformers.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     assert family.load() == OK
     kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
