@@ -89,6 +89,7 @@ def test_values_of_the_config_are_found_where_they_stand(copy: Copy) -> None:
     [
         ("qwen3", {"template_args": {"enable_thought": True}}, "template_args.enable_thought: .* did you mean enable_"),
         ("idefics3", {"processor_args": {"max_patches": 1}}, "processor_args.max_patches: Idefics3ImageProcessor.* no"),
+        ("internvl3", {"processor_args": {"crop_to_patches": False}}, "InternVLProcessor sets it itself .* to True"),
         ("qwen3", {"processor_args": {"max_patches": 1}}, "processor_args: the checkpoint has no image processor"),
         ("qwen3", {"config": {"rope_teta": 1.0}}, r"config.rope_teta: config.json has no such value; did you mean"),
     ],

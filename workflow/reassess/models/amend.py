@@ -103,7 +103,14 @@ def _processor(directory: Path, model: Model) -> None:
     # Those that it keeps, and those that it makes others of, such as Qwen's `max_pixels`.
     known = {*before.to_dict(), *getattr(type(before).valid_kwargs, "__annotations__", ())}
     name = type(before).__name__
+    processor = load.load_processor(directory, model)
+    fixed = getattr(getattr(processor, "valid_processor_kwargs", None), "_defaults", {}).get("images_kwargs", {})
     for key in model.processor_args:
+        if key in fixed:
+            raise AmendError(
+                f"processor_args.{key}: {type(processor).__name__} sets it itself in every call, to {fixed[key]!r}, so "
+                "it would have no effect"
+            )
         if key not in known:
             raise AmendError(
                 f"processor_args.{key}: {name} has no such option; {near(key, known)}known: {', '.join(sorted(known))}"
