@@ -91,6 +91,16 @@ def test_values_of_the_config_are_found_where_they_stand(copy: Copy) -> None:
         ("idefics3", {"processor_args": {"max_patches": 1}}, "processor_args.max_patches: Idefics3ImageProcessor.* no"),
         ("internvl3", {"processor_args": {"crop_to_patches": False}}, "InternVLProcessor sets it itself .* to True"),
         ("qwen3", {"processor_args": {"max_patches": 1}}, "processor_args: the checkpoint has no image processor"),
+        (
+            "qwen3",
+            {"config": {"max_position_embeddings": "many"}},
+            "config: the config class does not take these values",
+        ),
+        (
+            "qwen3",
+            {"config": {"tie_word_embeddings": True}},
+            "config.tie_word_embeddings: it says what the weights are",
+        ),
         ("qwen3", {"config": {"rope_teta": 1.0}}, r"config.rope_teta: config.json has no such value; did you mean"),
     ],
 )
@@ -103,6 +113,9 @@ def test_what_a_checkpoint_does_not_take_is_one_error(
 
 def test_a_template_that_is_none_is_an_error(copy: Copy, tmp_path: Path) -> None:
     (tmp_path / "bad.jinja").write_text("{% for %}")
+    (tmp_path / "latin.jinja").write_bytes("{{ 'é' }}".encode("latin-1"))
+    with pytest.raises(AmendError, match=r"chat_template: .*latin\.jinja is not UTF-8"):
+        amended(copy("llama3.2"), chat_template=str(tmp_path / "latin.jinja"))
     with pytest.raises(AmendError, match="chat_template: not a Jinja template: Expected"):
         amended(copy("qwen3"), chat_template=str(tmp_path / "bad.jinja"))
     directory = copy("qwen2.5")

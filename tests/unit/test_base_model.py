@@ -160,6 +160,15 @@ def no_end(folder: Path) -> None:
     edit(folder / "generation_config.json", eos_token_id=None)
 
 
+def special_tags(folder: Path) -> None:
+    """Make tags special tokens, as a tokenizer has them to which they were added with `add_special_tokens`."""
+    file = folder / TOKENIZER
+    tokenizer = json.loads(file.read_text())
+    for token in tokenizer["added_tokens"]:
+        token["special"] = token["special"] or token["content"] == "<think>"
+    file.write_text(json.dumps(tokenizer))
+
+
 EMBEDDING = "model.text_model.embed_tokens.weight"
 NORM = "model.text_model.norm.weight"
 HEAD = "lm_head.weight"
@@ -182,6 +191,11 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "no model type": (config(model_type=None), [CONFIG, "no `model_type`"]),
     "wrong kind of value": (config(scale_factor="one"), [CONFIG, "scale_factor", "correct it"]),
     "cut generation config": (cut("generation_config.json"), ["generation_config.json", "no valid JSON"]),
+    "code of another repository": (
+        config(auto_map={"AutoConfig": "owner/repo--configuration.Config"}),
+        [CONFIG, "its code lies in another repository", "auto_map"],
+    ),
+    "special tags": (special_tags, ["takes <think> for special tokens", "special: false", TOKENIZER]),
     "turns without end": (
         write("chat_template.jinja", ENDLESS),
         ["chat template", "ends a response with ';', where no token stands at which generation stops", "give another"],
@@ -275,6 +289,11 @@ def test_a_broken_checkpoint_is_one_message(here: Path, tiny_study: Study, what:
     assert json.loads(Path(paths.model("mine", "manifest.json")).read_text())["fingerprint"] == fingerprint(
         here / "model"
     )
+
+
+def test_an_attention_that_nobody_knows_is_refused(here: Path, tiny_study: Study) -> None:
+    message = refused(with_model(tiny_study, {"path": "theirs", "attn_implementation": "sdpaa"}))
+    assert message.startswith("models.mine.attn_implementation: 'sdpaa' is none of eager, flash_attention_2, ")
 
 
 def test_what_was_found_is_recorded(here: Path) -> None:

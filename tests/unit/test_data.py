@@ -122,6 +122,14 @@ def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:
         build_pool(study)
 
 
+def test_an_image_in_two_columns_is_refused(root: Path, tmp_path: Path) -> None:
+    study = study_of(root, [row(0)], tmp_path)
+    both = pa.Table.from_pylist([{**row(0), "images": []}])
+    pq.write_table(both, tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match=r"mine\.parquet: columns image and images: give one of them"):
+        build_pool(study)
+
+
 def test_image_forms_are_read_as_rgb(root: Path, tmp_path: Path) -> None:
     forms = [("RGB", "PNG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("CMYK", "JPEG"), ("RGB", "WEBP")]
     rows = [row(i, image={"bytes": image(mode=m, form=f), "path": None}) for i, (m, f) in enumerate(forms)]

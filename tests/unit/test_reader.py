@@ -106,6 +106,17 @@ def test_images_stand_where_the_text_has_them(family: Family) -> None:
         found.read(replace(shown, options=(IMAGE,)))
 
 
+def test_a_template_that_moves_images_is_not_asked_where_they_stand(family: Family) -> None:
+    found = reader(family("llava-onevision"))
+    shown = Example("a", (pictures()["tiny"],), "Which?", (), "1", "numeric", (), "", "", 0)
+    assert found.read(shown).image_tokens > 1
+    assert reader(family("gemma3")).keeps_places
+    with pytest.raises(Unreadable, match="does not leave images where they stand"):
+        found.read(replace(shown, question=f"Is {IMAGE} red?"))
+    with pytest.raises(ValueError, match="only questions and options have any"):
+        Prompt(instruction=f"Look at {IMAGE}.")
+
+
 def test_several_images_train_like_they_are_evaluated(family: Family) -> None:
     found = reader(family("idefics3"))
     one, two = pictures()["jpeg"], pictures()["tiny"]

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import field_validator
+
 from reassess.spec import Strict
 
 Message = dict[str, Any]
@@ -15,6 +17,8 @@ Message = dict[str, Any]
 IMAGE = "<image>"
 # What the forced-think control starts a response with: both formats open with it.
 THINK = "<think>"
+# What makes the shape of a response.
+TAGS = (THINK, "</think>", "<answer>", "</answer>", "\\boxed{")
 # One letter each.
 MAX_OPTIONS = 26
 
@@ -30,6 +34,13 @@ class Prompt(Strict):
     """Put after the question and its options."""
     format: Literal["think_answer", "think_boxed"] = "think_answer"
     """The shape of a response: what SFT targets have and what the format reward asks."""
+
+    @field_validator("system", "instruction")
+    @classmethod
+    def _has_no_places(cls, text: str | None) -> str | None:
+        if text is not None and IMAGE in text:
+            raise ValueError(f"{IMAGE} stands for an image, and only questions and options have any")
+        return text
 
 
 def question_text(question: str, options: Sequence[str], prompt: Prompt) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from reassess.example import Example
 from reassess.models.reader import Reader
 from reassess.sources.toy import ToySource
+from reassess.study.models import Model
 from reassess.study.study import Study
 from reassess.train import data
 from reassess.train.plan import TrainError
@@ -149,7 +151,9 @@ def test_image_placeholders_are_banned_beside_what_the_user_bans() -> None:
     assert ban({"suppress_tokens": [3, 9], "top_k": 5}, [7, 9]) == {"suppress_tokens": [3, 7, 9], "top_k": 5}
 
 
-def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read() -> None:
+def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read(
+    family: Callable[[str], Path], tiny_study: Study
+) -> None:
     from reassess.rewards import Batch, Reward
     from reassess.train.grpo import function
 
@@ -165,11 +169,13 @@ def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read() -> Non
             return [0.5, None]
 
     logged: dict[str, Any] = {}
-    called = function("seeing", Seeing(weight=1), "boxed", "<think>\n", 7)
+    # Its template opens the thought of a response.
+    reader = Reader.of(family("qwen3-vl-thinking"), Model(path="."), tiny_study.prompt)
+    ids = reader.encode(["so 2</think><answer>2</answer><|im_end|>", "b"], [])["input_ids"]
+    called = function("seeing", Seeing(weight=1), reader, 7)
     rewarded = called(
         prompts=[],
-        completions=[[{"role": "assistant", "content": text}] for text in ("a", "b")],
-        completion_ids=[[1, 2], [3]],
+        completion_ids=ids,
         gold=["x", "y"],
         kind=["text", "mcq"],
         options=[(), ("p", "q")],
@@ -180,8 +186,9 @@ def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read() -> Non
     )
     assert rewarded == [0.5, None]
     assert called.__name__ == "seeing"
-    assert logged == {"seen": 2.0, "text": ["<think>\na", "<think>\nb"]}
+    texts = ["<think>\nso 2</think><answer>2</answer>", "<think>\nb"]
+    assert logged == {"seen": 2.0, "text": texts}
     [batch] = seen
-    assert (batch.texts, batch.ids, batch.lengths) == (["<think>\na", "<think>\nb"], [[1, 2], [3]], [2, 1])
+    assert (batch.texts, batch.ids, batch.lengths) == (texts, ids, [len(ids[0]), 1])
     assert (batch.golds, batch.kinds, batch.options) == (["x", "y"], ["text", "mcq"], [[], ["p", "q"]])
-    assert (batch.limit, batch.form) == (7, "boxed")
+    assert (batch.limit, batch.form) == (7, tiny_study.prompt.format)

@@ -120,21 +120,20 @@ class VllmEngine:
         window = 2 * engine.vllm_config.scheduler_config.max_num_seqs
         waiting = deque(requests)
         done: dict[str, Response] = {}
-        lengths: dict[str, int] = {}
+        asked: dict[str, tuple[Request, int]] = {}
         flushed = time.monotonic()
         while waiting or engine.has_unfinished_requests() or done:
             while waiting and engine.get_num_unfinished_requests() < window:
                 request = waiting.popleft()
                 try:
-                    lengths[request.key] = self._add(request, decoding)
+                    asked[request.key] = request, self._add(request, decoding)
                 # A prompt or an image that vLLM refuses. A failure of the engine itself ends the job.
                 except (ValueError, VLLMValidationError) as error:
                     done[request.key] = failed(str(error))
             if engine.has_unfinished_requests():
                 finished = [out for out in engine.step() if out.finished]
                 done.update(
-                    (out.request_id, self._response(out, lengths.pop(out.request_id), decoding.stop))
-                    for out in finished
+                    (out.request_id, self._response(out, *asked.pop(out.request_id), decoding.stop)) for out in finished
                 )
             idle = not waiting and not engine.has_unfinished_requests()
             if done and (idle or time.monotonic() - flushed > FLUSH_SECONDS):
@@ -218,13 +217,15 @@ class VllmEngine:
         images = prompt.get("multi_modal_data", {}).get("image", [])
         return self._setting.reader.lengths(request.prompt, images)[0]
 
-    def _response(self, output: Any, length: int, stop: Sequence[str]) -> Response:
+    def _response(self, output: Any, request: Request, length: int, stop: Sequence[str]) -> Response:
         """Return a finished `vllm.RequestOutput` as a response.
 
         Some models take several images otherwise in vLLM: LLaVA-OneVision cuts each into tiles, and in transformers
         none. Such an answer would be one to another prompt.
         """
-        prompt_tokens = len(output.prompt_token_ids)
+        prompt_tokens, reader = len(output.prompt_token_ids), self._setting.reader
+        if prompt_tokens != length:
+            length = reader.exact(request.prompt, reader.pictures(request.example))
         if prompt_tokens != length:
             return failed(
                 f"vLLM makes {prompt_tokens} tokens of a prompt that has {length} in training; set "
@@ -235,5 +236,5 @@ class VllmEngine:
             return failed(f"vLLM ended the request with {completion.finish_reason!r}")
         reason: FinishReason = completion.finish_reason
         ids = list(completion.token_ids)
-        said = text(ids, self._stops, self._setting.reader.tokenizer, stop)
+        said = text(ids, self._stops, reader.tokenizer, stop)
         return Response(said, reason, len(ids), prompt_tokens)

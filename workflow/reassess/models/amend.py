@@ -23,6 +23,16 @@ _PROCESSOR, _PREPROCESSOR = "processor_config.json", "preprocessor_config.json"
 _SECTIONS = ("text_config", "rope_parameters")
 
 
+# What a study does not change, and why.
+_WEIGHTS = "it says what the weights are"
+_OF_THE_WEIGHTS = {
+    **dict.fromkeys(("model_type", "architectures", "vocab_size", "tie_word_embeddings"), _WEIGHTS),
+    **dict.fromkeys(("auto_map", "quantization_config"), "it is the checkpoint's own"),
+    **dict.fromkeys(("dtype", "torch_dtype"), "set `models.<name>.dtype`"),
+    **dict.fromkeys(("eos_token_id", "bos_token_id", "pad_token_id"), "tokenizer and generation_config.json say it"),
+}
+
+
 class AmendError(ValueError):
     """An option of a model that its checkpoint does not take; the message begins with its key."""
 
@@ -49,6 +59,8 @@ def _config(directory: Path, model: Model) -> None:
     written = json.loads(file.read_text(encoding="utf-8"))
     known = AutoConfig.from_pretrained(directory, trust_remote_code=model.trust_remote_code).to_dict()
     for key, value in model.config.items():
+        if key in _OF_THE_WEIGHTS:
+            raise AmendError(f"config.{key}: {_OF_THE_WEIGHTS[key]}")
         place, there = written, known
         while key not in there and key not in place:
             section = next((name for name in _SECTIONS if isinstance(there.get(name), dict)), None)
@@ -59,7 +71,12 @@ def _config(directory: Path, model: Model) -> None:
             place = place.get(section, place)
         _put(place, key, value)
     records.write(file, written)
-    amended = AutoConfig.from_pretrained(directory, trust_remote_code=model.trust_remote_code).to_dict()
+    try:
+        amended = AutoConfig.from_pretrained(directory, trust_remote_code=model.trust_remote_code).to_dict()
+    # Configs check themselves, each in its own way.
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise AmendError(f"config: the config class does not take these values ({said})") from None
     for key, value in model.config.items():
         if not _holds(amended, key, value):
             raise AmendError(f"config.{key}: {value!r} has no effect on this checkpoint")
@@ -138,7 +155,10 @@ def _processor(directory: Path, model: Model) -> None:
 def _template(directory: Path, model: Model) -> None:
     """Write the chat template with its variables set; what a checkpoint has in other files no longer counts."""
     if model.chat_template is not None:
-        text = Path(model.chat_template).read_text(encoding="utf-8")
+        try:
+            text = Path(model.chat_template).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise AmendError(f"chat_template: {model.chat_template} is not UTF-8 ({error})") from None
     else:
         text = own_template(directory, model) or ""
         if not text:

@@ -76,6 +76,13 @@ def check(files: Files, origin: Path | None) -> None:
         raise ModelError(
             f"{files.name(CONFIG)}: is not there; `path` is the directory of a model as `save_pretrained` writes it"
         )
+    for name in _JSON:
+        for place in ((read(files, name) or {}).get("auto_map") or {}).values():
+            if any("--" in str(code) for code in (place if isinstance(place, list) else [place])):
+                raise ModelError(
+                    f"{files.name(name)}: its code lies in another repository ({place}), at no fixed commit; copy that "
+                    "code beside the weights, and take the repository out of `auto_map`"
+                )
     if "quantization_config" in config:
         raise ModelError(
             f"{files.name(CONFIG)}: the weights are quantised (`quantization_config`), and such weights are not "

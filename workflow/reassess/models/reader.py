@@ -112,6 +112,13 @@ class Reader:
         return found[0] if found else ""
 
     @cached_property
+    def keeps_places(self) -> bool:
+        """Whether the chat template leaves an image where it stands in a text; some put all before it."""
+        parts = [{"type": "text", "text": "a" + _PROBE}, {"type": "image"}, {"type": "text", "text": "b" + _PROBE}]
+        text = self._apply([{"role": "user", "content": parts}])
+        return bool(text.partition("a" + _PROBE)[2].partition("b" + _PROBE)[0].strip())
+
+    @cached_property
     def reads_clock(self) -> bool:
         """Whether the chat template writes today's date, so that the prompts of another day would be others."""
         asked: list[str] = []
@@ -183,6 +190,8 @@ class Reader:
             pictures = self.pictures(example)
         except OSError:
             raise Unreadable("image cannot be decoded") from None
+        if any(prompts.IMAGE in item for item in texts) and example.images and not self.keeps_places:
+            raise Unreadable("the chat template does not leave images where they stand in the text")
         try:
             text = self.render(example)
         # Templates raise what they like.
@@ -240,14 +249,15 @@ class Reader:
             return length, 0
         sizes = tuple(picture.size for picture in pictures)
         if sizes not in self._image_tokens:
-            self._image_tokens[sizes] = self._exact(text, pictures) - length
+            self._image_tokens[sizes] = self.exact(text, pictures) - length
         length += self._image_tokens[sizes]
         # In the text each has a token that stands for it.
         images = self._image_tokens[sizes] + len(pictures)
         is_near = abs(length - self.model.max_prompt_length) <= self.NEAR
-        return self._exact(text, pictures) if is_near else length, images
+        return self.exact(text, pictures) if is_near else length, images
 
-    def _exact(self, text: str, pictures: Sequence[Image]) -> int:
+    def exact(self, text: str, pictures: Sequence[Image]) -> int:
+        """Return the tokens of a rendered prompt with its images, by the whole processor."""
         return len(self.encode([text], [pictures])["input_ids"][0])
 
     def _apply(self, chat: list[prompts.Message], add_generation_prompt: bool = True, **variables: Any) -> str:

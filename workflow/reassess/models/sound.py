@@ -17,9 +17,10 @@ from reassess.example import Example
 from reassess.graph import Graph, resources
 from reassess.models import files as checkpoint
 from reassess.models import load
-from reassess.models.amend import own_template
+from reassess.models.amend import AmendError, own_template
 from reassess.models.files import CONFIG, Files, ModelError
 from reassess.models.reader import PLAIN, Reader
+from reassess.prompts import TAGS, target
 from reassess.study.models import Model
 
 # The share of the memory that a job asks for (`resources.model.mem_mb`) which weights may take for an answer; the rest
@@ -81,6 +82,7 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
     Raises:
         ModelError: it is not, or does not.
     """
+    _check_attention(graph.study.models[name].attn_implementation)
     # Attention kernels may be on the machines with GPUs alone.
     model = graph.study.models[name].model_copy(update={"attn_implementation": None})
     template = own_template(files.directory, model)
@@ -121,6 +123,15 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
         "opening": reader.opening,
         "answered": is_asked,
     }
+
+
+def _check_attention(name: str | None) -> None:
+    """Make sure that transformers knows an attention. Raises AmendError."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    known = {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}
+    if name is not None and name not in known:
+        raise AmendError(f"attn_implementation: {name!r} is none of {', '.join(sorted(known))}")
 
 
 def images_of(graph: Graph, name: str) -> list[str]:
@@ -196,6 +207,15 @@ def _check_prompts(files: Files, reader: Reader) -> list[Any]:
             "prompts on another day; set the date in `template_args`, by the variable that the template reads for it "
             "(such as `date_string: 26 Jul 2024`)"
         )
+    said = reader.tokenizer.encode(target("1", "2", reader.prompt), add_special_tokens=False)
+    kept = reader.tokenizer.decode(said, skip_special_tokens=True)
+    if lost := [tag for tag in TAGS if tag in target("1", "2", reader.prompt) and tag not in kept]:
+        raise ModelError(
+            f"{files.told}: its tokenizer takes {', '.join(lost)} for special tokens, which are no part of a response; "
+            "set `special: false` for them in tokenizer.json and tokenizer_config.json"
+        )
+    if problem := reader.special(reader.prompt.instruction, reader.prompt.system or ""):
+        raise ModelError(f"{files.told}: the study's `prompt`: {problem}; take it out")
     asked: list[Any] = []
     for example in (PLAIN, _shown()) if reader.sees else (PLAIN,):
         what = "with an image" if example.images else "without an image"

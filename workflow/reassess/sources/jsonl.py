@@ -24,9 +24,9 @@ class JsonlSource(SourceOptions):
     """Read from JSON lines."""
     path: ExistingFile
     """A file of JSON lines. Keys of a line: `id`, `question`, `gold`, `kind` (`math`, `numeric`, `mcq` or `text`) and
-    `source`; where there are any, `image` (a path from the file's folder and inside it, or a `data:` URI) or
-    `image_base64`, `options`, `rationales`, `family`, `difficulty` and `metadata`. After an image has changed under
-    the same name, touch the file."""
+    `source`; where there are any, `image` (a path from the file's folder and inside it, or a `data:` URI),
+    `image_base64` or `images` (a list of paths or URIs), `options`, `rationales`, `family`, `difficulty` and
+    `metadata`. After an image has changed under the same name, touch the file."""
     licence: str
     """Licence of the data, recorded in the manifest."""
 

@@ -75,6 +75,8 @@ def _rows(file: str) -> Iterator[dict[str, Any]]:
             names = [IMAGE if is_single and name == IMAGES else name for name in schema.names]
             missing = [name for name in names if name not in (*there, *OPTIONAL)]
             twice = [name for name in (IMAGE, *schema.names) if there.count(name) > 1]
+            if IMAGE in there and IMAGES in there:
+                raise DataError(f"{file}: columns {IMAGE} and {IMAGES}: give one of them")
             if twice:
                 raise DataError(f"{file}: columns that stand twice: {', '.join(twice)}")
             if missing:

@@ -21,7 +21,7 @@ ROLLOUT_BYTES = 3
 class GrpoStage(Trained):
     """Group relative policy optimisation (arXiv 2402.03300) through `trl.GRPOTrainer`."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     REWARDED: ClassVar[bool] = True
     # Twice the time of SFT, for its sampling.
     NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES + ROLLOUT_BYTES, 120, host_bytes_per_weight=TRAINING_BYTES)

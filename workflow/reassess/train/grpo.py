@@ -7,7 +7,10 @@ from typing import Any
 from unittest import mock
 
 import torch
+from transformers import GenerationConfig
 
+from reassess.engines.base import text
+from reassess.models.reader import Reader
 from reassess.rewards import Batch, Reward
 from reassess.stages.grpo import GrpoStage
 from reassess.train import data, loop
@@ -78,12 +81,20 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
 
     epochs_before = 0
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, batch_num_images: Any = None, **options: Any) -> Any:
-        """Take what LLaVA-OneVision's processor says beside the pixels.
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: torch.Tensor, *args: Any, batch_num_images: Any = None, **options: Any
+    ) -> Any:
+        """Bring in line with the tokens what TRL's second call of the processor says of them.
 
-        For the reference model TRL hands on all of it, and does not take this itself; for the policy it leaves it out.
+        That call adds a token at the beginning where the tokenizer does, although the chat template has written it, so
+        that each type would be that of the token before. And `batch_num_images` of LLaVA-OneVision is handed on for
+        the reference model alone, and not taken.
         """
-        return super()._get_per_token_logps_and_entropies(*args, **options)
+        width = input_ids.shape[1]
+        for name in ("token_type_ids", "mm_token_type_ids"):
+            if (types := options.get(name)) is not None and types.shape[1] > width:
+                options[name] = types[:, -width:]
+        return super()._get_per_token_logps_and_entropies(model, input_ids, *args, **options)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
@@ -105,12 +116,22 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     """
     args, rows = started.args, started.rows
     dataset = data.grpo_dataset(rows)
-    form, held = rows.reader.prompt.format, rows.reader.held(think=False)
+    _refuse_several(rows)
+    # A checkpoint's own defaults would sample otherwise than TRL computes, and than evaluation does.
+    pad = rows.reader.tokenizer.pad_token_id
+    stops = rows.reader.stops
+    started.model.generation_config = GenerationConfig(
+        eos_token_id=stops, pad_token_id=stops[0] if pad is None else pad
+    )
+    # With one TRL would take the thought of a completion out of its text.
+    for name in ("response_template", "response_schema"):
+        if getattr(rows.reader.tokenizer, name, None) is not None:
+            setattr(rows.reader.tokenizer, name, None)
     args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(started.model.config))
     trainer: Trainer = started.trainer(
         Trainer,
         reward_funcs=[
-            function(name, reward, form, held, args.max_completion_length) for name, reward in rewards.items()
+            function(name, reward, rows.reader, args.max_completion_length) for name, reward in rewards.items()
         ],
         train_dataset=dataset,
     )
@@ -125,6 +146,22 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     return trainer
 
 
+def _refuse_several(rows: data.Rows) -> None:
+    """Refuse several images in a question where TRL loses how many each has.
+
+    Raises:
+        TrainError: it does.
+    """
+    several = next((example for example in rows.examples if len(example.images) > 1), None)
+    if several is not None:
+        reader = rows.reader
+        if "batch_num_images" in reader.encode([reader.render(several)], [reader.pictures(several)]):
+            raise TrainError(
+                f"example {several.id!r} has {len(several.images)} images, which TRL's GRPO cannot take for "
+                f"{type(reader.processor).__name__}; use a pool whose questions have one each"
+            )
+
+
 def ban(generation_kwargs: dict[str, Any] | None, placeholders: list[int]) -> dict[str, Any]:
     """Return generation options under which no image placeholder is sampled, beside what the user suppresses.
 
@@ -135,19 +172,17 @@ def ban(generation_kwargs: dict[str, Any] | None, placeholders: list[int]) -> di
     return chosen
 
 
-def function(name: str, reward: Reward, form: str, held: str, limit: int | None) -> RewardFunction:
+def function(name: str, reward: Reward, reader: Reader, limit: int | None) -> RewardFunction:
     """Return a reward as TRL calls it; TRL's metrics have it under its name.
 
     Args:
         name: its name.
         reward: the reward.
-        form: the form that the prompt asks responses to have.
-        held: what the prompt already holds of a response.
+        reader: knows the form of responses, what the prompt already holds of them, and how their tokens are text.
         limit: tokens that a completion may have.
     """
 
     def rewarded(
-        completions: list[list[dict[str, str]]],
         completion_ids: list[list[int]],
         gold: list[str],
         kind: list[str],
@@ -156,7 +191,9 @@ def function(name: str, reward: Reward, form: str, held: str, limit: int | None)
         log_extra: Callable[[str, list[Any]], object],
         **_: Any,
     ) -> list[float | None]:
-        texts = [held + completion[0]["content"] for completion in completions]
+        held = reader.held(think=False)
+        texts = [held + text(ids, reader.stops, reader.tokenizer) for ids in completion_ids]
+        form = reader.prompt.format
         choices = [list(item) for item in options]
         return reward.of(
             Batch(texts, completion_ids, list(gold), list(kind), choices, limit, form, log_metric, log_extra)

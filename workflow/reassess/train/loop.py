@@ -128,7 +128,10 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     resumed = Resumed()
     # Optimizer and reference model work in float32 whatever the study's precision: updates as small as those of RL
     # vanish in bfloat16 weights. bfloat16 computes under autocast, and the export is in the study's precision.
-    model = load.load_model(parent, spec.model_copy(update={"dtype": "float32"}))
+    try:
+        model = load.load_model(parent, spec.model_copy(update={"dtype": "float32"}))
+    except ImportError as error:
+        raise TrainError(f"models.{task.run.model}.attn_implementation: {error}") from None
     if checkpoint:
         clock.add(checkpoint.seconds, checkpoint.cpu_seconds)
         # DeepSpeed's engine loads its own files.
