@@ -129,6 +129,7 @@ def test_rows_that_cannot_be_asked_are_put_aside_with_id_and_reason(made: Path) 
         assert "b-two" in asked
 
 
+@pytest.mark.slow
 def test_text_models_come_to_their_tables(family: Callable[[str], Path], tmp_path: Path) -> None:
     write_shards(tmp_path / "pool", text("p", 8))
     write_shards(tmp_path / "bench", text("b", 4))
