@@ -37,7 +37,7 @@ GRPO = (
     '{"args":{"learning_rate":0.0002,"max_completion_length":48,"num_generations":4,"num_train_epochs":1.0},'
     f'"batch_size":64,"judge":"{JUDGE_VERSION}","kind":"grpo","model":{{"max_prompt_length":160}},'
     '"prompt":{"instruction":"Think, then answer."},"rewards":{"accuracy":{"version":1,"weight":1.0},'
-    '"format":{"version":1,"weight":0.5}},"trajectory":5,"version":2}'
+    '"format":{"version":1,"weight":0.5}},"trajectory":5,"version":3}'
 )
 
 REPORT = (
