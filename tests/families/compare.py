@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,7 +48,10 @@ def compare(name: str, checkpoint: Path, engine_args: dict[str, Any], dtype: Lit
     reader = Reader.of(checkpoint, model, PROMPT)
     asked = rows.text("t", 6)
     if FAMILIES[name].modality == "visual":
-        asked += [*rows.visual("v", 2 * len(rows.pictures())), *rows.several("s")]
+        several = rows.several("s")
+        if not reader.keeps_places:
+            several = [replace(item, question=item.question.replace("<image>", "it")) for item in several]
+        asked += [*rows.visual("v", 2 * len(rows.pictures())), *several]
     readings = {item.id: reader.read(item) for item in asked}
     requests = [Request(item.id, readings[item.id].text, item, readings[item.id].length, None) for item in asked]
     setting = Setting(reader, 1000, 0, 0, 8, engine_args)
