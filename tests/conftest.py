@@ -24,7 +24,7 @@ from reassess.graph import Graph
 from reassess.study import read
 from reassess.study.study import Study
 from reassess.work.records import digest
-from snake import snake
+from snake import to_the_end
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -99,11 +99,7 @@ def tiny_results(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory in which the tiny study has run to its end; do not write here."""
 
-    def make(folder: Path) -> None:
-        result = snake(folder, study=ROOT / "studies" / "tiny.yaml")
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    return once(tmp_path_factory, "finished", make)
+    return once(tmp_path_factory, "finished", lambda folder: to_the_end(folder, ROOT / "studies" / "tiny.yaml"))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,12 @@ def snake(directory: Path, *arguments: str, study: Path = ROOT / "config.yaml") 
     return subprocess.run(line, capture_output=True, text=True, env=ENVIRONMENT, check=False)
 
 
+def to_the_end(directory: Path, study: Path) -> None:
+    """Run a study to its end in a directory."""
+    result = snake(directory, study=study)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def command(
     directory: Path, *arguments: str, study: Path = ROOT / "config.yaml", profile: Path = ROOT / "profiles/local"
 ) -> list[str]:

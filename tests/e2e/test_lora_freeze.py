@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -137,15 +138,13 @@ def trained(tiny_base: Path, tiny: Graph, tmp_path_factory: pytest.TempPathFacto
     """The study, each of its stages trained in the current directory."""
     folder = tmp_path_factory.mktemp("trained") / "work"
     shutil.copytree(tiny_base, folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    graph = study(tiny)
-    for job in graph.of("subset"):
-        build_subset(job)
-    for stage in STAGES:
-        make(graph, stage)
-    yield graph
-    os.chdir(before)
+    with contextlib.chdir(folder):
+        graph = study(tiny)
+        for job in graph.of("subset"):
+            build_subset(job)
+        for stage in STAGES:
+            make(graph, stage)
+        yield graph
 
 
 def test_an_adapter_changes_the_linear_layers_of_the_language_model_alone(trained: Graph) -> None:

@@ -20,7 +20,7 @@ from once import once
 from reassess import paths
 from reassess.data.shards import write_shards
 from reassess.example import Example
-from snake import snake
+from snake import to_the_end
 
 STAGES: dict[str, Any] = {
     "sft": {"kind": "sft", "batch_size": 4, "args": {"learning_rate": 1.0e-3, "num_train_epochs": 1}},
@@ -83,8 +83,7 @@ def made(family: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
             suites={"main": {"benchmarks": ["pictures", "texts"], "decoding": {"max_tokens": 8}}},
         )
         (folder / "study.yaml").write_text(yaml.safe_dump(data))
-        result = snake(folder, study=folder / "study.yaml")
-        assert result.returncode == 0, result.stdout + result.stderr
+        to_the_end(folder, folder / "study.yaml")
 
     return once(tmp_path_factory, "real", make)
 
@@ -145,8 +144,7 @@ def test_text_models_come_to_their_tables(family: Callable[[str], Path], tmp_pat
         suites={"main": {"benchmarks": ["bench"], "decoding": {"max_tokens": 8}}},
     )
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(data))
-    result = snake(tmp_path, study=tmp_path / "study.yaml")
-    assert result.returncode == 0, result.stdout + result.stderr
+    to_the_end(tmp_path, tmp_path / "study.yaml")
     capacity = pd.read_csv(tmp_path / "results/tables/capacity.csv")
     assert set(capacity["model"]) == set(models)
     think = json.loads((tmp_path / paths.evaluation("qwen3/base-think/main", "responses.json")).read_text())

@@ -17,7 +17,7 @@ from once import once
 from reassess import graph, paths
 from reassess.graph import Graph
 from reassess.work import turns
-from snake import ENVIRONMENT, ROOT, planned, snake
+from snake import ENVIRONMENT, ROOT, planned, snake, to_the_end
 
 STUDY = ROOT / "studies/graph.yaml"
 SEED = "toy-xs/toy/seed1"
@@ -29,11 +29,7 @@ MERGED, TIES = f"{SEED}/merged@32", f"{SEED}/ties@32"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study from nothing to its tables; do not write here."""
 
-    def make(folder: Path) -> None:
-        result = snake(folder, study=STUDY)
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    return once(tmp_path_factory, "graph", make)
+    return once(tmp_path_factory, "graph", lambda folder: to_the_end(folder, STUDY))
 
 
 @pytest.fixture

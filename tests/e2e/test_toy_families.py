@@ -18,7 +18,7 @@ from reassess.data.subset import build_subset
 from reassess.models.base import build_base
 from reassess.models.load import load_model
 from reassess.train.frame import train
-from snake import ROOT, snake
+from snake import ROOT, to_the_end
 
 STUDY = ROOT / "studies/families.yaml"
 SEED = "qwen-xs/toy/seed1"
@@ -56,11 +56,7 @@ def test_the_tied_toy_is_trained_by_sft_and_grpo(tmp_path: Path, monkeypatch: py
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study from nothing to its tables; do not write here."""
 
-    def make(folder: Path) -> None:
-        result = snake(folder, study=STUDY)
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    return once(tmp_path_factory, "families", make)
+    return once(tmp_path_factory, "families", lambda folder: to_the_end(folder, STUDY))
 
 
 @pytest.mark.slow

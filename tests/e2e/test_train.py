@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,12 +56,10 @@ def trained(tiny_base: Path, tiny: Graph, tmp_path_factory: pytest.TempPathFacto
     """A working directory in which SFT, and GRPO on top of it, have been trained."""
     folder = tmp_path_factory.mktemp("trained") / "work"
     shutil.copytree(tiny_base, folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    make(variant(tiny, "sft", num_train_epochs=6), SFT)
-    make(variant(tiny, "grpo", log_completions=True, num_completions_to_print=0), CHAIN)
-    yield folder
-    os.chdir(before)
+    with contextlib.chdir(folder):
+        make(variant(tiny, "sft", num_train_epochs=6), SFT)
+        make(variant(tiny, "grpo", log_completions=True, num_completions_to_print=0), CHAIN)
+        yield folder
 
 
 def test_sft_learns(trained: Path) -> None:

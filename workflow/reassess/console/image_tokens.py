@@ -15,7 +15,8 @@ from reassess.data.pool import problem
 from reassess.data.shards import stream
 from reassess.example import DataError, Example, PutAside
 from reassess.graph import Graph
-from reassess.models.amend import AmendError, amend
+from reassess.models.amend import amend
+from reassess.models.base import NOT_LOADED
 from reassess.models.reader import Reader, Unreadable
 from reassess.study.data import Benchmark, Pool
 from reassess.study.models import Model
@@ -62,12 +63,9 @@ def _reader(directory: Path, spec: Model, study: Study) -> Reader:
         return Reader.of(directory, spec, study.prompt)
     with tempfile.TemporaryDirectory() as folder:
         for file in directory.iterdir():
-            if file.is_file() and file.suffix not in (".safetensors", ".bin", ".pt", ".pth"):
+            if file.is_file() and file.suffix not in {".safetensors", *NOT_LOADED}:
                 shutil.copy(file, folder)
-        try:
-            amend(Path(folder), spec)
-        except AmendError as error:
-            raise ValueError(str(error)) from None
+        amend(Path(folder), spec)
         return Reader.of(folder, spec, study.prompt)
 
 

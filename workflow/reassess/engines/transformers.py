@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -23,7 +22,7 @@ from transformers import (
 )
 
 from reassess.engines.base import Request, Response, Setting, banned_tokens, failed, text
-from reassess.models.load import load_model, stop_ids
+from reassess.models.load import inputs_for, load_model
 from reassess.study.suites import Decoding
 
 # Tokens of the prompt that are read with the first token of a response.
@@ -200,12 +199,9 @@ class TransformersEngine:
 
     def load(self, directory: str) -> None:
         """Change to another checkpoint of the same model."""
-        tokenizer, model = self._setting.reader.tokenizer, self._setting.reader.model
-        self._model = load_model(directory, model).to(self._device).eval()
-        self._stops = stop_ids(directory, tokenizer, model)
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self._stops[0]
-        # A checkpoint's own defaults (top_k, repetition_penalty, ...) would decode otherwise than vLLM does.
-        self._model.generation_config = GenerationConfig(eos_token_id=self._stops, pad_token_id=pad)
+        reader = self._setting.reader
+        self._model = load_model(directory, reader.model).to(self._device).eval()
+        self._model.generation_config = reader.generation_config
 
     def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
         """Yield responses by key, a batch at a time; rows with and without an image are not mixed."""
@@ -226,10 +222,8 @@ class TransformersEngine:
     def _batch(self, rows: list[Request], decoding: Decoding) -> dict[str, Response]:
         reader = self._setting.reader
         texts, pictures = [row.prompt for row in rows], [reader.pictures(row.example) for row in rows]
-        inputs = reader.encode(texts, pictures, padding=True, return_tensors="pt").to(self._device)
-        inputs = {
-            name: value.to(self._model.dtype) if value.is_floating_point() else value for name, value in inputs.items()
-        }
+        batch = reader.encode(texts, pictures, padding=True, return_tensors="pt").to(self._device)
+        inputs = inputs_for(self._model, batch)
         width = inputs["input_ids"].shape[1]
         strings = StopStrings(decoding.stop, reader.tokenizer, inputs["input_ids"])
         generated = self._model.generate(
@@ -241,10 +235,10 @@ class TransformersEngine:
         )
         found: dict[str, Response] = {}
         for i, (row, ids) in enumerate(zip(rows, generated[:, width:].tolist(), strict=True)):
-            by_token = next((n for n, id_ in enumerate(ids, 1) if id_ in self._stops), None)
+            by_token = next((n for n, id_ in enumerate(ids, 1) if id_ in reader.stops), None)
             ends = [n for n in (by_token, strings.ends.get(i)) if n is not None]
             kept = ids[: min(ends, default=len(ids))]
-            said = text(kept, self._stops, reader.tokenizer, decoding.stop)
+            said = text(kept, reader.stops, reader.tokenizer, decoding.stop)
             prompt_tokens = int(inputs["attention_mask"][i].sum())
             found[row.key] = Response(said, "stop" if ends else "length", len(kept), prompt_tokens)
         return found

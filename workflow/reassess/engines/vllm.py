@@ -21,7 +21,6 @@ from reassess.engines.base import (
     failed,
     text,
 )
-from reassess.models.load import stop_ids
 from reassess.study.suites import Decoding
 
 # Responses go to the store at most this long after they are finished.
@@ -174,7 +173,6 @@ class VllmEngine:
                 f"{directory}: in this model the tokens of a picture attend to each other in both directions, which "
                 "vLLM's attention on a CPU does not do; set `evaluation.engine: transformers`"
             )
-        self._stops = stop_ids(directory, setting.reader.tokenizer, setting.reader.model)
 
     def params(self, request: Request, decoding: Decoding) -> Any:
         """Return the `vllm.SamplingParams` of a request."""
@@ -193,7 +191,7 @@ class VllmEngine:
             repetition_penalty=decoding.repetition_penalty,
             max_tokens=decoding.max_tokens,
             stop=list(decoding.stop),
-            stop_token_ids=self._stops,
+            stop_token_ids=self._setting.reader.stops,
             bad_words=banned_tokens(self._setting.reader.processor),
             include_stop_str_in_output=True,
             # Stop strings are looked for in the text.
@@ -236,5 +234,5 @@ class VllmEngine:
             return failed(f"vLLM ended the request with {completion.finish_reason!r}")
         reason: FinishReason = completion.finish_reason
         ids = list(completion.token_ids)
-        said = text(ids, self._stops, reader.tokenizer, stop)
+        said = text(ids, reader.stops, reader.tokenizer, stop)
         return Response(said, reason, len(ids), prompt_tokens)

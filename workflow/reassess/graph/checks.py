@@ -17,6 +17,7 @@ def problems_of(study: Study) -> Iterator[str]:
     """Yield what does not fit together, each with its key path."""
     yield from _of_sets(study)
     stages = [item for variants in study.used.values() for item in variants.items()]
+    mixed = next((pool for pool, asked in study.pools.items() if asked.modality == "mixed"), None)
     for name, model in study.models.items():
         try:
             found = list(_of_model(name, model, [spec for _, spec in stages]))
@@ -30,7 +31,6 @@ def problems_of(study: Study) -> Iterator[str]:
             processes = resources.asked(model, spec.kind, spec).training_processes
             if problem := spec.misfit_of_processes(processes):
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
-            mixed = next((pool for pool, asked in study.pools.items() if asked.modality == "mixed"), None)
             shared = resources.distribution(model, spec) if processes > 1 else "ddp"
             if mixed is not None and (problem := spec.misfit_of_mixed(shared)):
                 yield (

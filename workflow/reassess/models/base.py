@@ -31,7 +31,7 @@ __all__ = ["ModelError", "build_base"]
 # Where a model is made, beside the finished ones.
 ASIDE = ".model.tmp"
 # Weights in formats that are not loaded: pickles, which could run code, and those of other frameworks.
-_NOT_LOADED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf"}
+NOT_LOADED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf"}
 
 
 def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
@@ -146,7 +146,7 @@ def _copy(source: Path, directory: Path) -> None:
         ModelError: a file cannot be read.
     """
     directory.mkdir()
-    taken = [file for file in sorted(source.iterdir()) if not file.is_dir() and file.suffix not in _NOT_LOADED]
+    taken = [file for file in sorted(source.iterdir()) if not file.is_dir() and file.suffix not in NOT_LOADED]
     sizes = [file.stat().st_size // 10**6 if file.exists() else 0 for file in taken]
     progress = Progress(f"{source}: copying", sum(sizes), "MB")
     for file, size in zip(taken, sizes, strict=True):

@@ -71,6 +71,11 @@ def load_model(directory: str | Path, model: Model, **options: Any) -> Any:
     )
 
 
+def inputs_for(model: Any, batch: Any) -> dict[str, Any]:
+    """Return what a processor has made in the precision of a model."""
+    return {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in batch.items()}
+
+
 def stop_ids(directory: str | Path, tokenizer: Any, model: Model) -> list[int]:
     """Return the tokens that end a response: the tokenizer's end token and those of the generation config."""
     from transformers import AutoConfig, GenerationConfig

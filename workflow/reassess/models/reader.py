@@ -75,6 +75,18 @@ class Reader:
         return cls(processor, load.stop_ids(directory, load.tokenizer_of(processor), model), model, prompt)
 
     @property
+    def generation_config(self) -> Any:
+        """Generation that ends where a response does, and has none of the defaults of a checkpoint's own.
+
+        Its `top_k`, `repetition_penalty` and others would sample otherwise than vLLM does in evaluation, and than TRL
+        computes in training.
+        """
+        from transformers import GenerationConfig
+
+        pad = self.tokenizer.pad_token_id
+        return GenerationConfig(eos_token_id=self.stops, pad_token_id=self.stops[0] if pad is None else pad)
+
+    @property
     def sees(self) -> bool:
         """Whether the model takes images."""
         return getattr(self.processor, "image_processor", None) is not None

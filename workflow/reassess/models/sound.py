@@ -207,9 +207,10 @@ def _check_prompts(files: Files, reader: Reader) -> list[Any]:
             "prompts on another day; set the date in `template_args`, by the variable that the template reads for it "
             "(such as `date_string: 26 Jul 2024`)"
         )
-    said = reader.tokenizer.encode(target("1", "2", reader.prompt), add_special_tokens=False)
-    kept = reader.tokenizer.decode(said, skip_special_tokens=True)
-    if lost := [tag for tag in TAGS if tag in target("1", "2", reader.prompt) and tag not in kept]:
+    response = target("1", "2", reader.prompt)
+    ids = reader.tokenizer.encode(response, add_special_tokens=False)
+    kept = reader.tokenizer.decode(ids, skip_special_tokens=True)
+    if lost := [tag for tag in TAGS if tag in response and tag not in kept]:
         raise ModelError(
             f"{files.told}: its tokenizer takes {', '.join(lost)} for special tokens, which are no part of a response; "
             "set `special: false` for them in tokenizer.json and tokenizer_config.json"
@@ -286,7 +287,7 @@ def _check_answer(files: Files, model: Model, inputs: Any) -> None:
 
     with _said(files, "model, asked a question,", "its files are not of one model"), _quiet():
         loaded = load.load_model(files.directory, model).eval()
-        given = {name: value.to(loaded.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
+        given = load.inputs_for(loaded, inputs)
         with torch.inference_mode():
             said = loaded.generate(
                 **given, max_new_tokens=1, do_sample=False, return_dict_in_generate=True, output_logits=True

@@ -121,8 +121,8 @@ def check_answers(model: Any, directory: Path, spec: Model, prompt: Prompt, exam
     import torch
 
     reader = Reader.of(directory, spec, prompt)
-    inputs = reader.encode([reader.render(example)], [reader.pictures(example)], return_tensors="pt")
-    inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
+    asked = reader.encode([reader.render(example)], [reader.pictures(example)], return_tensors="pt")
+    inputs = load.inputs_for(model, asked)
     with torch.no_grad():
         output = model.generate(**inputs, max_new_tokens=2, do_sample=False)
     if output.shape[1] == inputs["input_ids"].shape[1]:

@@ -7,7 +7,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from transformers import GenerationConfig
 
 from reassess.engines.base import text
 from reassess.models.reader import Reader
@@ -117,12 +116,7 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     args, rows = started.args, started.rows
     dataset = data.grpo_dataset(rows)
     _refuse_several(rows)
-    # A checkpoint's own defaults would sample otherwise than TRL computes, and than evaluation does.
-    pad = rows.reader.tokenizer.pad_token_id
-    stops = rows.reader.stops
-    started.model.generation_config = GenerationConfig(
-        eos_token_id=stops, pad_token_id=stops[0] if pad is None else pad
-    )
+    started.model.generation_config = rows.reader.generation_config
     # With one TRL would take the thought of a completion out of its text.
     for name in ("response_template", "response_schema"):
         if getattr(rows.reader.tokenizer, name, None) is not None:

@@ -38,6 +38,6 @@ def build(estimates: Estimates) -> Built:
             rows.append(row + sheet.counts(method, lead))
         bold_best(rows, [2])
         sheet.block(model, rows)
-    table.notes = [READING, f"{name.capitalize()}: {', '.join(lead)}.", BOLD, UNSCORED, *opened(estimates)]
-    table.notes.append(provenance(estimates, lead))
+    over = f"{name.capitalize()}: {', '.join(lead)}."
+    table.notes = [READING, over, BOLD, UNSCORED, *opened(estimates), provenance(estimates, lead)]
     return table, frame(sheet.records, [*NUMBERS, *COUNTS[1:]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from reassess.prompts import THINK
+from reassess.prompts import TAGS
 
 
 class Shape(NamedTuple):
@@ -68,8 +68,6 @@ def build_tokenizer(special: Sequence[str], pad: str, end: str, corpus: Iterable
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    # Not special: decoding keeps them, as it keeps a real model's tags.
-    tags = [THINK, "</think>", "<answer>", "</answer>", "\\boxed{"]
     tokenizer = Tokenizer(models.BPE())
     # A number or a sign and the space before it are one token, so that arithmetic facts are one step.
     words = Regex(r" ?[A-Za-z]+[0-9]?| ?[0-9]+| ?[^\sA-Za-z0-9]|\s")
@@ -87,13 +85,28 @@ def build_tokenizer(special: Sequence[str], pad: str, end: str, corpus: Iterable
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=pad, eos_token=end, padding_side="left", model_max_length=512
     )
-    fast.add_tokens(tags)
+    # Not special: decoding keeps them, as it keeps a real model's tags.
+    fast.add_tokens(list(TAGS))
     return fast
 
 
-def vocabulary(tokenizer: Any) -> int:
-    """Return the rows of the embedding: the tokens, and up to 31 that none has."""
-    return 32 * -(-len(tokenizer) // 32)
+def text_config(shape: Shape, tokenizer: Any, **more: Any) -> dict[str, Any]:
+    """Return the config of a language model, with `more` that is the family's own."""
+    return {
+        # Up to 31 rows of the embedding are no token's.
+        "vocab_size": 32 * -(-len(tokenizer) // 32),
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "intermediate_size": shape.ffn,
+        "max_position_embeddings": 512,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "initializer_range": shape.initializer_range,
+        **more,
+    }
 
 
 def set_generation(model: Any, tokenizer: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from reassess.models.toys.family import Shape, build_tokenizer, set_generation, vocabulary
+from reassess.models.toys.family import Shape, build_tokenizer, set_generation, text_config
 from reassess.sources.scenes import SIDE
 
 # Weights start at about half of 1 / sqrt(hidden). With transformers' 0.02, which is meant for wide models, attention
@@ -60,21 +60,12 @@ def build_model(shape: Shape, tokenizer: Any) -> Any:
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 
     config = Idefics3Config(
-        text_config={
-            "model_type": "llama",
-            "vocab_size": vocabulary(tokenizer),
-            "hidden_size": shape.hidden,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
-            "num_key_value_heads": shape.heads,
-            "intermediate_size": shape.ffn,
-            "max_position_embeddings": 512,
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-            "tie_word_embeddings": False,
-            "initializer_range": shape.initializer_range,
-        },
+        text_config=text_config(
+            shape,
+            tokenizer,
+            model_type="llama",
+            tie_word_embeddings=False,
+        ),
         vision_config={
             "initializer_range": shape.initializer_range,
             "hidden_size": shape.vision_hidden,

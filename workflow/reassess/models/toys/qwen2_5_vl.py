@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from reassess.models.files import ModelError
-from reassess.models.toys.family import Shape, build_tokenizer, set_generation, vocabulary
+from reassess.models.toys.family import Shape, build_tokenizer, set_generation, text_config
 from reassess.sources.scenes import SIDE
 
 SHAPES = {
@@ -80,22 +80,13 @@ def build_model(shape: Shape, tokenizer: Any) -> Any:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     config = Qwen2_5_VLConfig(
-        text_config={
-            "model_type": "qwen2_5_vl_text",
-            "vocab_size": vocabulary(tokenizer),
-            "hidden_size": shape.hidden,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
-            "num_key_value_heads": shape.heads,
-            "intermediate_size": shape.ffn,
-            "max_position_embeddings": 512,
-            "rope_parameters": {"rope_type": "default", "mrope_section": SECTIONS, "rope_theta": THETA},
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-            "tie_word_embeddings": True,
-            "initializer_range": shape.initializer_range,
-        },
+        text_config=text_config(
+            shape,
+            tokenizer,
+            model_type="qwen2_5_vl_text",
+            rope_parameters={"rope_type": "default", "mrope_section": SECTIONS, "rope_theta": THETA},
+            tie_word_embeddings=True,
+        ),
         vision_config={
             "depth": 1,
             "hidden_size": shape.vision_hidden,
