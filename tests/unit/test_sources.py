@@ -22,13 +22,13 @@ from pydantic import TypeAdapter, ValidationError
 from reassess import graph, paths
 from reassess.data.pool import build_examples
 from reassess.example import DataError, Example, PutAside
-from reassess.sources import Source
+from reassess.sources import AnySource, Source
 from reassess.sources.jsonl import JsonlSource
 from reassess.sources.parquet import ParquetSource
 from reassess.sources.rows import SCHEMA, row
 from reassess.study.read import StudyError, read_yaml
 
-KINDS = get_args(get_args(Source)[0])
+KINDS = get_args(get_args(AnySource)[0])
 
 
 def png() -> bytes:
@@ -54,8 +54,16 @@ def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
     pq.write_table(pa.Table.from_pylist([row(EXAMPLE)], schema=SCHEMA), tmp_path / "mine.parquet")
     jsonl(tmp_path / "mine.jsonl", [line(0), b"{"])
     mine, refused = str(tmp_path / "mine"), {"path": "nowhere"}
+    geometry = {"images": [{"bytes": png(), "path": None}], "problem": "<image>Find x.", "answer": "3"}
+    pq.write_table(pa.Table.from_pylist([geometry]), tmp_path / "geometry3k.parquet")
     return {
         "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
+        "set": {
+            "kind": "set",
+            "name": "geometry3k",
+            "path": str(tmp_path / "geometry3k.parquet"),
+            "refused": {"name": "geometry4k"},
+        },
         "parquet": {"kind": "parquet", "path": f"{mine}.parquet", "licence": "MIT", "refused": refused},
         "jsonl": {"kind": "jsonl", "path": f"{mine}.jsonl", "licence": "MIT", "refused": refused},
     }

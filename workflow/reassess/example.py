@@ -25,11 +25,13 @@ class PutAside(NamedTuple):
         id: the row's id, or where it stands.
         source: where it comes from.
         reason: why; the same words for every row of which the same is wrong, so that they can be counted.
+        column: the column, or the field of the example, that it is about; empty where it is about none.
     """
 
     id: str
     source: str
     reason: str
+    column: str = ""
 
 
 @dataclass(frozen=True)

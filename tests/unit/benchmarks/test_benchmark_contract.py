@@ -10,8 +10,8 @@ import pytest
 
 from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.benchmarks.item import Item, Outcome
-from reassess.benchmarks.own import Hub
 from reassess.example import DataError
+from reassess.sources.published import Card, Hub
 
 WITH_ROWS = [name for name in KNOWN if has_rows(name)]
 HEAVY = ("PIL", "datasets", "numpy", "pandas", "pyarrow", "sympy", "torch", "transformers")
@@ -41,8 +41,8 @@ def test_a_module_names_its_source_and_has_a_rule(name: str) -> None:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_module_knows_all_about_its_rows_or_nothing(name: str) -> None:
-    there = {key for key in ("SOURCE", "MODALITY", "VERSION", "example") if hasattr(module(name), key)}
-    assert len(there) in (0, 4), there
+    there = {key for key in ("SOURCE", "MODALITY", "VERSION", "CARD", "example") if hasattr(module(name), key)}
+    assert len(there) in (0, 5), there
 
 
 @pytest.mark.parametrize("name", WITH_ROWS)
@@ -55,6 +55,10 @@ def test_rows_are_pinned_and_their_columns_checked(name: str) -> None:
     assert found.SOURCE.licence != ""
     assert found.MODALITY in ("visual", "text")
     assert found.VERSION >= 1
+    assert isinstance(found.CARD, Card)
+    assert found.CARD.what
+    assert found.CARD.prompt
+    assert found.CARD.metric
     assert re.search(r"^Rows: \S", found.__doc__ or "", re.MULTILINE), "which card or code the columns are from"
     with pytest.raises(DataError, match="no column '"):
         found.example({})

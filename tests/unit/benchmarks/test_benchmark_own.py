@@ -205,13 +205,8 @@ def test_golden_identity() -> None:
 
 
 MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
-    (
-        "chartqa",
-        {},
-        ["benchmarks.chartqa: needs either `path`", "lmms-lab/ChartQA (split test, revision", "`sources`"],
-    ),
     ("charts", {}, ["benchmarks.charts: sources: required, but missing"]),
-    ("charts", {"path": "."}, ["benchmarks.charts: path: whose rows? say `of`, one of chartqa"]),
+    ("charts", {"path": "."}, ["benchmarks.charts: path: of whose rows? say `of`, one of", "chartqa"]),
     ("charts", {"path": ".", "of": "chartqua"}, ["charts.of: unknown benchmark 'chartqua'; did you mean chartqa?"]),
     ("charts", {"path": ".", "of": "gpqa"}, ["of 'gpqa' the rule alone is known; give `sources` and `rule: gpqa`"]),
     ("charts", {"path": ".", "of": 5}, ["benchmarks.charts.of: 5: input should be a valid string"]),
@@ -219,12 +214,12 @@ MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "chartqa",
         {"path": ".", "sources": [{"kind": "toy", "n": 8, "split": "test"}]},
-        ["benchmarks.chartqa: needs either `path`", "or `sources`"],
+        ["benchmarks.chartqa: path: that of a known benchmark's own rows; each of `sources` has its own"],
     ),
     (
         "charts",
         {"licence": "CC0", "sources": [{"kind": "toy", "n": 8, "split": "test"}]},
-        ["licence: that of the rows at `path`; each of `sources` has its own"],
+        ["licence: that of a known benchmark's own rows; each of `sources` has its own"],
     ),
     (
         "charts",
@@ -243,8 +238,14 @@ def test_mistakes_are_named(name: str, benchmark: dict[str, Any], expected: list
         assert text in line
 
 
-def test_a_licence_that_nobody_declares_is_for_the_study_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chartqa, "SOURCE", chartqa.SOURCE._replace(licence=None))
-    with pytest.raises(StudyError, match=r"licence: required, because none is known of lmms-lab/ChartQA \(split test"):
-        parsed(path=".")
-    assert parsed(path=".", licence="CC BY 4.0").study.benchmarks["chartqa"].own is not None
+def test_the_hub_is_where_rows_are_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    revision = "9e63b7df1592a1c2158e735cc1725454aef0d6d9"
+    job = parsed()["benchmark", "chartqa"]
+    assert job.inputs == ()
+    assert json.loads(job.spec)["own"] == {"of": "chartqa", "revision": revision, "version": 1}
+    monkeypatch.setattr(chartqa, "SOURCE", chartqa.SOURCE._replace(licence=None, revision=None))
+    with pytest.raises(StudyError, match=r"revision: required, because none is known of lmms-lab/ChartQA \(split test"):
+        parsed()
+    own = parsed(revision=revision).study.benchmarks["chartqa"].own
+    assert own is not None
+    assert (own.location.revision, own.licence) == (revision, "not declared")

@@ -26,16 +26,26 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reassess.benchmarks import own
 from reassess.benchmarks.item import Item, Outcome, Row
 from reassess.example import Example, PutAside
 from reassess.judge.quantity import read_quantity
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
 VERSION = 1
 # The copy that lmms-eval reads. Its card declares no licence; this is the one on the card of the authors' own copy
 # (ahmed-masry/ChartQA).
-SOURCE = own.Hub("lmms-lab/ChartQA", "test", "9e63b7df1592a1c2158e735cc1725454aef0d6d9", licence="GPL-3.0")
+SOURCE = Hub("lmms-lab/ChartQA", "test", "9e63b7df1592a1c2158e735cc1725454aef0d6d9", licence="GPL-3.0", rows=2500)
 MODALITY = "visual"
+CARD = Card(
+    "Questions about charts: read off or worked out.",
+    traps=(
+        "Official accuracy has a tolerance of 5 % for years too; the judge has none.",
+        "A gold of zero is compared as text.",
+    ),
+    prompt="{question}\\nAnswer the question with a single word.",
+    metric="Relaxed accuracy: 5 % for numbers, else equal text; of all questions and of both parts.",
+)
 METADATA: frozenset[str] = frozenset({"type"})
 
 _TOLERANCE = 0.05
@@ -43,14 +53,14 @@ _TOLERANCE = 0.05
 
 def example(row: Mapping[str, Any]) -> Example | PutAside:
     """Return a row as an example; what is null in it is empty there. Raises DataError where a column is missing."""
-    type_, golds = own.text(row, "type"), own.texts(row, "answer")
+    type_, golds = fields.text(row, "type"), fields.texts(row, "answer")
     if len(golds) > 1:
         return PutAside("", "chartqa", "more than one answer")
     gold = golds[0] if golds else ""
     return Example(
         id="",
-        images=own.images(row, "image"),
-        question=own.text(row, "question"),
+        images=fields.images(row, "image"),
+        question=fields.text(row, "question"),
         options=(),
         gold=gold,
         kind="text" if read_quantity(gold) is None else "numeric",

@@ -143,8 +143,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
 
 def _sources(pool: Pool) -> dict[str, Any]:
     """Sources without what does not change an example."""
-    dumped = [item.model_dump(mode="json", exclude_defaults=True, exclude={"licence"}) for item in pool.sources]
-    return {"sources": dumped}
+    return {"sources": [item.identity() for item in pool.sources]}
 
 
 def _prompt(study: Study) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from reassess.sources.jsonl import JsonlSource
+from reassess.sources.named import SetSource
 from reassess.sources.parquet import ParquetSource
 from reassess.sources.toy import ToySource
 
-Source = Annotated[ToySource | ParquetSource | JsonlSource, Field(discriminator="kind")]
+
+def _named(data: Any) -> Any:
+    """Return a source, the name of a data set alone as what it stands for."""
+    return {"kind": "set", "name": data} if isinstance(data, str) else data
+
+
+AnySource = Annotated[ToySource | SetSource | ParquetSource | JsonlSource, Field(discriminator="kind")]
+Source = Annotated[AnySource, BeforeValidator(_named)]

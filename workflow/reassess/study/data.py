@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from reassess.benchmarks import KNOWN, has_rows, module
-from reassess.benchmarks.own import OwnRows
 from reassess.sources import Source
+from reassess.sources.named import REVISION
+from reassess.sources.published import UNDECLARED, Hub, Published
 from reassess.spec import ExistingFile, ExistingPath, Name, Strict, near
 
 
@@ -23,7 +24,7 @@ class Pool(Strict):
     """Largest share of rows that may be unusable (broken image, empty gold) before the job fails."""
 
     @property
-    def origins(self) -> tuple[Source | OwnRows, ...]:
+    def origins(self) -> tuple[Source | Published, ...]:
         """What the examples are read from."""
         return self.sources
 
@@ -58,16 +59,20 @@ class JudgeModel(Strict):
 
 
 class Benchmark(Pool):
-    """Evaluation examples: example records from `sources`, or a known benchmark's own rows at `path`."""
+    """Evaluation examples: a known benchmark's own rows, from the hub or from a copy at `path`, or from `sources`."""
 
     sources: tuple[Source, ...] = ()
     """Where the examples come from."""
     of: Known | None = None
     """The known benchmark that this is; the one that it is called like, where that one's rows are known."""
+    revision: Annotated[str, Field(pattern=REVISION)] | None = None
+    """The commit of the known benchmark's repository, 40 hex digits; by default the one that is known."""
     path: ExistingPath | None = None
-    """A copy of the known benchmark's own rows, in place of `sources`: a Parquet file or a directory of them."""
+    """A copy of the known benchmark's own rows, in place of the hub: a file, or a directory of files."""
+    image_root: ExistingPath | None = None
+    """A directory in which pictures are looked up, where a known benchmark's rows have paths."""
     licence: str | None = None
-    """Licence of the rows at `path`, recorded in the manifest; the one that the data is known to have by default."""
+    """Licence of a known benchmark's rows, recorded in the manifest; by default the one that its card declares."""
     modality: Literal["visual", "text"] = "visual"
     """`text` benchmarks have no images; the transfer table compares the two groups. A known benchmark has its own."""
     rule: Known | None = None
@@ -84,19 +89,24 @@ class Benchmark(Pool):
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Benchmark:
+        given = [key for key in ("path", "revision", "image_root", "licence") if getattr(self, key) is not None]
+        if given and self.sources:
+            raise ValueError(f"{given[0]}: that of a known benchmark's own rows; each of `sources` has its own")
+        if given and self.of is None:
+            raise ValueError(f"{given[0]}: of whose rows? say `of`, one of {', '.join(filter(has_rows, KNOWN))}")
+        if self.sources:
+            return self
         if self.of is None:
-            if self.path is not None:
-                raise ValueError(f"path: whose rows? say `of`, one of {', '.join(filter(has_rows, KNOWN))}")
-            if not self.sources:
-                raise ValueError("sources: required, but missing")
-        elif not has_rows(self.of):
+            raise ValueError("sources: required, but missing")
+        if not has_rows(self.of):
             raise ValueError(f"of: of {self.of!r} the rule alone is known; give `sources` and `rule: {self.of}`")
-        elif (self.path is None) == (not self.sources):
-            raise ValueError(f"needs either `path`, a copy of the rows of {module(self.of).SOURCE}, or `sources`")
-        if self.path is None and self.licence is not None:
-            raise ValueError("licence: that of the rows at `path`; each of `sources` has its own")
-        if self.own is not None and not self.own.licence:
-            raise ValueError(f"licence: required, because none is known of {module(self.own.of).SOURCE}")
+        assert self.own is not None
+        hub = self.own.location
+        if self.path is None and hub.revision is None:
+            raise ValueError(
+                f"revision: required, because none is known of {hub}; take the newest of the list of commits at "
+                f"https://huggingface.co/datasets/{hub.path}/commits/main"
+            )
         return self
 
     @model_validator(mode="after")
@@ -106,14 +116,17 @@ class Benchmark(Pool):
         return self
 
     @property
-    def own(self) -> OwnRows | None:
-        """The benchmark's own rows, None where `sources` have example records."""
-        if self.of is None or self.path is None:
+    def own(self) -> Published | None:
+        """The benchmark's own rows, None where `sources` have examples."""
+        if self.of is None or self.sources or not has_rows(self.of):
             return None
-        return OwnRows(self.of, self.path, self.licence or module(self.of).SOURCE.licence)
+        hub: Hub = module(self.of).SOURCE
+        location = hub._replace(revision=self.revision or hub.revision)
+        licence = self.licence or hub.licence or UNDECLARED
+        return Published(self.of, KNOWN[self.of], location, self.path, self.image_root, licence)
 
     @property
-    def origins(self) -> tuple[Source | OwnRows, ...]:
+    def origins(self) -> tuple[Source | Published, ...]:
         """Sources and own rows."""
         return (*self.sources, *([self.own] if self.own else []))
 
