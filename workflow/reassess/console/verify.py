@@ -96,6 +96,7 @@ class _Verification:
                 "train": self._run,
                 "generate": self._responses,
                 "score": self._scores,
+                "import": self._imported,
                 "tables": self._report,
                 "figures": self._report,
             }[job.rule](job, record)
@@ -177,6 +178,10 @@ class _Verification:
         responses = self._peek(self.graph.jobs[job.needs[0]].record)
         for key in _COPIED if responses is not None else ():
             self._same(job.record, key, record[key], (responses or {}).get(key), _SCORE)
+        self._summed(job, record)
+
+    def _summed(self, job: Job, record: dict[str, Any]) -> None:
+        """Check that the sums of scores.json are those of the rows beside it."""
         if not self._file(job.record, "scores.parquet", record, _SCORE):
             return
         try:
@@ -186,6 +191,17 @@ class _Verification:
             self._differs(job.record, "scores.parquet", found, "as written", _SCORE)
             return
         self._same(job.record, "scores (summed up again)", record["scores"], summaries(rows), _SCORE)
+
+    def _imported(self, job: Job, record: dict[str, Any]) -> None:
+        """Check other people's results: their files, what was judged, and that the sums are those of the rows."""
+        self._equal(job.record, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
+        for benchmark, facts in record["imported"].items():
+            if Path(facts["file"]).exists():
+                what = f"sha256 of {facts['file']}, the file of {benchmark}"
+                self._equal(job.record, what, file_sha256(facts["file"]), facts["sha256"], self._again(job))
+        for name in [name for name in record["files"] if name != "scores.parquet"]:
+            self._file(job.record, name, record, _SCORE)
+        self._summed(job, record)
 
     def _report(self, job: Job, record: dict[str, Any]) -> None:
         """Check that tables or figures are as they were made."""

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reassess import engines, paths
 from reassess.data.shards import read_shards
 from reassess.engines.base import Engine, EngineInfo, Request, Response, Setting
 from reassess.evaluate.store import Store, key
+from reassess.evaluate.write import described, write_parquet
 from reassess.example import Example, images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
@@ -148,7 +148,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     if errors and len(errors) == len({row.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
     rows = [_row(row, held, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
-    digest = _write_parquet(Path(job.outputs[1]), rows)
+    digest = write_parquet(Path(job.outputs[1]), rows, RESPONSES)
     aside = Path(job.record).with_name(PUT_ASIDE)
     records.write_lines(aside, [item._asdict() for item in put_aside])
     record = {
@@ -196,7 +196,7 @@ def _asked(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) ->
         "decoding": spec.decoding.recorded(),
         "prompt_sha256": prompt_sha256(study.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
-        "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
+        "benchmarks": {name: described(name) for name in spec.benchmarks},
     }
 
 
@@ -373,18 +373,3 @@ def _row(row: Wanted, held: str, response: Response) -> dict[str, Any]:
         "seed": row.seed,
         "prompt_tokens": response.prompt_tokens,
     }
-
-
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> str:
-    """Write the rows aside, rename the file, and return its SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSES), aside)
-    digest = file_sha256(aside)
-    aside.replace(path)
-    return digest
-
-
-def _benchmark(name: str) -> dict[str, Any]:
-    manifest = json.loads((Path(paths.benchmark(name)) / "manifest.json").read_text(encoding="utf-8"))
-    return {field: manifest[field] for field in ("n", "content_sha256", "modality")}

@@ -18,6 +18,7 @@ from reassess.stages import Stage
 from reassess.stages.base import AnyStage, Variant
 from reassess.steps import Step
 from reassess.study.data import Benchmarks, Pool
+from reassess.study.imported import Imported
 from reassess.study.models import Model
 from reassess.study.recipes import Recipe
 from reassess.study.suites import Evaluation, Suite
@@ -92,6 +93,8 @@ class Study(Strict):
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
+    imported: dict[Name, Imported] = {}
+    """Other people's results by name, judged by the study's judge and put into a table of their own."""
     prompt: Prompt = Prompt()
     """The prompt that training and evaluation share."""
     evaluation: Evaluation = Evaluation()
