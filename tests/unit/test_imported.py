@@ -65,7 +65,10 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
         data = yaml.safe_load((ROOT / "studies" / "tiny.yaml").read_text(encoding="utf-8"))
         source = {"kind": "jsonl", "path": "quiz.jsonl", "licence": "none"}
         data["benchmarks"]["quiz"] = {"modality": "text", "sources": [source], "max_put_aside": 0.5}
-        data["imported"] = {name: {"files": {"quiz": str(file)}} for name, file in imported.items()}
+        data["imported"] = {
+            name: {"files": {"quiz": list(map(str, file)) if isinstance(file, list) else str(file)}}
+            for name, file in imported.items()
+        }
         graph = parse(data, "mine.yaml")
         if imported:
             build_examples(graph, graph["benchmark", "quiz"])
@@ -307,6 +310,33 @@ def test_a_damaged_part_of_a_sheet_is_one_clear_error(study: Study) -> None:
         import_results(graph, graph["import", "theirs"])
 
 
+def test_options_in_another_order_are_not_judged(study: Study) -> None:
+    rows = [lm_eval(i, id_, [[gold]]) for i, (id_, (_, gold, _)) in enumerate(QUIZ.items())]
+    rows[2] |= {"target": "(C)", "resps": [["(C)"]]}
+    rows[7] |= {"target": "(A)"}
+    record, found, aside = read(study(theirs=lines("samples_quiz.jsonl", rows)), "theirs")
+    assert [(row["id"], row["reason"]) for row in aside] == [("2", "its right option has another letter")]
+    assert (found["c-3"]["correct"], record["imported"]["quiz"]["missing"]) == (True, 1)
+
+
+def test_the_parts_of_a_task_are_several_files(study: Study) -> None:
+    rows = [lm_eval(i % 4, id_, [[gold]]) for i, (id_, (_, gold, _)) in enumerate(QUIZ.items())]
+    for row, id_ in zip(rows, IDS, strict=True):
+        row["doc"]["question_id"] = id_
+    parts = [lines(f"samples_quiz_{i}.jsonl", part) for i, part in enumerate((rows[:4], rows[4:], rows[3:5]))]
+    graph = study(theirs=parts)
+    record, found, aside = read(graph, "theirs")
+    facts = record["imported"]["quiz"]
+    assert (facts["matched"], facts["matched_by"], list(facts["files"])) == (
+        10,
+        "id (question_id)",
+        list(map(str, parts)),
+    )
+    assert all(row["correct"] for row in found.values())
+    assert [(row["id"], row["source"]) for row in aside] == [(f"line {i}", "samples_quiz_2.jsonl") for i in (1, 2)]
+    assert set(map(str, parts)) < set(graph["import", "theirs"].inputs)
+
+
 def test_the_file_of_another_benchmark_is_refused(study: Study) -> None:
     rows = [[id_, f"Another question, number {id_}?", "1"] for id_ in IDS]
     rows[0][1] = QUIZ["a-1"][0]
@@ -316,11 +346,13 @@ def test_the_file_of_another_benchmark_is_refused(study: Study) -> None:
 
 
 def asked(ids: Iterable[str], *texts: str) -> dict[str, dict[str, str]]:
-    return {id_: {"question": text} for id_, text in zip(ids, texts, strict=True)}
+    return {id_: {"question": text, "kind": "numeric", "gold": "1"} for id_, text in zip(ids, texts, strict=True)}
 
 
 def said(*rows: tuple[dict[str, str], str]) -> list[Said | PutAside]:
-    return [Said(f"row {i}", ids, (text,) if text else (), ("1",), (None,), {}) for i, (ids, text) in enumerate(rows)]
+    return [
+        Said(f"row {i}", ids, (text,) if text else (), "", ("1",), (None,), {}) for i, (ids, text) in enumerate(rows)
+    ]
 
 
 def pairs(rows: list[Said | PutAside], examples: dict[str, dict[str, str]], is_whole: bool = True) -> dict[str, str]:
@@ -422,13 +454,13 @@ def test_they_are_verified_and_outdated_with_their_benchmark(study: Study) -> No
     with pytest.raises(VerifyError, match="1 do not match"):
         verify(graph, spoken.append)
     assert any("sha256 of differs.jsonl" in line for line in spoken)
-    assert any("sha256 of Model_Quiz.xlsx, the file of quiz" in line for line in spoken)
+    assert any("sha256 of Model_Quiz.xlsx" in line for line in spoken)
     other = study([{"id": "d", "question": "New?", "gold": "1", "kind": "numeric", "source": "quiz"}], theirs=file)
     assert States(other).of(other["import", "theirs"]) == "outdated"
 
 
 def test_mistakes_in_the_study_are_named(study: Study) -> None:
-    with pytest.raises(StudyError, match=r"imported\.theirs\.files\.quiz: no such file: 'nowhere\.xlsx'"):
+    with pytest.raises(StudyError, match=r"imported\.theirs\.files\.quiz\.0: no such file: 'nowhere\.xlsx'"):
         study(theirs="nowhere.xlsx")
     data = yaml.safe_load((ROOT / "studies" / "tiny.yaml").read_text(encoding="utf-8"))
     Path("x.tsv").touch()
