@@ -33,7 +33,7 @@ def rows(path: Path) -> Iterator[Said | PutAside]:
             continue
         if not _is_generated(logged.get("arguments")):
             raise log_likelihoods(path, place)
-        if filters and logged.get("filter") != filters[0]:
+        if filters and logged.get("filter", filters[0]) != filters[0]:
             continue
         texts = (*texts_of(logged.get("doc")), *texts_of(logged.get("arguments")))
         found = sample(path, place, logged, texts)
