@@ -24,7 +24,7 @@ from reassess.evaluate import formats
 from reassess.evaluate.formats.sample import Said
 from reassess.evaluate.formats.vlmevalkit import FAILED
 from reassess.evaluate.imported import import_results
-from reassess.evaluate.matching import Questions, match
+from reassess.evaluate.matching import Questions, match, plain
 from reassess.example import DataError, PutAside
 from reassess.graph import Graph, parse
 from reassess.graph.state import States
@@ -398,6 +398,12 @@ def test_questions_find_themselves_where_nothing_else_does() -> None:
         "text (question)",
         [("row 0", "c"), ("row 1", "a")],
     )
+
+
+def test_copies_differ_in_marks_and_questions_in_operators() -> None:
+    assert plain("<image 2> What is\n$2 \u2212 x_1$, in \u201ccm\u201d?") == plain("what is 2 - x1 in cm <image>")
+    assert plain("What is 2 + 3?") != plain("What is 2 - 3?")
+    assert plain("?!") == "?!"
 
 
 def test_without_questions_ids_alone_are_believed_and_numbers_are_not() -> None:

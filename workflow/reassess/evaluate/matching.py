@@ -19,7 +19,9 @@ from reassess.example import DataError, PutAside
 
 # What stands for a picture: <image>, <image 1> (MMMU), <image1> (MathVision).
 _PICTURE = re.compile(r"<image ?\d*>")
-_NO_WORD = re.compile(r"[\W_]+")
+# Of a formula the operators stay: 2 + 3 is not 2 - 3.
+_BETWEEN = re.compile(r"(?:[^\w+\-*/=<>^]|_)+")
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _LAST_NUMBER = re.compile(r"\d+$")
 _LETTER = re.compile(r"\(?([A-Z])[).]?")
 _UNKNOWN, _OTHER, _AMBIGUOUS, _SHUFFLED, TWICE = (
@@ -131,9 +133,9 @@ class Questions:
 
 
 def plain(text: str) -> str:
-    """Return the letters and digits of a text in small letters: spaces, marks and pictures differ between copies."""
-    small = unicodedata.normalize("NFKC", text).casefold()
-    return _NO_WORD.sub("", _PICTURE.sub("", small)) or "".join(small.split())
+    """Return letters, digits and operators of a text, in small letters; spaces, marks and pictures differ by copy."""
+    small = unicodedata.normalize("NFKC", text).casefold().translate(_DASHES)
+    return _BETWEEN.sub("", _PICTURE.sub("", small)) or "".join(small.split())
 
 
 def match(rows: Iterable[Said | PutAside], questions: Questions, file: str, benchmark: str) -> Matched:
