@@ -19,6 +19,10 @@ from types import ModuleType
 # By path, so that a study that names one benchmark imports one module.
 KNOWN: dict[str, str] = {
     "ai2d": "reassess.benchmarks.ai2d",
+    "aime24": "reassess.benchmarks.aime24",
+    "aime25": "reassess.benchmarks.aime25",
+    "amc23": "reassess.benchmarks.amc23",
+    "arc_challenge": "reassess.benchmarks.arc_challenge",
     "chartqa": "reassess.benchmarks.chartqa",
     "dynamath": "reassess.benchmarks.dynamath",
     "gpqa": "reassess.benchmarks.gpqa",
@@ -30,12 +34,22 @@ KNOWN: dict[str, str] = {
     "mathverse": "reassess.benchmarks.mathverse",
     "mathvision": "reassess.benchmarks.mathvision",
     "mathvista": "reassess.benchmarks.mathvista",
+    "minervamath": "reassess.benchmarks.minervamath",
     "mmlu": "reassess.benchmarks.mmlu",
     "mmlu_pro": "reassess.benchmarks.mmlu_pro",
     "mmmu": "reassess.benchmarks.mmmu",
     "mmmu_pro": "reassess.benchmarks.mmmu_pro",
     "mmstar": "reassess.benchmarks.mmstar",
+    "olympiadbench": "reassess.benchmarks.olympiadbench",
     "we_math": "reassess.benchmarks.we_math",
+}
+
+# What was asked for and is not here, or not with its rows: why, and where to look.
+BLANK: dict[str, str] = {
+    "AMC as a paper (five options)": (
+        "`amc23` is the copy that papers report, reworded to have a number as the answer. No public data set with the "
+        "original options was found with its columns; AI-MO/aimo-validation-amc has numbers as well."
+    ),
 }
 
 
