@@ -188,7 +188,8 @@ def test_modality_and_rule_follow_unless_given() -> None:
     assert (spec.modality, spec.rule, spec.own) == ("visual", "chartqa", None)
     spec = parsed(of=None, sources=[{"kind": "toy", "n": 8, "split": "test"}]).study.benchmarks["chartqa"]
     assert spec.rule is None, "one's own benchmark may be called like a known one"
-    spec = parsed("mathvista", sources=[{"kind": "toy", "n": 8, "split": "test"}]).study.benchmarks["mathvista"]
+    name = "logicvista_vlmevalkit"
+    spec = parsed(name, sources=[{"kind": "toy", "n": 8, "split": "test"}]).study.benchmarks[name]
     assert spec.rule is None, "its rows are not known here"
 
 
