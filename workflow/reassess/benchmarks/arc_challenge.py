@@ -58,7 +58,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
     choices, key = fields.value(row, "choices"), fields.text(row, "answerKey")
-    if not isinstance(choices, Mapping):
+    if not isinstance(choices, Mapping) or not {"text", "label"} <= choices.keys():
         raise RowError("expected `text` and `label`", "choices")
     options, labels = texts(choices, "text"), texts(choices, "label")
     if key not in labels or len(labels) != len(options):

@@ -1,4 +1,4 @@
-"""Takes the texts of training sets apart: turns of a conversation, tagged reasoning and answers, boxes."""
+"""Takes the texts of training sets apart: turns of a conversation, tagged reasoning and answers, boxes, options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from reassess.example import RowError
 from reassess.judge.extract import boxed_spans, last_boxed
-from reassess.sources import fields
+from reassess.judge.options import read_key
+from reassess.sources import choices, fields
+from reassess.sources.kinds import kind_of
 
 _ASKS, _ANSWERS = frozenset({"human", "user"}), frozenset({"gpt", "assistant"})
 
@@ -23,6 +25,26 @@ class Response(NamedTuple):
 
     reasoning: str
     answer: str
+
+
+class Asked(NamedTuple):
+    """A question and its answer, as an `Example` has them."""
+
+    question: str
+    options: tuple[str, ...]
+    gold: str
+    kind: str
+
+
+def asked(question: str, gold: str) -> Asked:
+    """Return a question with the options at its end taken off, where the gold is one of them: by letter or by text."""
+    stem, options = choices.split(question)
+    # A number that is no option is no index of one either: these sets have letters.
+    is_index = gold.strip().isdigit() and gold.strip() not in options
+    key = read_key(gold, options) if options and not is_index else None
+    if key is None or not key.letters:
+        return Asked(question, (), gold, kind_of(gold, (), question))
+    return Asked(stem, options, ", ".join(sorted(key.letters)), "mcq")
 
 
 def element(text: str, tag: str) -> str | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from reassess.example import Example, RowError
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Hub
+from reassess.sources.sets import _texts
 
 # The pictures are apart: eight archives `images/*.tar.gz`, and COCO train2017 and Visual Genome at their own addresses.
 PICTURES_APART = (
@@ -32,13 +32,14 @@ def example(row: Mapping[str, Any], gold: str, rationales: tuple[str, ...], sour
         RowError: a value is not usable.
     """
     question = fields.text(row, "question")
+    ask = _texts.asked(question, gold)
     return Example(
         id="",
         images=fields.images(row, "image"),
-        question=question,
-        options=(),
-        gold=gold,
-        kind=kind_of(gold, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=rationales,
         source=source,
         # The first part of an id such as "geoqa170k-geoqa_plus-2905-63590" is the collection that the row is from.

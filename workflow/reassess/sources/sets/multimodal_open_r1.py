@@ -12,7 +12,6 @@ from typing import Any
 
 from reassess.example import Example
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
 from reassess.sources.sets import _texts
 
@@ -32,13 +31,14 @@ def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
     question = fields.text(row, "problem")
     found = _texts.response(fields.text(row, "solution"), "solution")
+    ask = _texts.asked(question, found.answer)
     return Example(
         id="",
         images=fields.images(row, "image"),
-        question=question,
-        options=(),
-        gold=found.answer,
-        kind=kind_of(found.answer, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=(found.reasoning,),
         source="multimodal-open-r1",
         family="",

@@ -14,7 +14,6 @@ from typing import Any
 
 from reassess.example import Example, RowError
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
 from reassess.sources.sets import _texts
 
@@ -46,13 +45,14 @@ def example(row: Mapping[str, Any]) -> Example:
     if gold.lower() in _NO_ANSWER:
         raise RowError("no answer that can be compared", "answer")
     metadata = {"uuid": fields.text(row, "uuid"), "source": fields.text(row, "source")}
+    ask = _texts.asked(question, gold)
     return Example(
         id="",
         images=(),
-        question=question,
-        options=(),
-        gold=gold,
-        kind=kind_of(gold, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=tuple(_right(row)),
         source="openr1-math",
         family=fields.text(row, "problem_type"),

@@ -12,7 +12,6 @@ from typing import Any
 
 from reassess.example import Example, RowError
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
 from reassess.sources.sets import _texts
 
@@ -36,13 +35,14 @@ def example(row: Mapping[str, Any]) -> Example:
     if not isinstance(reward, Mapping) or "ground_truth" not in reward:
         raise RowError("no ground_truth", "reward_model")
     gold = fields.answer(reward, "ground_truth").strip()
+    ask = _texts.asked(question.strip(), gold)
     return Example(
         id="",
         images=(),
-        question=question.strip(),
-        options=(),
-        gold=gold,
-        kind=kind_of(gold, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=(_texts.response(said, "target").reasoning,),
         source="openr1-math-46k",
         family="",

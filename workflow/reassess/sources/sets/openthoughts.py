@@ -14,7 +14,6 @@ from typing import Any
 from reassess.example import Example, RowError
 from reassess.judge.extract import last_boxed
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
 from reassess.sources.sets import _texts
 
@@ -45,13 +44,14 @@ def example(row: Mapping[str, Any]) -> Example:
         raise RowError("its answer is a program", "domain")
     reference = last_boxed(fields.text(row, "ground_truth_solution"))
     gold = reference or _texts.boxed(fields.text(row, "deepseek_solution"), "deepseek_solution")
+    ask = _texts.asked(question, gold)
     return Example(
         id="",
         images=(),
-        question=question,
-        options=(),
-        gold=gold,
-        kind=kind_of(gold, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=tuple(filter(None, [fields.text(row, "deepseek_reasoning").strip()])),
         source="openthoughts",
         family=domain,

@@ -14,7 +14,6 @@ from typing import Any
 from reassess.example import Example, RowError
 from reassess.judge.extract import find_answer
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
 from reassess.sources.sets import _texts
 
@@ -38,13 +37,14 @@ def example(row: Mapping[str, Any]) -> Example:
     gold = find_answer(found.answer)
     if gold is None:
         raise RowError("the response names no answer", "conversations")
+    ask = _texts.asked(question, gold)
     return Example(
         id="",
         images=_decoded(fields.text(row, "image")),
-        question=question,
-        options=(),
-        gold=gold,
-        kind=kind_of(gold, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=(found.reasoning,),
         source="r1-onevision",
         family="",

@@ -15,7 +15,6 @@ from typing import Any
 
 from reassess.example import Example
 from reassess.sources import fields
-from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
 from reassess.sources.sets import _texts
 
@@ -52,13 +51,14 @@ def example(row: Mapping[str, Any]) -> Example:
     question = _REQUEST.sub("", fields.text(row, "question"))
     gold = _texts.boxed(fields.text(row, "answer"), "answer")
     metadata = {"source": fields.text(row, "source"), **{rate: _rate(fields.value(row, rate)) for rate in _RATES}}
+    ask = _texts.asked(question, gold)
     return Example(
         id=fields.text(row, "qid"),
         images=fields.images(row, "image"),
-        question=question,
-        options=(),
-        gold=gold,
-        kind=kind_of(gold, (), question),
+        question=ask.question,
+        options=ask.options,
+        gold=ask.gold,
+        kind=ask.kind,
         rationales=(),
         source="virl39k",
         family=fields.text(row, "category"),
