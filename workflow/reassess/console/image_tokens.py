@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import mean
 
 from reassess import paths
-from reassess.data.pool import problem
+from reassess.data.pool import usable
 from reassess.data.shards import stream
-from reassess.example import DataError, Example, PutAside
+from reassess.example import DataError, Example
 from reassess.graph import Graph
 from reassess.models.amend import amend
 from reassess.models.base import NOT_LOADED
@@ -82,8 +82,8 @@ def _sample(directory: str, spec: Pool | Benchmark) -> list[Example] | str:
         if (Path(directory) / "manifest.json").is_file():
             return list(itertools.islice(stream(directory), SAMPLE))
         read = itertools.chain.from_iterable(source.read() for source in spec.origins)
-        usable = (item for item in read if not isinstance(item, PutAside) and problem(item) is None)
-        return list(itertools.islice(usable, SAMPLE))
+        examples = (item for item in usable(spec, read, Counter()) if isinstance(item, Example))
+        return list(itertools.islice(examples, SAMPLE))
     except (DataError, OSError) as error:
         return f"cannot be told: {error}"
 
