@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import json
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from reassess.data.right import right
 from reassess.example import DataError, Example, RowError
 from reassess.judge import judge
 from reassess.sources.sets import SETS, _texts
 
-PNG = b"\x89PNG"
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((40, 30)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+PNG = png()
 PICTURE = {"bytes": PNG, "path": "a.png"}
 THOUGHT = "<think>\nTwice 3 is 6.\n</think>\n\n<answer>6</answer>"
 OPTIONS = "Which is a mammal?\n(A) a trout\n(B) a whale\n(C) a wren"
 
 
 def made(name: str, row: dict[str, Any]) -> Example:
+    """Return the example of a row, which the check of every row has nothing to mend in."""
     found: Example = importlib.import_module(SETS[name]).example(row)
-    verdict = judge(f"<answer>{found.gold}</answer>", found.gold, found.kind, found.options or None)
-    assert verdict.correct is True, (found.gold, verdict)
+    noted: Counter[str] = Counter()
+    named = replace(found, id=found.id or "x")
+    assert right(named, noted) == named
+    assert not any(noted.values())
     assert not judge("<answer>no such answer</answer>", found.gold, found.kind, found.options or None).correct
-    for rationale in found.rationales:
-        assert not any(mark in rationale for mark in ("<think>", "</think>", "<answer>", "\\boxed", "<|"))
     return found
 
 
