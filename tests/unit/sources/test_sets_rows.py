@@ -90,7 +90,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "solution": "BC = $\\boxed{\\frac{1}{2}}$",
         "year": "eight",
         "difficult": "easy",
-        "knowledge": ["triangles"],
+        "knowledge": {"level_1": "Triangles", "level_2": "Congruence"},
     },
     "mmk12": {"id": "1", "question": "Find x.", "answer": "$$6$$", "subject": "math", "image": PICTURE},
     "multimodal-open-r1": {
@@ -188,7 +188,13 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "difficulty": 3,
         "rationales": ("Here $3+3=6$ holds, so it is $6$.",),
     },
-    "mm-math": {"images": (PNG,), "gold": "\\frac{1}{2}", "rationales": ("BC = $\\frac{1}{2}$",)},
+    "mm-math": {
+        "images": (PNG,),
+        "gold": "\\frac{1}{2}",
+        "rationales": ("BC = $\\frac{1}{2}$",),
+        "family": "Triangles",
+        "difficulty": 1,
+    },
     "mmk12": {"gold": "6", "kind": "numeric", "family": "math"},
     "multimodal-open-r1": {"gold": "6", "rationales": ("Twice 3 is 6.",)},
     "openr1-math": {"images": (), "gold": "6", "rationales": ("right", "judged"), "family": "Algebra"},
@@ -332,6 +338,28 @@ def test_tags_and_boxes_are_taken_off() -> None:
     assert _texts.without_boxes("\\boxed{\\frac{1}{\\boxed{2}}} and \\boxed{3}") == "\\frac{1}{2} and 3"
     assert _texts.without_boxes("no {box}") == "no {box}"
     assert _texts.response("so<think>a</think>b<think>c</think>d", "x") == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    ("question", "left"),
+    [
+        ("How many?\nAnswer the question using a single word or phrase.", "How many?"),
+        (f"{OPTIONS}\nAnswer with the option's letter from the given choices directly.", OPTIONS),
+        (
+            "<image>\nHint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the "
+            "end.\nQuestion: Why?",
+            "<image>Question: Why?",
+        ),
+        ("Answer with Yes.", "Answer with Yes."),
+    ],
+)
+def test_requests_for_a_form_of_answer_are_left_to_the_study(question: str, left: str) -> None:
+    assert _texts.asked(question, "red").question == left
+
+
+def test_options_are_found_before_such_a_request() -> None:
+    found = _texts.asked(f"{OPTIONS}\nAnswer with the option's letter from the given choices directly.", "B")
+    assert (found.question, found.options) == ("Which is a mammal?", ("a trout", "a whale", "a wren"))
 
 
 def test_a_number_is_no_index_of_an_option() -> None:
