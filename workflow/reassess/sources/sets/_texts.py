@@ -17,8 +17,8 @@ from reassess.sources.kinds import kind_of
 # Source: the questions of R1-Onevision and of LLaVA-OneVision's data.
 _BEFORE = re.compile(
     r"\s*(?:Hint: Please answer the question and provide the (?:correct option letter, e\.g\., A, B, C, D,"
-    r"|final answer) at the end\.|First perform reasoning, then finally select the question from the choices in the following format: "
-    r"Answer: xxx\.|Based on the image, directly select the correct answer for the following question:)\s*"
+    r"|final answer) at the end\.|First perform reasoning, then finally select the question from the choices in the "
+    r"following format: Answer: xxx\.|Based on the image, directly select the correct answer for the following question:)\s*"
 )
 _BEHIND = re.compile(
     r"\s*Answer (?:with (?:the given options|the option's letter from the given choices) directly"
