@@ -18,7 +18,8 @@ from reassess.sources.kinds import kind_of
 _BEFORE = re.compile(
     r"\s*(?:Hint: Please answer the question and provide the (?:correct option letter, e\.g\., A, B, C, D,"
     r"|final answer) at the end\.|First perform reasoning, then finally select the question from the choices in the "
-    r"following format: Answer: xxx\.|Based on the image, directly select the correct answer for the following question:)\s*"
+    r"following format: Answer: xxx\.|Based on the image, directly select the correct answer for the following "
+    r"question:)\s*"
 )
 _BEHIND = re.compile(
     r"\s*Answer (?:with (?:the given options|the option's letter from the given choices) directly"
