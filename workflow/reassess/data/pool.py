@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reassess.benchmarks.rules import RuleError, missing_metadata
-from reassess.data.collection import Collection
+from reassess.data.collection import Collection, counted_as
 from reassess.example import KINDS, DataError, Example, PutAside
 from reassess.graph import Graph, Job
 from reassess.prompts import MAX_OPTIONS, misplaced
@@ -71,7 +71,10 @@ def _rows(name: str, spec: Pool, licences: dict[str, str]) -> Iterator[Example |
             if isinstance(item, PutAside):
                 yield item
                 continue
-            licences[item.source] = source.licence
+            whose = counted_as(item.source, licences)
+            said = licences.setdefault(whose, source.licence)
+            if source.licence not in said.split("; "):
+                licences[whose] = f"{said}; {source.licence}"
             reason = problem(item)
             if reason is None:
                 reason = _unsuited(name, spec, item)
