@@ -12,20 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess.data.collection import content_sha256
+from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled
 from reassess.evaluate.score import summaries
-from reassess.example import record_sha256
+from reassess.example import DataError, record_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.state import Difference, States, nested
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
-from reassess.sources.rows import example
 from reassess.work.progress import Progress
 from reassess.work.records import RecordError, file_sha256
 
-# Rows of a shard that are decoded at once: images are large.
-_ROWS = 256
 # What scores.json has from responses.json.
 _COPIED = ("cell", "suite", "think", "prefill", "checkpoints", "benchmarks", "prompt_sha256", "decoding")
 _SUMMED = ("benchmark", "id", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
@@ -106,22 +104,17 @@ class _Verification:
     def _examples(self, job: Job, record: dict[str, Any]) -> None:
         """Check the content of a pool, benchmark or set."""
         folder = Path(job.record).parent
-        hashes: list[tuple[str, str]] = []
-        shard = folder
         try:
-            for shard in sorted(folder.glob("shards/*.parquet")):
-                for batch in pq.ParquetFile(shard, pre_buffer=False).iter_batches(_ROWS):
-                    hashes += [(item.id, record_sha256(item)) for item in map(example, batch.to_pylist())]
-        except (OSError, pa.ArrowException) as error:
-            found = f"not readable ({_first_line(error)})"
-            self._differs(job.record, shard.as_posix(), found, "as written", _AGAIN)
+            found = content_sha256((item.id, record_sha256(item)) for item in stream(folder))
+            ids = Shards(folder).column("id")
+        # A picture that cannot be decoded is an OSError.
+        except (OSError, DataError) as error:
+            self._differs(job.record, "shards", f"not readable ({_first_line(error)})", "as written", _AGAIN)
             return
         self._read(f"{folder.as_posix()}/shards")
-        self._pool_ids[job.name] = [id_ for id_, _ in hashes]
-        self._equal(job.record, "n", record["n"], len(hashes), _AGAIN)
-        self._equal(
-            job.record, "content_sha256 of the shards", content_sha256(hashes), record["content_sha256"], _AGAIN
-        )
+        self._pool_ids[job.name] = ids
+        self._equal(job.record, "n", record["n"], len(ids), _AGAIN)
+        self._equal(job.record, "content_sha256 of the shards", found, record["content_sha256"], _AGAIN)
 
     def _subset(self, job: Job, record: dict[str, Any]) -> None:
         """Check a subset's ids: their hash, and that they are the first of its pool's shuffle."""
