@@ -143,7 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("verify", _verify, "hash a finished study again and print what its records do not describe", study="study")
     add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
-    add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+    reference = add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+    reference.add_argument("--data", action="store_true", help="print that of the data sets that are known by name")
 
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
@@ -294,9 +295,10 @@ def _schema(args: argparse.Namespace) -> None:
 
 
 def _reference(args: argparse.Namespace) -> None:
+    from reassess.study.data_reference import data_reference
     from reassess.study.reference import reference
 
-    print(reference(), end="")
+    print(data_reference() if args.data else reference(), end="")
 
 
 def _examples(args: argparse.Namespace) -> None:
