@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from families.rows import text, visual
+from families.rows import text, visual, write
 from reassess import graph
 from reassess.console import rows
-from reassess.data.shards import write_shards
 from reassess.study.study import Study
 
 
@@ -18,8 +17,8 @@ def test_tokens_of_a_picture_are_told_before_anything_runs(
     family: Callable[[str], Path], tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_shards(tmp_path / "mine", visual("v", 40, kinds=("jpeg", "tiny")))
-    write_shards(tmp_path / "texts", text("t", 4))
+    write(tmp_path / "mine", visual("v", 40, kinds=("jpeg", "tiny")))
+    write(tmp_path / "texts", text("t", 4))
     source = {"kind": "parquet", "licence": "MIT"}
     data = tiny_study.model_dump(mode="json")
     data["pools"] = {"mine": {"sources": [{**source, "path": str(tmp_path / "mine")}]}}

@@ -166,10 +166,3 @@ def test_scoring_imports_no_engine() -> None:
     code = "import sys, reassess.evaluate.score; print(sorted({'torch', 'vllm', 'transformers'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
-
-
-def test_a_benchmark_without_metadata_is_scored(evaluate: Any) -> None:
-    file = next((Path(paths.benchmark("tiny")) / "shards").glob("*.parquet"))
-    pq.write_table(pq.read_table(file).drop_columns(["metadata"]), file)
-    record, _ = evaluate([response("a", RIGHT.format(3))])
-    assert record["scores"]["tiny"]["accuracy"] == 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from reassess.benchmarks.rules import RuleError, missing_metadata
 from reassess.data.circular import rotations
-from reassess.data.collection import Collection
+from reassess.data.collection import Collection, counted_as
 from reassess.data.right import right
 from reassess.example import DataError, Example, PutAside
 from reassess.graph import Graph, Job
@@ -92,7 +92,10 @@ def _rows(spec: Pool, licences: dict[str, str], noted: Counter[str]) -> Iterator
     for source in spec.origins:
         for item in usable(spec, source.read(), noted):
             if isinstance(item, Example):
-                licences[item.source] = source.licence
+                whose = counted_as(item.source, licences)
+                said = licences.setdefault(whose, source.licence)
+                if source.licence not in said.split("; "):
+                    licences[whose] = f"{said}; {source.licence}"
             yield item
 
 
