@@ -269,6 +269,7 @@ ODD: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("multimodal-open-r1", {"problem": OPTIONS, "solution": "<think>Air.</think><answer>(B)</answer>"}, {"gold": "B"}),
     ("openr1-math", {"correctness_llama": None}, {"rationales": ("right",)}),
     ("openr1-math", {"generations": None}, {"rationales": ()}),
+    ("openr1-math", {"generations": [None, *GENERATIONS["generations"][1:]]}, {"rationales": ("right", "judged")}),
     ("openr1-math", {"problem": OPTIONS, "answer": "B", "uuid": None}, {"gold": "B", "kind": "mcq"}),
     ("openthoughts", {"ground_truth_solution": "So \\boxed{7}."}, {"gold": "7"}),
     ("virl39k", {"question": "Find x.", "image": []}, {"images": (), "question": "Find x."}),
