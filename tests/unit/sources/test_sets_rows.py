@@ -221,11 +221,12 @@ def test_a_row_as_it_is_published(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_nulls_put_a_row_aside_or_leave_fields_empty(name: str) -> None:
-    """No null ends a job: what is missing is empty, and the check of every row puts it aside, or the module does."""
+def test_nulls_and_other_types_put_a_row_aside_or_leave_fields_empty(name: str) -> None:
+    """None ends a job: what is missing is empty, and the check of every row puts it aside, or the module does."""
     for column in ROWS[name]:
-        outcome = tried(name, {**ROWS[name], column: None})
-        assert outcome in (*ROWS[name], "an example")
+        for value in (None, [], [None], [{}], {"a": 1}, True, 0.5, "x"):
+            outcome = tried(name, {**ROWS[name], column: value})
+            assert outcome in (*ROWS[name], "an example"), (column, value)
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -64,7 +64,7 @@ def example(row: Mapping[str, Any]) -> Example:
 def _right(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the reasoning of the responses that are complete and right."""
     responses, complete, checked, judged = (
-        fields.value(row, column) or []
+        found if isinstance(found := fields.value(row, column), list) else []
         for column in ("generations", "is_reasoning_complete", "correctness_math_verify", "correctness_llama")
     )
     for index, said in enumerate(responses):
