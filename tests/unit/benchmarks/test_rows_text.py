@@ -121,7 +121,7 @@ def test_a_row_as_it_is_published(name: str) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_nulls_and_other_types_end_no_job(name: str) -> None:
     for column in ROWS[name]:
-        for value in (None, [None], {"a": 1}):
+        for value in (None, [], [None], {"a": 1}, True, 0.5, "x"):
             outcome = tried(name, {**ROWS[name], column: value})
             assert outcome in (*ROWS[name], "an example"), (column, value)
 
@@ -223,6 +223,8 @@ OLYMPIAD = [
     ("\\boxed{x \\in 5}", "5", "", True, "only what follows the first sign of membership"),
     ("\\boxed{\\frac{1}{2}}", "0.5", "", None, "formulas are left to SymPy"),
     ("\\boxed{5", "5", "", False, "a box that does not close"),
+    ("{\\boxed{5}", "5", "", True, "other braces need not"),
+    ("\\boxed{\\boxed{5}}", "5", "", False, "a box in a box counts twice"),
     ("\\boxed{50%}", "50", "", True, "the per cent sign does not matter"),
     ("\\boxed{\\mathrm{yes}}", "yes", "", True, "upright letters are letters"),
     ("", "5", "", False, "no answer is one answer too few"),
