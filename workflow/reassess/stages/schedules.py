@@ -17,6 +17,8 @@ _BY_THE_TRAINER = {"optimizer", "num_warmup_steps", "num_training_steps", "last_
 def check_schedule(name: str, options: dict[str, object]) -> None:
     """Check `lr_scheduler_kwargs`. Raises ValueError where a schedule has no such option."""
     known = _options(name)
+    if known is None:
+        return
     for key in options:
         if key not in known:
             hint = near(key, known, n=1)
@@ -27,8 +29,8 @@ def check_schedule(name: str, options: dict[str, object]) -> None:
 
 
 @cache
-def _options(name: str) -> frozenset[str]:
-    """Return the options of a schedule. `get_scheduler` hands none to the two constant ones."""
+def _options(name: str) -> frozenset[str] | None:
+    """Return the options of a schedule, None where it hands them on. `get_scheduler` hands none to the constant ones."""
     if name.startswith("constant"):
         return frozenset()
     tree = parsed(_SCHEDULES)
@@ -41,5 +43,4 @@ def _options(name: str) -> frozenset[str]:
     made_by = dict(zip(members(*_NAMES), map(ast.unparse, table.values), strict=True))
     function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == made_by[name])
     arguments = [argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)]
-    # Of any other options (`**kwargs`) nothing is known before the schedule is made.
-    return frozenset(arguments) - _BY_THE_TRAINER
+    return None if function.args.kwarg else frozenset(arguments) - _BY_THE_TRAINER
