@@ -23,13 +23,13 @@ def asked(row: Mapping[str, Any], source: str, question_type: str = CHOICE) -> E
     """Return a row with pictures where its text has marks. Raises DataError or RowError, see `example` of a module."""
     published, options = fields.text(row, "answer"), _options(row)
     pictures = {str(number): picture for number in _PICTURES for picture in fields.images(row, f"image_{number}")}
-    question, shown, images = _rows.with_pictures(fields.text(row, "question"), options, pictures, _MARK)
+    question, placed, images = _rows.with_pictures(fields.text(row, "question"), options, pictures, _MARK)
     is_choice = question_type == CHOICE
     return Example(
         id=fields.text(row, "id"),
         images=images,
         question=question,
-        options=shown if is_choice else (),
+        options=placed if is_choice else (),
         gold=published.strip(),
         kind="mcq" if is_choice or _LETTER.fullmatch(published) else _rows.kind_of(published),
         rationales=(),
@@ -66,4 +66,6 @@ def subject(id_: str) -> str:
 
 def _options(row: Mapping[str, Any]) -> tuple[str, ...]:
     there = fields.value(row, "options")
-    return fields.texts(row, "options") if isinstance(there, list) else _rows.listed(there or "[]", "options")
+    found = fields.texts(row, "options") if isinstance(there, list) else _rows.listed(there or "[]", "options")
+    # In one row of MMMU-Pro the list stands within another.
+    return _rows.listed(found[0], "options") if len(found) == 1 and found[0].startswith("[") else found

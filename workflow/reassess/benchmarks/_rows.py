@@ -15,6 +15,8 @@ from reassess.judge.quantity import read_quantity
 from reassess.prompts import IMAGE, letter
 from reassess.sources.fields import value
 
+# Letters that a question lists: "Select from A, B and C".
+_LISTED = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
 # Longer texts are no list of options: the longest of MMMU has a tenth of this.
 _LIST_CHARACTERS = 20_000
 
@@ -49,6 +51,13 @@ def letters(gold: str, options: Sequence[str]) -> str:
     """Return the letter of a choice's right answer, or its letters ("A, C"); as it stands where it names no option."""
     key = read_key(gold, options or None)
     return ", ".join(sorted(key.letters)) if key is not None and key.letters else gold
+
+
+def with_letters(question: str) -> str:
+    """Return a question whose options a picture shows, with a line that says so where their letters are not listed."""
+    if not question.strip() or _LISTED.search(question):
+        return question
+    return f"{question}\nThe options have letters in the picture: A, B, C and so on."
 
 
 def listed(text: str, column: str) -> tuple[str, ...]:

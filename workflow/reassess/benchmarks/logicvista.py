@@ -69,11 +69,8 @@ _SKILLS = {
     "Mechanical": "mechanical",
 }
 
-# Letters in the question: "Select from A, B and C", "Select answers from A-E".
-_LETTERS_SAID = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
 # What a list written out as text has around its words: "['inductive']".
 _SKILL = re.compile(r"[\[\]'\"]")
-_SHOWN = "The options have letters in the picture: A, B, C and so on."
 
 
 def example(row: Mapping[str, Any]) -> Example:
@@ -81,8 +78,8 @@ def example(row: Mapping[str, Any]) -> Example:
     published = fields.text(row, "answer")
     question, options = split(fields.text(row, "question"))
     is_choice = not published.strip().isdecimal()
-    if question and is_choice and not options and not _LETTERS_SAID.search(question):
-        question = f"{question}\n{_SHOWN}"
+    if is_choice and not options:
+        question = _rows.with_letters(question)
     skill = fields.texts(row, "skill")
     return Example(
         id=_rows.word(row, "id") if "id" in row else "",
