@@ -20,6 +20,10 @@ from types import ModuleType
 # By path, so that a study that names one benchmark imports one module.
 KNOWN: dict[str, str] = {
     "ai2d": "reassess.benchmarks.ai2d",
+    "aime24": "reassess.benchmarks.aime24",
+    "aime25": "reassess.benchmarks.aime25",
+    "amc23": "reassess.benchmarks.amc23",
+    "arc_challenge": "reassess.benchmarks.arc_challenge",
     "chartqa": "reassess.benchmarks.chartqa",
     "docvqa": "reassess.benchmarks.docvqa",
     "dynamath": "reassess.benchmarks.dynamath",
@@ -33,6 +37,7 @@ KNOWN: dict[str, str] = {
     "mathverse": "reassess.benchmarks.mathverse",
     "mathvision": "reassess.benchmarks.mathvision",
     "mathvista": "reassess.benchmarks.mathvista",
+    "minervamath": "reassess.benchmarks.minervamath",
     "mme": "reassess.benchmarks.mme",
     "mmlu": "reassess.benchmarks.mmlu",
     "mmlu_pro": "reassess.benchmarks.mmlu_pro",
@@ -41,12 +46,15 @@ KNOWN: dict[str, str] = {
     "mmmu_pro_4": "reassess.benchmarks.mmmu_pro_4",
     "mmmu_pro_vision": "reassess.benchmarks.mmmu_pro_vision",
     "mmstar": "reassess.benchmarks.mmstar",
+    "olympiadbench": "reassess.benchmarks.olympiadbench",
     "pope": "reassess.benchmarks.pope",
     "we_math": "reassess.benchmarks.we_math",
 }
 
 # Benchmarks that are asked for and not known here: why, and where to look. For `docs/data.md`.
 BLANK: dict[str, str] = {
+    "amc with five options": "`amc23` is the copy that papers report, reworded to ask for a number. No public data set "
+    "with the original options was found with its columns; AI-MO/aimo-validation-amc has numbers as well.",
     "refcoco": "Its answers are boxes, and the judge has no measure of overlap (IoU). Rows: "
     "lmms-lab-encoder/RefCOCO; rule: lmms-eval, lmms_eval/tasks/refcoco/utils_rec.py.",
 }
