@@ -61,8 +61,8 @@ def test_a_picture_used_twice_is_given_twice_and_one_without_a_mark_comes_first(
     [
         ("8.4", "numeric", "8.4", "8.5"),
         ("Transformation", "math", "It is a transformation", "translation"),
-        ("C", "mcq", "C", "B"),
-        ("['24/7', '3.429']", "math", "3.429", "3.5"),
+        ("C", "math", "C", "B"),
+        ("['24/7', '3.429']", "numeric", "3.429", "3.5"),
         ("['Tampa', 'Florida']", "math", "Tampa", "Miami"),
     ],
 )

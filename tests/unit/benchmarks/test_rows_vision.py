@@ -239,8 +239,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, str], tuple[st
     (
         "mathvision",
         {**MATHVISION, "question": "Which side is opposite to <image3>?\n<image4>", "options": [], "answer": "C"},
-        {"gold": "C", "kind": "mcq", "options": (),
-         "question": f"Which side is opposite to <image3>?\n<image4>\n{LETTERS}"},
+        {"gold": "C", "kind": "math", "options": (), "question": "Which side is opposite to <image3>?\n<image4>"},
         ("C", "A"),
         None,
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import io
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from reassess.benchmarks import KNOWN, module, rules
 from reassess.benchmarks.item import Outcome
+from reassess.data.right import right
 from reassess.example import Example, PutAside
 from reassess.judge import judge
 from reassess.judge.extract import read_gold
@@ -49,7 +51,9 @@ def official(name: str, item: Example, answer: str, model_answer: str | None = N
 
 
 def accepts_its_gold(item: Example) -> bool:
-    """Whether the judge takes the gold itself, each where several are accepted, for a right answer."""
+    """Whether a pool can have an example, and the judge takes its gold, each of several, for a right answer."""
+    usable = right(replace(item, id=item.id or "numbered"), Counter())
+    assert isinstance(usable, Example), usable
     return all(
         judge(f"<answer>{gold}</answer>", item.gold, item.kind, item.options or None).correct is True
         for gold in read_gold(item.gold)

@@ -15,8 +15,6 @@ CHOICE = "multiple-choice"
 
 _PICTURES = range(1, 8)
 _MARK = re.compile(r"<image ([1-7])>")
-# Open questions whose answer is a letter: what it stands for is in the picture.
-_LETTER = re.compile(r"[A-I]")
 
 
 def asked(row: Mapping[str, Any], source: str, question_type: str = CHOICE) -> Example:
@@ -31,7 +29,7 @@ def asked(row: Mapping[str, Any], source: str, question_type: str = CHOICE) -> E
         question=question,
         options=placed if is_choice else (),
         gold=published.strip(),
-        kind="mcq" if is_choice or _LETTER.fullmatch(published) else _rows.kind_of(published),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
         rationales=(),
         source=source,
         family=subject(fields.text(row, "id")),

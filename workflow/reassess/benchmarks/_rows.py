@@ -10,23 +10,23 @@ from typing import Any
 
 from reassess.benchmarks.item import PUBLISHED
 from reassess.example import RowError
+from reassess.judge.extract import read_gold
 from reassess.judge.options import read_key
 from reassess.judge.quantity import read_quantity
 from reassess.prompts import IMAGE, letter
 from reassess.sources.fields import value
 
-# Letters that a question lists: "Select from A, B and C".
-_LISTED = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
 # Longer texts are no list of options: the longest of MMMU has a tenth of this.
 _LIST_CHARACTERS = 20_000
 
 
-def kind_of(gold: str) -> str:
-    """Return how an open answer is compared: as a number where the gold is one with or without a unit, else as math.
+def number_or_math(gold: str) -> str:
+    """Return how an open answer to a question of mathematics is compared: as a number, with or without a unit, or math.
 
-    Where neither side is a formula, math compares texts.
+    Math compares texts too, where they are no formulas. `sources.kinds` would take "Area $=9 \\pi$ cm" for prose.
     """
-    return "math" if read_quantity(gold) is None else "numeric"
+    stated = next(iter(read_gold(gold)), gold)
+    return "math" if read_quantity(stated) is None else "numeric"
 
 
 def metadata(columns: Mapping[str, Any], **published: Any) -> str:
@@ -51,13 +51,6 @@ def letters(gold: str, options: Sequence[str]) -> str:
     """Return the letter of a choice's right answer, or its letters ("A, C"); as it stands where it names no option."""
     key = read_key(gold, options or None)
     return ", ".join(sorted(key.letters)) if key is not None and key.letters else gold
-
-
-def with_letters(question: str) -> str:
-    """Return a question whose options a picture shows, with a line that says so where their letters are not listed."""
-    if not question.strip() or _LISTED.search(question):
-        return question
-    return f"{question}\nThe options have letters in the picture: A, B, C and so on."
 
 
 def listed(text: str, column: str) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=question,
         options=options,
         gold=_rows.letters(published, options) if is_choice else published.strip(),
-        kind="mcq" if is_choice else _rows.kind_of(published),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
         rationales=(),
         source="dynamath",
         family=groups["subject"],

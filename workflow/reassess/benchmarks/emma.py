@@ -88,7 +88,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=question,
         options=shown if is_choice else (),
         gold=_rows.letters(published.upper(), shown) if is_choice else published.strip(),
-        kind="mcq" if is_choice else _rows.kind_of(published),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
         rationales=(),
         source="emma",
         family=groups["subject"],

@@ -69,6 +69,9 @@ _SKILLS = {
     "Mechanical": "mechanical",
 }
 
+# Letters that a question lists: "Select from A, B and C", which "Select from A-E" does not.
+_LISTED = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
+_SHOWN = "The options have letters in the picture: A, B, C and so on."
 # What a list written out as text has around its words: "['inductive']".
 _SKILL = re.compile(r"[\[\]'\"]")
 
@@ -78,8 +81,8 @@ def example(row: Mapping[str, Any]) -> Example:
     published = fields.text(row, "answer")
     question, options = split(fields.text(row, "question"))
     is_choice = not published.strip().isdecimal()
-    if is_choice and not options:
-        question = _rows.with_letters(question)
+    if question and is_choice and not options and not _LISTED.search(question):
+        question = f"{question}\n{_SHOWN}"
     skill = fields.texts(row, "skill")
     return Example(
         id=_rows.word(row, "id") if "id" in row else "",

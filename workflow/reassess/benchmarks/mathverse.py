@@ -95,7 +95,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=question,
         options=options,
         gold=gold,
-        kind="mcq" if is_choice else _rows.kind_of(gold),
+        kind="mcq" if is_choice else _rows.number_or_math(gold),
         rationales=(),
         source="mathverse",
         family=version,

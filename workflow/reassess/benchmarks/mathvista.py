@@ -80,7 +80,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=fields.text(row, "question") + (f" (Unit: {unit})" if unit else ""),
         options=options if choice else (),
         gold=gold,
-        kind="mcq" if choice else _rows.kind_of(gold),
+        kind="mcq" if choice else _rows.number_or_math(gold),
         rationales=(),
         source="mathvista",
         family=fields.text(about, "task") if isinstance(about, dict) and "task" in about else "",
