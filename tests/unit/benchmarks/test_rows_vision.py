@@ -404,6 +404,9 @@ def test_a_row_becomes_an_example_for_judge_and_rule(
         ("mathvista", {**MATHVISTA, "answer": "triangle"}, "the answer is none of the options", "answer"),
         ("mathvista", {**MATHVISTA, "answer": 3}, "expected text, got int", "answer"),
         ("ai2d", {**AI2D, "answer": "3"}, "the answer is none of the options", "answer"),
+        ("ai2d", {**AI2D, "options": ["root", None, "leaf"]}, "an option is null", "options"),
+        ("ai2d", {**AI2D, "options": ["x"] * 27}, "more than 26 options", "options"),
+        ("ai2d", {**AI2D, "options": [1, 2]}, "expected text, got int", "options"),
         ("mmstar", {**MMSTAR, "image": "x.png"}, "expected an image (`bytes` and `path`), got str", "image"),
     ],
 )

@@ -63,7 +63,7 @@ def subject(id_: str) -> str:
 
 
 def _options(row: Mapping[str, Any]) -> tuple[str, ...]:
-    there = fields.value(row, "options")
-    found = fields.texts(row, "options") if isinstance(there, list) else _rows.listed(there or "[]", "options")
+    found = _rows.options(row, "options")
     # In one row of MMMU-Pro the list stands within another.
-    return _rows.listed(found[0], "options") if len(found) == 1 and found[0].startswith("[") else found
+    nested = len(found) == 1 and found[0].startswith("[")
+    return _rows.options({"options": found[0]}, "options") if nested else found

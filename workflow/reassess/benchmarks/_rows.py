@@ -13,8 +13,8 @@ from reassess.example import RowError
 from reassess.judge.extract import read_gold
 from reassess.judge.options import read_key
 from reassess.judge.quantity import read_quantity
-from reassess.prompts import IMAGE, letter
-from reassess.sources.fields import value
+from reassess.prompts import IMAGE, MAX_OPTIONS, letter
+from reassess.sources.fields import texts, value
 
 # Longer texts are no list of options: the longest of MMMU has a tenth of this.
 _LIST_CHARACTERS = 20_000
@@ -40,6 +40,22 @@ def metadata(columns: Mapping[str, Any], **published: Any) -> str:
     return json.dumps({**columns, PUBLISHED: published}, ensure_ascii=False)
 
 
+def options(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    """Return the options of a row: a list, the text of one, or null for none.
+
+    Raises:
+        DataError: there is no such column.
+        RowError: it holds no options, one of them is null, or there are more than letters.
+    """
+    there = value(row, column)
+    found = texts({column: listed(there, column) if isinstance(there, str) and there else there}, column)
+    if isinstance(there, list) and len(found) < len(there):
+        raise RowError("an option is null", column)
+    if len(found) > MAX_OPTIONS:
+        raise RowError(f"more than {MAX_OPTIONS} options", column)
+    return found
+
+
 def letter_of(index: int, options: Sequence[str], column: str) -> str:
     """Return the letter of an option by its index from 0. Raises RowError where there is no such option."""
     if not 0 <= index < len(options):
@@ -53,7 +69,7 @@ def letters(gold: str, options: Sequence[str]) -> str:
     return ", ".join(sorted(key.letters)) if key is not None and key.letters else gold
 
 
-def listed(text: str, column: str) -> tuple[str, ...]:
+def listed(text: str, column: str) -> list[str]:
     """Return the items of a list that is written out in Python. Raises RowError where the text is none."""
     try:
         found = ast.literal_eval(text.strip()) if len(text) <= _LIST_CHARACTERS else None
@@ -61,7 +77,7 @@ def listed(text: str, column: str) -> tuple[str, ...]:
         found = None
     if not isinstance(found, list):
         raise RowError("expected the text of a list", column)
-    return tuple(str(item) for item in found)
+    return [str(item) for item in found]
 
 
 def with_pictures(

@@ -96,7 +96,7 @@ _UNIT = re.compile(r"(?<![a-z])\{(square)?([a-z]{3,})\}$")
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
-    published, options = fields.text(row, "answer"), fields.texts(row, "options")
+    published, options = fields.text(row, "answer"), _rows.options(row, "options")
     question, images = fields.text(row, "question"), fields.images(row, "decoded_image")
     if len(_MARK.findall("\n".join((question, *options)))) == len(images) == 1:
         question, options = (_MARK.sub(IMAGE, question), tuple(_MARK.sub(IMAGE, option) for option in options))

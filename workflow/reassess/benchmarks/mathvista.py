@@ -67,7 +67,7 @@ _LETTER = re.compile(r"\(([a-zA-Z])\)")
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
-    published, options = fields.text(row, "answer"), fields.texts(row, "choices")
+    published, options = fields.text(row, "answer"), _rows.options(row, "choices")
     columns = {name: fields.value(row, name) for name in sorted(METADATA)}
     unit, about = fields.text(row, "unit"), fields.value(row, "metadata")
     choice = columns["question_type"] == "multi_choice"
