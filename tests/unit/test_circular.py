@@ -15,7 +15,7 @@ from reassess.analyse.circular import by_question
 from reassess.analyse.statistics import floor_hits
 from reassess.data.circular import question_id, rotations
 from reassess.data.pool import build_examples
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.evaluate.score import summaries
 from reassess.example import Example
 from reassess.study.read import read_yaml
@@ -73,7 +73,7 @@ def test_a_benchmark_is_built_with_all_rotations(root: Path, tmp_path: Path, mon
     study = graph.parse(data, "test")
     assert json.loads(study["benchmark", name].spec)["circular"] is True
     build_examples(study, study["benchmark", name])
-    found = read_shards(paths.benchmark(name))
+    found = stream(paths.benchmark(name))
     assert [(item.id, item.options, item.gold) for item in found] == [
         ("a~rotated0", ("x", "y"), "B"),
         ("a~rotated1", ("y", "x"), "A"),

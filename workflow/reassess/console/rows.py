@@ -54,9 +54,9 @@ def overview(graph: Graph, every: bool = False) -> Found:
         readers = [run for run in graph.runs.values() if run.pool == name]
         stage = next((run.stage for run in readers if study.all_stages[run.stage].IMITATES), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
-        kept = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
-        if every and kept < largest:
-            found.problems.append(f"pools.{name}: {kept} examples can be used, fewer than sizes: {largest}")
+        seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
+        if seen.is_all and seen.used < largest:
+            found.problems.append(f"pools.{name}: {seen.used} examples can be used, fewer than sizes: {largest}")
     for name in study.benchmarks:
         _collection(found, f"benchmarks.{name}", study.benchmarks[name], told, every, study.prompt, None)
     found.lines.extend(["", *told.lines()] if told.readers else [])
@@ -75,6 +75,8 @@ class _Seen:
         self.thoughts = 0
         self.shown: list[Example] = []
         self.ids: set[str] = set()
+        # Whether all sources were read to their ends.
+        self.is_all = True
 
     @property
     def used(self) -> int:
@@ -110,19 +112,21 @@ class _Seen:
 
 def _collection(
     found: Found, where: str, spec: Pool, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
-) -> int:
-    """Look at one pool or benchmark and return how many examples can be used; `stage` imitates its rationales."""
+) -> _Seen:
+    """Look at one pool or benchmark; `stage` imitates its rationales."""
     seen = _Seen()
     found.lines.append(f"  {where}")
     for source in spec.origins:
         try:
-            rows = source.read() if every else itertools.islice(source.read(), SAMPLE)
-            for item in usable(spec, rows, seen.noted):
+            rows = source.read()
+            for item in usable(spec, rows if every else itertools.islice(rows, SAMPLE), seen.noted):
                 seen.add(item)
                 if isinstance(item, Example):
                     told.add(where, item, every)
+            seen.is_all &= next(rows, None) is None
         except (DataError, OSError) as error:
             found.problems.append(f"{where}: {error}")
+            seen.is_all = False
         found.lines.append(f"    {_called(source)}")
     found.lines.extend(f"      {line}" for line in seen.lines())
     found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
@@ -139,7 +143,7 @@ def _collection(
             f"{where}: {seen.used - seen.thoughts} of {seen.used} examples have no rationale, which stage {stage!r} "
             "imitates; give every example one, or leave SFT out of the recipes"
         )
-    return seen.used
+    return seen
 
 
 def _called(source: object) -> str:
