@@ -57,11 +57,13 @@ What public sources say of data that is in two sets. It is not complete.
 def data_reference() -> str:
     """Return `docs/data.md`: tables of the known benchmarks and training sets, what to know of each, and the blanks."""
     tests = {name: benchmarks.module(name) for name in KNOWN if has_rows(name)}
+    rules = [f"`{name}`" for name in KNOWN if name not in tests]
     trains = {name: importlib.import_module(path) for name, path in SETS.items()}
     parts = [
         _HEAD,
         "## Benchmarks",
         "\n".join(_table(tests, "")),
+        f"Of others the scoring rule alone is known, for `rule:` of a benchmark with `sources`: {', '.join(rules)}.",
         "## Training sets",
         "\n".join(_table(trains, _TRAINING)),
         "## What to know of each benchmark",
