@@ -101,7 +101,10 @@ def test_unusable_rows_are_put_aside_with_a_reason(root: Path, tmp_path: Path) -
 
 def test_too_many_unusable_rows_fail_the_job(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, gold=""), row(2), row(3)], tmp_path, max_put_aside=0.2)
-    with pytest.raises(DataError, match=r"1 of 4 rows cannot be used \(1 x gold is empty; the first is 'r1'\)"):
+    with pytest.raises(
+        DataError,
+        match=r"1 of 4 rows cannot be used \(1 x gold is empty; the first is 'r1', all .* in .*put_aside.jsonl\)",
+    ):
         build_pool(study)
     assert not Path(paths.pool("mine", "manifest.json")).exists()
 

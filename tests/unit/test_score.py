@@ -132,7 +132,15 @@ def test_nothing_scored_is_not_zero(evaluate: Any) -> None:
 
 
 def test_unscored_is_not_wrong() -> None:
-    common = {"benchmark": "t", "id": "a", "step": None, "format_ok": True, "truncated": False, "n_tokens": 1}
+    common = {
+        "benchmark": "t",
+        "id": "a",
+        "sample": 0,
+        "step": None,
+        "format_ok": True,
+        "truncated": False,
+        "n_tokens": 1,
+    }
     rows = [
         {**common, "correct": None, "answer": "x", "reason": "comparison timed out"},
         {**common, "id": "b", "correct": True, "answer": "y", "reason": "equal"},

@@ -119,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(job=True, name=name)
         return sub
 
-    add("check", _check, "validate a study; print its cells and how many jobs it takes", study="study")
+    check = add("check", _check, "validate a study and open its data; print its cells and jobs", study="study")
+    check.add_argument("--data", action="store_true", help="read all rows of the data, not the first of each source")
     plan = add("plan", _plan, "print what is left of a study: its critical path and what it will cost", study="study")
     plan.add_argument("--slots", type=int, metavar="N", help="jobs at a time that you have (default: any number)")
     status = add("status", _status, "print a matrix of cells: what is done, failed, running or missing", study="study")
@@ -217,11 +218,13 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from reassess.console import check, image_tokens
+    from reassess.console import check, rows
 
     print(check.overview(args.graph), flush=True)
-    if lines := image_tokens.overview(args.graph):
-        print("\n".join(["", *lines]))
+    found = rows.overview(args.graph, args.data)
+    print("\n".join(["", *found.lines]))
+    if found.problems:
+        raise StudyError("\n".join(found.problems))
 
 
 def _plan(args: argparse.Namespace) -> None:

@@ -99,6 +99,12 @@ class Collection:
             (self._aside / name).replace(self._root / name)
         records.write(self._root / "manifest.json", manifest)
 
+    def keep_left_out(self) -> Path:
+        """Keep the list of those that are put aside, also if nothing else is put in place, and return the file."""
+        kept = self._root / self._left_out
+        shutil.copyfile(self._aside / self._left_out, kept)
+        return kept
+
     def why(self) -> str:
         """Return the reasons for which examples are put aside with their numbers, the most frequent first."""
         return ", ".join(f"{n} x {reason}" for reason, n in self.reasons.most_common())

@@ -51,7 +51,8 @@ def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
     fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
-    return canonical(fields | ({"own": spec.own.identity()} if spec.own else {}))
+    own = {"own": spec.own.identity()} if spec.own else {}
+    return canonical({**fields, **own, **({"circular": True} if spec.circular else {})})
 
 
 def model_spec(study: Study, name: str) -> str:

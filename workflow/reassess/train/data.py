@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 
 from reassess import prompts
+from reassess.data.right import answer
 from reassess.data.shards import Shards
 from reassess.example import Example, PutAside
 from reassess.models.reader import TOO_LONG, Counted, Reader, Unreadable
@@ -134,7 +135,7 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
 
 def response(example: Example, rows: Rows) -> str:
     """Return the response that SFT imitates."""
-    return prompts.target(example.rationales[0], example.gold, rows.reader.prompt)
+    return prompts.target(example.rationales[0], answer(example.gold), rows.reader.prompt)
 
 
 def grpo_dataset(rows: Rows) -> Dataset:
