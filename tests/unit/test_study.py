@@ -300,6 +300,13 @@ def test_the_reference_has_not_drifted(root: Path) -> None:
     assert stored == reference(), "run: reassess reference > docs/config.md"
 
 
+def test_the_reference_of_data_sets_has_not_drifted(root: Path) -> None:
+    from reassess.study.data_reference import data_reference
+
+    stored = (root / "docs/data.md").read_text(encoding="utf-8")
+    assert stored == data_reference(), "run: reassess reference --data > docs/data.md"
+
+
 def test_studies_name_their_schema(root: Path) -> None:
     for file in [root / "config.yaml", *(root / "studies").glob("*.yaml")]:
         line = file.read_text(encoding="utf-8").splitlines()[0]

@@ -19,6 +19,20 @@ class DataError(ValueError):
     """Data that cannot be used: the message names the file or the row and what was expected."""
 
 
+class RowError(Exception):
+    """One row cannot be used, which is put aside: the other rows are not touched by it.
+
+    Attributes:
+        reason: why, as in `PutAside`.
+        column: the column that it is about.
+    """
+
+    def __init__(self, reason: str, column: str = "") -> None:
+        super().__init__(f"column {column!r}: {reason}" if column else reason)
+        self.reason = reason
+        self.column = column
+
+
 class PutAside(NamedTuple):
     """A row that is not used, and why.
 

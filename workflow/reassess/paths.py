@@ -64,6 +64,11 @@ def evaluation(key: str, file: str = "") -> str:
     return _join(f"{RESULTS}/evals/{key}", file)
 
 
+def imported(name: str, file: str = "") -> str:
+    """The directory of other people's results under a name of the study, with the files of an evaluation."""
+    return _join(f"{RESULTS}/imported/{name}", file)
+
+
 def log(rule: str, key: str) -> str:
     """What a job prints, under Snakemake."""
     return f"{RESULTS}/logs/{rule}/{key}.log"

@@ -50,14 +50,14 @@ def overview(graph: Graph, every: bool = False) -> Found:
     told = models(study)
     how = "all rows" if every else f"the first {SAMPLE} rows of each source; `--data` reads all"
     found = Found([f"data ({how}):"], [])
-    for name in dict.fromkeys(run.pool for run in graph.runs.values()):
+    for name in study.pools:
         readers = [run for run in graph.runs.values() if run.pool == name]
         stage = next((run.stage for run in readers if study.all_stages[run.stage].IMITATES), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
         kept = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
         if every and kept < largest:
             found.problems.append(f"pools.{name}: {kept} examples can be used, fewer than sizes: {largest}")
-    for name in dict.fromkeys(name for suite in study.suites.values() for name in suite.benchmarks):
+    for name in study.benchmarks:
         _collection(found, f"benchmarks.{name}", study.benchmarks[name], told, every, study.prompt, None)
     found.lines.extend(["", *told.lines()] if told.readers else [])
     return found

@@ -26,7 +26,7 @@ from reassess.work.records import RecordError, file_sha256
 
 # What scores.json has from responses.json.
 _COPIED = ("cell", "suite", "think", "prefill", "checkpoints", "benchmarks", "prompt_sha256", "decoding")
-_SUMMED = ("benchmark", "id", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
+_SUMMED = ("benchmark", "id", "sample", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
 # What to do about a record, by what it is of.
 _AGAIN = "restore the file, or delete the record and run the study again"
 _SCORE = "delete scores.parquet and run the study again: it is scored again and nothing else"
@@ -94,6 +94,7 @@ class _Verification:
                 "train": self._run,
                 "generate": self._responses,
                 "score": self._scores,
+                "import": self._imported,
                 "tables": self._report,
                 "figures": self._report,
             }[job.rule](job, record)
@@ -170,6 +171,10 @@ class _Verification:
         responses = self._peek(self.graph.jobs[job.needs[0]].record)
         for key in _COPIED if responses is not None else ():
             self._same(job.record, key, record[key], (responses or {}).get(key), _SCORE)
+        self._summed(job, record)
+
+    def _summed(self, job: Job, record: dict[str, Any]) -> None:
+        """Check that the sums of scores.json are those of the rows beside it."""
         if not self._file(job.record, "scores.parquet", record, _SCORE):
             return
         try:
@@ -178,7 +183,20 @@ class _Verification:
             found = f"not readable ({_first_line(error)})"
             self._differs(job.record, "scores.parquet", found, "as written", _SCORE)
             return
-        self._same(job.record, "scores (summed up again)", record["scores"], summaries(rows), _SCORE)
+        self._same(
+            job.record, "scores (summed up again)", record["scores"], summaries(rows, self.graph.study.circular), _SCORE
+        )
+
+    def _imported(self, job: Job, record: dict[str, Any]) -> None:
+        """Check other people's results: their files, what was judged, and that the sums are those of the rows."""
+        self._equal(job.record, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
+        for benchmark, facts in record["imported"].items():
+            if Path(facts["file"]).exists():
+                what = f"sha256 of {facts['file']}, the file of {benchmark}"
+                self._equal(job.record, what, file_sha256(facts["file"]), facts["sha256"], self._again(job))
+        for name in [name for name in record["files"] if name != "scores.parquet"]:
+            self._file(job.record, name, record, _SCORE)
+        self._summed(job, record)
 
     def _report(self, job: Job, record: dict[str, Any]) -> None:
         """Check that tables or figures are as they were made."""

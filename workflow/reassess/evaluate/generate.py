@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import time
 from collections import Counter
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reassess import engines, paths
 from reassess.data.shards import Shards
 from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting
 from reassess.evaluate.store import Store, key
+from reassess.evaluate.write import described, write_parquet
 from reassess.example import images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 # Beside responses.json: one JSON line per row that the model could not be asked.
 PUT_ASIDE = "put_aside.jsonl"
-# Rows of responses.parquet that are written at once.
-WRITTEN_ROWS = 50_000
 RESPONSES = pa.schema(
     [
         ("benchmark", pa.string()),
@@ -155,7 +152,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
         return _row(row, ids[row.benchmark][row.request.origin.place], held, response)
 
-    digest = _write_parquet(Path(job.outputs[1]), map(answered, wanted))
+    digest = write_parquet(Path(job.outputs[1]), map(answered, wanted), RESPONSES)
     aside = Path(job.record).with_name(PUT_ASIDE)
     records.write_lines(aside, [item._asdict() for item in put_aside])
     record = {
@@ -203,7 +200,7 @@ def _described(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]
         "decoding": spec.decoding.recorded(),
         "prompt_sha256": prompt_sha256(study.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
-        "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
+        "benchmarks": {name: described(name) for name in spec.benchmarks},
     }
 
 
@@ -396,20 +393,3 @@ def _row(row: Wanted, id_: str, held: str, response: Response) -> dict[str, Any]
         "seed": row.request.seed,
         "prompt_tokens": response.prompt_tokens,
     }
-
-
-def _write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> str:
-    """Write the rows aside, rename the file, and return its SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    with pq.ParquetWriter(aside, RESPONSES) as writer:
-        while some := list(itertools.islice(rows, WRITTEN_ROWS)):
-            writer.write_table(pa.Table.from_pylist(some, schema=RESPONSES))
-    digest = file_sha256(aside)
-    aside.replace(path)
-    return digest
-
-
-def _benchmark(name: str) -> dict[str, Any]:
-    manifest = json.loads((Path(paths.benchmark(name)) / "manifest.json").read_text(encoding="utf-8"))
-    return {field: manifest[field] for field in ("n", "content_sha256", "modality")}
