@@ -61,8 +61,7 @@ def example(values: Mapping[str, Any], roles: Roles, id_: str, source: Source) -
     """
     cells = _Cells(values, roles)
     for column in roles.rejected:
-        there = plain(values.get(column))
-        if not is_missing(there) and there not in ([], (), {}):
+        if not is_missing(plain(values.get(column))):
             raise RowError("holds more than one question with its images", column)
     asked = exchange(values.get(roles.question or ""), roles.question or "")
     question = _question(cells, asked)
@@ -134,9 +133,9 @@ def _stated(cells: _Cells, has_options: bool) -> Reading | None:
     """Return the gold in the gold's own column, None where that is missing."""
     column = cells.roles.gold
     value = plain(cells.values.get(column)) if column else None
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "ground_truth" in value:
         # verl's `reward_model`.
-        value = plain(value.get("ground_truth"))
+        value = plain(value["ground_truth"])
     if isinstance(value, list | tuple):
         several = texts(value, column or "")
         if len(set(several)) > 1 and has_options:

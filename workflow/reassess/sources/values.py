@@ -39,10 +39,12 @@ class RowError(Exception):
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a cell holds nothing: None, NaN, NaT, or no text but white space."""
+    """Return whether a cell holds nothing: None, NaN, NaT, an empty list, or no text but white space."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
-    if isinstance(value, str | bytes | list | tuple | dict | bool | int):
+    if isinstance(value, list | tuple | dict):
+        return not value
+    if isinstance(value, str | bytes | bool | int):
         return False
     # pandas.NA is equal to nothing that could be asked for truth.
     return type(value).__name__ in ("NAType", "NaTType") or (not hasattr(value, "__len__") and bool(value != value))
