@@ -95,6 +95,10 @@ def test_columns_that_the_study_names_count_first() -> None:
     roles = roles_of(("question", "answer", "text", "label", "left", "right", "image", "unit"), given)
     assert (roles.question, roles.gold, roles.numbered, roles.image) == ("text", "label", ("left", "right"), ())
     assert roles.metadata == ("unit",)
+    # A conversation holds the answer too.
+    assert roles_of(("conversations", "x"), Columns(question="conversations")).response == "conversations"
+    assert roles_of(("talk", "x"), Columns(question="talk")).missing == "the right answer"
+    assert roles_of(("talk", "x"), Columns(question="talk", response="talk")).missing is None
 
 
 def test_sharegpt(tmp_path: Path) -> None:

@@ -70,8 +70,9 @@ def test_texts_are_one_or_a_list() -> None:
     assert texts(None, "r") == ()
     assert texts("a", "r") == ("a",)
     assert texts(np.array(["a", "b"]), "r") == ("a", "b")
-    with pytest.raises(RowError, match="an empty value in a list"):
-        texts(["a", float("nan")], "r")
+    for cell in (["a", float("nan")], [pd.NA], [None, np.array([1, 2])]):
+        with pytest.raises(RowError, match="an empty value in a list"):
+            texts(cell, "r")
 
 
 def test_a_level_is_a_whole_number() -> None:
@@ -149,6 +150,7 @@ def test_options_in_columns() -> None:
     assert option_columns(["x", "y", "", None], columns) == ("x", "y")
     assert option_columns(["x", 2.0, "nan", float("nan")], columns) == ("x", "2")
     assert option_columns([None] * 4, columns) == ()
+    assert option_columns(["x", "y", pd.NA], columns[:3]) == ("x", "y")
     with pytest.raises(RowError, match="an option is missing before others") as error:
         option_columns(["x", None, "z", None], columns)
     assert error.value.column == "B"

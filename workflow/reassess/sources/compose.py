@@ -198,9 +198,10 @@ def _metadata(cells: _Cells) -> str:
         kept = kept["metadata"]
     try:
         kept = {key: None if is_missing(value) and value != "" else value for key, value in kept.items()}
-        return json.dumps(kept, ensure_ascii=False, sort_keys=True, allow_nan=False, default=_spelled)
+        stated = json.dumps(kept, ensure_ascii=False, sort_keys=True, allow_nan=False, default=_spelled)
     except (TypeError, ValueError):
-        raise RowError("holds what JSON cannot", columns[0]) from None
+        raise RowError("metadata that JSON cannot hold", columns[0]) from None
+    return text(stated, columns[0])
 
 
 def _spelled(value: Any) -> Any:
