@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from reassess.data.pool import build
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.example import Example
 from reassess.sources import Source
 from reassess.study.data import Pool
@@ -41,7 +41,7 @@ def pool(root: Path, kind: str, path: Path, **options: Any) -> Built:
     made = root / "built"
     build("mine", spec, made, {})
     manifest = json.loads((made / "manifest.json").read_text())
-    examples = {item.id: item for item in read_shards(made)}
+    examples = {item.id: item for item in stream(made)}
     lines = [json.loads(line) for line in (made / "put_aside.jsonl").read_text().splitlines()]
     aside = {line["id"]: (line["reason"], line["column"]) for line in lines}
     assert manifest["n"] == len(examples)

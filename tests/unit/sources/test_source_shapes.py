@@ -130,7 +130,8 @@ def test_sharegpt(tmp_path: Path) -> None:
     told = {id_: (item.gold, item.kind, item.rationales) for id_, item in found.examples.items()}
     assert told == {
         number(0): ("red", "text", ("It is all red.",)),
-        number(1): ("red", "text", ("\n\n",)),
+        # A blank rationale is none.
+        number(1): ("red", "text", ()),
         number(2): ("4", "numeric", ("Two and two.\nSo it is $4$.",)),
         "own": ("red", "text", ()),
     }

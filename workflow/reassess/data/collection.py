@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -17,6 +17,9 @@ from reassess.work import records
 
 # What a manifest counts its examples by.
 COUNTED = ("source", "family", "difficulty", "kind")
+# Values that are counted one by one: those that come first. A file may have a source or a family for each of its rows.
+MOST_VALUES = 1000
+OTHERS = "(others)"
 
 
 class Collection:
@@ -36,7 +39,8 @@ class Collection:
         self._aside = root / ".aside"
         self._counts: dict[str, Counter[str]] = {key: Counter() for key in COUNTED}
         self._content = hashlib.sha256()
-        self._ids: set[str] = set()
+        # As hashes of 16 bytes: ids may be long paths.
+        self._ids: set[bytes] = set()
 
     def __enter__(self) -> Collection:
         # A killed attempt leaves its own.
@@ -61,19 +65,24 @@ class Collection:
 
     def _examples(self, rows: Iterable[Example | PutAside], left_out: TextIO) -> Iterator[Example]:
         for item in rows:
-            if isinstance(item, Example) and item.id in self._ids:
+            if isinstance(item, Example) and not self._is_new(item.id):
                 item = PutAside(item.id, item.source, "id stands twice", "id")
             if isinstance(item, PutAside):
                 self.first = self.first or item
-                self.reasons[item.reason] += 1
+                self.reasons[counted_as(item.reason, self.reasons)] += 1
                 left_out.write(json.dumps(item._asdict(), ensure_ascii=False) + "\n")
                 continue
-            self._ids.add(item.id)
             self._content.update(_line(item.id, record_sha256(item)))
             for key, counter in self._counts.items():
-                counter[str(getattr(item, key))] += 1
+                counter[counted_as(str(getattr(item, key)), counter)] += 1
             self.n += 1
             yield item
+
+    def _is_new(self, id_: str) -> bool:
+        """Whether an id comes for the first time."""
+        before = len(self._ids)
+        self._ids.add(hashlib.blake2b(id_.encode(), digest_size=16).digest())
+        return len(self._ids) > before
 
     def described(self) -> dict[str, Any]:
         """Return what a manifest says of the examples themselves."""
@@ -88,9 +97,20 @@ class Collection:
             (self._aside / name).replace(self._root / name)
         records.write(self._root / "manifest.json", manifest)
 
+    def keep_left_out(self) -> Path:
+        """Keep the list of those that are put aside, also if nothing else is put in place, and return the file."""
+        kept = self._root / self._left_out
+        shutil.copyfile(self._aside / self._left_out, kept)
+        return kept
+
     def why(self) -> str:
         """Return the reasons for which examples are put aside with their numbers, the most frequent first."""
-        return ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
+        return ", ".join(f"{n} x {reason}" for reason, n in self.reasons.most_common())
+
+
+def counted_as(value: str, known: Mapping[str, Any]) -> str:
+    """Return the value, or `OTHERS` where it is new to `MOST_VALUES` or more that are known."""
+    return value if value in known or len(known) < MOST_VALUES else OTHERS
 
 
 def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:

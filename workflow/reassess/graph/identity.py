@@ -51,7 +51,8 @@ def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
     fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
-    return canonical(fields | ({"own": spec.own.identity()} if spec.own else {}))
+    own = {"own": spec.own.identity()} if spec.own else {}
+    return canonical({**fields, **own, **({"circular": True} if spec.circular else {})})
 
 
 def model_spec(study: Study, name: str) -> str:
@@ -110,14 +111,14 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
 def score_spec(study: Study, suite: str) -> str:
     """Identity of the scores of a suite, besides the responses."""
     spec: dict[str, Any] = {"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format}
-    rules = {
-        name: {"rule": benchmark.rule, "judge_model": benchmark.judge_model and benchmark.judge_model.name}
-        for name in study.suites[suite].benchmarks
-        if (benchmark := study.benchmarks[name]).rule is not None
-    }
-    if rules:
-        spec["rules"] = {"version": VERSIONS["rules"], **rules}
-    return canonical(spec)
+    return canonical(spec | _rules(study, study.suites[suite].benchmarks))
+
+
+def import_spec(study: Study, name: str) -> str:
+    """Identity of other people's results under a name, besides benchmark data and the content of their files."""
+    spec = study.imported[name]
+    asked = {"version": VERSIONS["import"], "judge": JUDGE_VERSION, **spec.model_dump(mode="json")}
+    return canonical(asked | _rules(study, spec.files))
 
 
 def report_spec(study: Study, jobs: Iterable[Job]) -> str:
@@ -139,6 +140,16 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
             "asked": made.hexdigest(),
         }
     )
+
+
+def _rules(study: Study, benchmarks: Iterable[str]) -> dict[str, Any]:
+    """What official verdicts on responses to these benchmarks depend on, nothing where none has a rule."""
+    rules = {
+        name: {"rule": benchmark.rule, "judge_model": benchmark.judge_model and benchmark.judge_model.name}
+        for name in benchmarks
+        if (benchmark := study.benchmarks[name]).rule is not None
+    }
+    return {"rules": {"version": VERSIONS["rules"], **rules}} if rules else {}
 
 
 def _sources(pool: Pool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ Name = Literal["done", "partial", "outdated", "missing"]
 Record = dict[str, Any]
 Look = Callable[[Job], Record | None]
 # Without one of these, what was made from it cannot be compared with anything.
-_CHECKED = ("model", "train", "generate", "score")
+_CHECKED = ("model", "train", "generate", "score", "import")
 # What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
 _OBJECTS, _NESTED = ("subset", "files", "made_from", "base"), ("read", "benchmarks")
 _LISTS = ("parents", "checkpoints", "trajectory")
@@ -162,6 +162,7 @@ class States:
             "subset": self._subset,
             "generate": self._responses,
             "score": self._scores,
+            "import": self._asked,
             "tables": self._report,
             "figures": self._report,
         }.get(job.rule)
@@ -209,6 +210,9 @@ class States:
         asked = {_point(item.get("step")): item.get("fingerprint") for item in record.get("checkpoints") or ()}
         for maker, made in self._needed(job, "model", "train"):
             yield from nested(f"checkpoints (of {maker.record})", asked, self._made(job, made))
+        yield from self._asked(job, record)
+
+    def _asked(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         described = record.get("benchmarks") or {}
         for need, manifest in self._needed(job, "benchmark"):
             used = (described.get(need.key) or {}).get("content_sha256")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from reassess.example import DataError, Example, PutAside
+from reassess.example import DataError, Example, PutAside, RowError
 from reassess.sources.base import Row
 
 # The licence of a data set that declares none.
@@ -115,6 +115,8 @@ class Published(NamedTuple):
                 found: Example | PutAside = make(row.values)
             except DataError as error:
                 raise DataError(f"{row.place}: {error}") from None
+            except RowError as error:
+                found = PutAside("", self.of, error.reason, error.column)
             yield found if found.id else _with_id(found, f"{self.of}-{number:05d}")
 
     @property

@@ -23,6 +23,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _of_suites(study)
     yield from _of_data(study)
     yield from _of_examples(study)
+    yield from _of_imported(study)
     if not wrong:
         yield from _of_trajectories(study)
         yield from _of_filters(study)
@@ -97,6 +98,17 @@ def _of_examples(study: Study) -> Iterator[str]:
     except graphlib.CycleError as error:
         circle: list[str] = error.args[1]
         yield f"examples.{circle[0]}: made from itself: {' -> '.join(circle)}"
+
+
+def _of_imported(study: Study) -> Iterator[str]:
+    """Yield other people's results on benchmarks that are none of the study's."""
+    for name, spec in study.imported.items():
+        for benchmark in spec.files:
+            if benchmark not in study.benchmarks:
+                yield (
+                    f"imported.{name}.files: unknown benchmark {benchmark!r}; {near(benchmark, study.benchmarks)}"
+                    f"known benchmarks: {_names(study.benchmarks)}"
+                )
 
 
 def _of_trajectories(study: Study) -> Iterator[str]:

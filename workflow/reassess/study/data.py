@@ -75,6 +75,8 @@ class Benchmark(Pool):
     """Licence of a known benchmark's rows, recorded in the manifest; by default the one that its card declares."""
     modality: Literal["visual", "text"] = "visual"
     """`text` benchmarks have no images; the transfer table compares the two groups. A known benchmark has its own."""
+    circular: bool = False
+    """Ask a multiple-choice question once for each rotation of its options; it is right where all answers are."""
     rule: Known | None = None
     """A benchmark's own scoring rule, reported beside the judge's verdict; it decides nothing. A known one has it."""
     judge_model: JudgeModel | None = None

@@ -18,6 +18,7 @@ from reassess.stages import Stage
 from reassess.stages.base import AnyStage, Variant
 from reassess.steps import Step
 from reassess.study.data import Benchmarks, Pool
+from reassess.study.imported import Imported
 from reassess.study.models import Model
 from reassess.study.recipes import Recipe
 from reassess.study.suites import Evaluation, Suite
@@ -92,6 +93,8 @@ class Study(Strict):
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
+    imported: dict[Name, Imported] = {}
+    """Other people's results by name, judged by the study's judge and put into a table of their own."""
     prompt: Prompt = Prompt()
     """The prompt that training and evaluation share."""
     evaluation: Evaluation = Evaluation()
@@ -124,6 +127,11 @@ class Study(Strict):
         """The suites by which stages of recipes choose, each with such a stage: what they say stands in no table."""
         found = ((stage.chooses_by, name) for name, variants in self.used.items() for stage in variants.values())
         return {suite: name for suite, name in found if suite is not None}
+
+    @property
+    def circular(self) -> set[str]:
+        """The benchmarks whose questions are asked in rotations."""
+        return {name for name, spec in self.benchmarks.items() if spec.circular}
 
     @property
     def watching(self) -> dict[str, Suite]:
