@@ -17,6 +17,7 @@ from reassess.data.right import answer
 from reassess.example import DataError, Example, PutAside
 from reassess.graph import Graph
 from reassess.judge import judge
+from reassess.sources.base import RowsSource
 from reassess.sources.published import Published
 from reassess.study.data import Pool
 
@@ -117,7 +118,10 @@ def _collection(
     seen = _Seen()
     found.lines.append(f"  {where}")
     for source in spec.origins:
+        found.lines.append(f"    {_called(source)}")
         try:
+            if isinstance(source, RowsSource):
+                found.lines.append(f"      {source.described()}")
             rows = source.read()
             for item in usable(spec, rows if every else itertools.islice(rows, SAMPLE), seen.noted):
                 seen.add(item)
@@ -127,7 +131,6 @@ def _collection(
         except (DataError, OSError) as error:
             found.problems.append(f"{where}: {error}")
             seen.is_all = False
-        found.lines.append(f"    {_called(source)}")
     found.lines.extend(f"      {line}" for line in seen.lines())
     found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
     total = seen.used + seen.reasons.total()
