@@ -69,12 +69,12 @@ class _Archive(NamedTuple):
     Attributes:
         name: its name without `.zip`, the folder that unpacking it would be in.
         opened: the archive.
-        folder: the one folder that holds all of it, with a slash at its end, or empty.
+        folders: the folders that hold all of it, the inner ones last, each with a slash at its end.
     """
 
     name: str
     opened: zipfile.ZipFile
-    folder: str
+    folders: tuple[str, ...]
 
 
 class Pictures:
@@ -98,7 +98,8 @@ class Pictures:
         if wanted == ".." or wanted.startswith("../"):
             raise RowError("the path of its picture leads out of its directory", column)
         for archive in self._archives:
-            for name in (wanted, archive.folder + wanted, wanted.removeprefix(f"{archive.name}/")):
+            inside = (folder + wanted for folder in archive.folders)
+            for name in (wanted, *inside, wanted.removeprefix(f"{archive.name}/")):
                 if name in archive.opened.NameToInfo:
                     return _member(archive.opened, name, column)
         if self._root is not None:
@@ -116,8 +117,9 @@ def _opened(name: str, parts: list[BinaryIO]) -> _Archive:
     # What macOS puts beside the files is none of them.
     members = (member.lstrip("/") for member in opened.namelist() if not member.startswith("__MACOSX/"))
     folders = {posixpath.dirname(member) for member in members}
-    folder = posixpath.commonpath(folders) if folders else ""
-    return _Archive(posixpath.basename(name).removesuffix(".zip"), opened, f"{folder}/" if folder else "")
+    common = posixpath.commonpath(folders).split("/") if folders else []
+    around = tuple("/".join([*common[: i + 1], ""]) for i in range(len(common)) if common[0])
+    return _Archive(posixpath.basename(name).removesuffix(".zip"), opened, around)
 
 
 def _member(archive: zipfile.ZipFile, name: str, column: str) -> bytes:
