@@ -107,15 +107,19 @@ def test_too_many_unusable_rows_fail_the_job(root: Path, tmp_path: Path) -> None
     assert not Path(paths.pool("mine", "manifest.json")).exists()
 
 
-def test_an_id_that_stands_twice_is_an_error(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the id 'r0' stands twice"):
-        build_pool(study_of(root, [row(0), row(0)], tmp_path))
+def test_of_an_id_that_stands_twice_the_first_row_stays(root: Path, tmp_path: Path) -> None:
+    rows = [row(0), row(1, gold=""), row(0, question="another?"), row(1, question="once more?")]
+    build_pool(study_of(root, rows, tmp_path, max_put_aside=0.5))
+    assert [item.question for item in read_shards(paths.pool("mine"))] == ["question 0?", "once more?"]
+    assert manifest("mine")["put_aside"] == {"id stands twice": 1, "gold is empty": 1}
+    lines = [json.loads(line) for line in Path(paths.pool("mine", "put_aside.jsonl")).read_text().splitlines()]
+    assert lines[1] == {"id": "r0", "source": "mine", "reason": "id stands twice", "column": "id"}
 
 
 def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0)], tmp_path)
     pq.write_table(pa.table({"id": ["a"], "question": ["?"]}), tmp_path / "mine.parquet")
-    with pytest.raises(DataError, match=r"mine\.parquet: columns missing: images, options, gold"):
+    with pytest.raises(DataError, match=r"mine\.parquet row 0: no column is known to hold the right answer; the col"):
         build_pool(study)
     (tmp_path / "mine.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match=r"mine\.parquet: not a readable Parquet file"):
@@ -198,8 +202,11 @@ def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path)
 
 def test_an_image_given_by_path_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, image={"bytes": None, "path": "x.png"})], tmp_path)
-    with pytest.raises(DataError, match=r"mine\.parquet: row 'r1' names an image by path \('x\.png'\)"):
+    with pytest.raises(DataError, match=r"1 of 2 rows cannot be used \(1 x no such image file; the first is 'r1'\)"):
         build_pool(study)
+    (tmp_path / "x.png").write_bytes(image("blue"))
+    build_pool(study)
+    assert [item.images for item in read_shards(paths.pool("mine"))] == [(image(),), (image("blue"),)]
 
 
 class Counted(SourceOptions):
@@ -292,7 +299,7 @@ def test_a_kill_leaves_the_old_pool_or_none_that_looks_whole(root: Path, tmp_pat
 
 def test_a_pool_that_fails_leaves_the_one_that_is_there(root: Path, tmp_path: Path) -> None:
     build_pool(study_of(root, [row(i) for i in range(40)], tmp_path))
-    for rows in ([row(0), row(0)], [row(i, gold="") for i in range(32)], []):
+    for rows in ([row(0), row(0), row(0)], [row(i, gold="") for i in range(32)], []):
         with pytest.raises(DataError):
             build_pool(study_of(root, rows, tmp_path))
         assert manifest("mine")["n"] == 40

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from reassess.data.shards import write_shards
-from reassess.example import DataError, Example, PutAside, record_sha256
+from reassess.example import Example, PutAside, record_sha256
 from reassess.work import records
 
 # What a manifest counts its examples by.
@@ -23,13 +23,11 @@ class Collection:
     """A directory of shards in the making. What was there stays until `put_in_place`, and whatever fails before.
 
     Args:
-        name: what is made, for messages.
         root: its directory.
         left_out: the file for those that are put aside: one JSON line each, with id, source and reason.
     """
 
-    def __init__(self, name: str, root: Path, left_out: str) -> None:
-        self.name = name
+    def __init__(self, root: Path, left_out: str) -> None:
         self.n = 0
         self.reasons: Counter[str] = Counter()
         self.first: PutAside | None = None
@@ -57,23 +55,19 @@ class Collection:
         return self.reasons.total()
 
     def write(self, rows: Iterable[Example | PutAside]) -> None:
-        """Write examples in the order in which they come, holding a few at a time.
-
-        Raises:
-            DataError: an id stands twice.
-        """
+        """Write examples in the order in which they come, holding a few at a time; of an id the first one stays."""
         with (self._aside / self._left_out).open("w", encoding="utf-8") as left_out:
             write_shards(self._aside / "shards", self._examples(rows, left_out))
 
     def _examples(self, rows: Iterable[Example | PutAside], left_out: TextIO) -> Iterator[Example]:
         for item in rows:
+            if isinstance(item, Example) and item.id in self._ids:
+                item = PutAside(item.id, item.source, "id stands twice", "id")
             if isinstance(item, PutAside):
                 self.first = self.first or item
                 self.reasons[item.reason] += 1
                 left_out.write(json.dumps(item._asdict(), ensure_ascii=False) + "\n")
                 continue
-            if item.id in self._ids:
-                raise DataError(f"{self.name}: the id {item.id!r} stands twice; ids must be unique")
             self._ids.add(item.id)
             self._content.update(_line(item.id, record_sha256(item)))
             for key, counter in self._counts.items():

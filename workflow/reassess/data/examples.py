@@ -19,7 +19,7 @@ def build_set(graph: Graph, job: Job) -> None:
     """Make a set of examples from the pools and sets that its step reads.
 
     Raises:
-        DataError: no example is kept, or an id stands twice.
+        DataError: no example is kept.
         RecordError: what it reads is not there, or its manifest is broken.
     """
     start = time.monotonic()
@@ -28,7 +28,7 @@ def build_set(graph: Graph, job: Job) -> None:
     manifests = {name: _manifest(folder) for name, folder in folders.items()}
     read = {name: {key: found[key] for key in ("n", "content_sha256")} for name, found in manifests.items()}
     licences = {source: licence for found in manifests.values() for source, licence in found["licences"].items()}
-    with Collection(f"examples.{job.key}", Path(job.record).parent, "dropped.jsonl") as made:
+    with Collection(Path(job.record).parent, "dropped.jsonl") as made:
         made.write(step.make({name: stream(folder) for name, folder in folders.items()}))
         if not made.n:
             raise DataError(f"examples.{job.key}: no example of {', '.join(step.INPUTS)} is kept ({made.why()})")

@@ -34,12 +34,12 @@ def build(name: str, spec: Pool, root: Path, identity: dict[str, Any]) -> None:
         identity: what it depends on, for the manifest.
 
     Raises:
-        DataError: a source cannot be read, more rows than `max_put_aside` cannot be used, none can, an id stands
-            twice, or a row lacks what the benchmark's rule reads.
+        DataError: a source cannot be read, more rows than `max_put_aside` cannot be used, none can, or a row lacks what
+            the benchmark's rule reads.
     """
     start = time.monotonic()
     licences: dict[str, str] = {}
-    with Collection(name, root, "put_aside.jsonl") as made:
+    with Collection(root, "put_aside.jsonl") as made:
         made.write(_rows(name, spec, licences))
         total = made.n + made.put_aside
         if made.first is not None and made.put_aside > spec.max_put_aside * total:

@@ -6,10 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from reassess.sources.folder import FolderSource
 from reassess.sources.jsonl import JsonlSource
 from reassess.sources.named import SetSource
 from reassess.sources.parquet import ParquetSource
+from reassess.sources.saved import SavedSource
+from reassess.sources.table import TableSource
 from reassess.sources.toy import ToySource
+from reassess.sources.tsv import TsvSource
 
 
 def _named(data: Any) -> Any:
@@ -17,5 +21,8 @@ def _named(data: Any) -> Any:
     return {"kind": "set", "name": data} if isinstance(data, str) else data
 
 
-AnySource = Annotated[ToySource | SetSource | ParquetSource | JsonlSource, Field(discriminator="kind")]
+AnySource = Annotated[
+    ToySource | SetSource | ParquetSource | JsonlSource | TsvSource | TableSource | FolderSource | SavedSource,
+    Field(discriminator="kind"),
+]
 Source = Annotated[AnySource, BeforeValidator(_named)]

@@ -12,7 +12,7 @@ from reassess.example import Example, PutAside
 from reassess.sources.base import Modality, SourceOptions
 from reassess.sources.published import UNDECLARED, Hub, Published
 from reassess.sources.sets import SETS
-from reassess.spec import ExistingPath, near
+from reassess.spec import ExistingPath, RowsPath, near
 
 REVISION = r"^[0-9a-f]{40}$"
 
@@ -32,7 +32,7 @@ class SetSource(SourceOptions):
     """The data set."""
     revision: Annotated[str, Field(pattern=REVISION)] | None = None
     """The commit of its repository, 40 hex digits; by default the one that is known."""
-    path: ExistingPath | None = None
+    path: RowsPath | None = None
     """A copy of its rows, in place of the hub: a file, or a directory of files."""
     image_root: ExistingPath | None = None
     """A directory in which its pictures are looked up, where the rows have paths."""

@@ -10,7 +10,7 @@ from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.sources import Source
 from reassess.sources.named import REVISION
 from reassess.sources.published import UNDECLARED, Hub, Published
-from reassess.spec import ExistingFile, ExistingPath, Name, Strict, near
+from reassess.spec import ExistingFile, ExistingPath, Name, RowsPath, Strict, near
 
 
 class Pool(Strict):
@@ -67,7 +67,7 @@ class Benchmark(Pool):
     """The known benchmark that this is; the one that it is called like, where that one's rows are known."""
     revision: Annotated[str, Field(pattern=REVISION)] | None = None
     """The commit of the known benchmark's repository, 40 hex digits; by default the one that is known."""
-    path: ExistingPath | None = None
+    path: RowsPath | None = None
     """A copy of the known benchmark's own rows, in place of the hub: a file, or a directory of files."""
     image_root: ExistingPath | None = None
     """A directory in which pictures are looked up, where a known benchmark's rows have paths."""
