@@ -33,6 +33,8 @@ def row_files(root: Path, hub: Hub) -> list[str]:
     there = {str(file.relative_to(root)): file for file in sorted(root.rglob("*")) if _is_data(file, root)}
     chosen = (
         [name for pattern in hub.files for name in there if fnmatchcase(name, pattern)]
+        # A file alone, without the folders that it has in the repository.
+        or [name for pattern in hub.files for name in there if fnmatchcase(name, Path(pattern).name)]
         or list(_of_card(root, hub, list(there)))
         or _of_names(hub, list(there))
     )
@@ -42,7 +44,11 @@ def row_files(root: Path, hub: Hub) -> list[str]:
 def archive_files(root: Path, hub: Hub) -> dict[str, list[Path]]:
     """Return the files of each archive in a copy, by name; none where it has none of them, such as unpacked ones."""
     folder = root if root.is_dir() else root.parent
-    found = [file for pattern in hub.archives for file in sorted(folder.glob(pattern))]
+    found = [
+        file
+        for pattern in hub.archives
+        for file in sorted(folder.glob(pattern)) or sorted(folder.glob(Path(pattern).name))
+    ]
     return {name: [Path(part) for part in parts] for name, parts in grouped(map(str, found)).items()}
 
 

@@ -6,10 +6,9 @@ import csv
 import gzip
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from reassess.example import DataError
 
@@ -29,6 +28,8 @@ NAMES = {
 }
 FORMATS = tuple(NAMES)
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 # A row, or the reason for which what stands there is none.
 Found = dict[str, Any] | str
 
@@ -41,12 +42,13 @@ def format_of(name: str) -> str:
     return suffix
 
 
-def read(opened: BinaryIO, name: str) -> Iterator[Found]:
+def read(opened: BinaryIO, name: str, labels: bool = False) -> Iterator[Found]:
     """Yield the rows of a file, a few in memory at a time.
 
     Args:
-        opened: the file; of Parquet one that can seek.
+        opened: the file, which can seek.
         name: its name, by which its form is known and errors name it.
+        labels: whether a class label is its name in place of its number.
 
     Raises:
         DataError: it is of another form, or damaged as a whole.
@@ -56,10 +58,14 @@ def read(opened: BinaryIO, name: str) -> Iterator[Found]:
     form = format_of(name)
     if not form:
         raise DataError(f"{name}: not a data file; those that are read end in {', '.join(FORMATS)}")
-    reader = {".parquet": _parquet, ".arrow": _arrow, ".json": _json, ".csv": _cells, ".tsv": _cells}.get(form, _lines)
+    source = cast(BinaryIO, gzip.GzipFile(fileobj=opened)) if name.endswith(".gz") else opened
     try:
-        source = gzip.GzipFile(fileobj=opened) if name.endswith(".gz") else opened
-        yield from reader(source, form)  # type: ignore[arg-type]
+        if form in (".parquet", ".arrow"):
+            yield from _columns(_parquet(source) if form == ".parquet" else _arrow(source), labels)
+        elif form in (".csv", ".tsv"):
+            yield from _cells(source, "\t" if form == ".tsv" else ",")
+        else:
+            yield from _json(source) if form == ".json" else _lines(source)
     except (pa.ArrowException, csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, _DamagedError) as error:
         raise DataError(f"{name}: not a readable {NAMES[form]} file ({error})") from None
 
@@ -68,13 +74,21 @@ class _DamagedError(Exception):
     """A file is not what its name says."""
 
 
-def _parquet(opened: BinaryIO, _: str) -> Iterator[Found]:
+def _columns(tables: Iterator[Any], labels: bool) -> Iterator[Found]:
+    from reassess.sources.parquet import labels_of, plain_rows
+
+    for table in tables:
+        yield from plain_rows(table, labels_of(table.schema)) if labels else table.to_pylist()
+
+
+def _parquet(opened: BinaryIO) -> Iterator[Any]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(opened, buffer_size=BUFFER, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(ROWS, use_threads=False):
-                yield from batch.to_pylist()
+                yield pa.Table.from_batches([batch])
     except OSError as error:
         # What pyarrow says of damaged pages; an error of the disk has a number.
         if error.errno is not None:
@@ -82,7 +96,7 @@ def _parquet(opened: BinaryIO, _: str) -> Iterator[Found]:
         raise _DamagedError(str(error)) from None
 
 
-def _arrow(opened: BinaryIO, _: str) -> Iterator[Found]:
+def _arrow(opened: BinaryIO) -> Iterator[Any]:
     import pyarrow as pa
 
     is_file = opened.read(6) == b"ARROW1"
@@ -91,13 +105,12 @@ def _arrow(opened: BinaryIO, _: str) -> Iterator[Found]:
     with pa.ipc.open_file(opened) if is_file else pa.ipc.open_stream(opened) as reader:
         batches = (reader.get_batch(i) for i in range(reader.num_record_batches)) if is_file else reader
         for batch in batches:
-            for start in range(0, batch.num_rows, ROWS):
-                yield from batch.slice(start, ROWS).to_pylist()
+            yield from (pa.Table.from_batches([batch.slice(at, ROWS)]) for at in range(0, batch.num_rows, ROWS))
 
 
-def _lines(opened: BinaryIO, _: str) -> Iterator[Found]:
+def _lines(opened: BinaryIO) -> Iterator[Found]:
     for number, line in enumerate(opened):
-        text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 0 else line.strip()
+        text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 0 else line.strip()
         if text:
             try:
                 yield _object(json.loads(text))
@@ -109,47 +122,28 @@ def _object(value: Any) -> Found:
     return value if isinstance(value, dict) else "not a JSON object"
 
 
-def _json(opened: BinaryIO, form: str) -> Iterator[Found]:
+def _json(opened: BinaryIO) -> Iterator[Found]:
     """Yield the rows of a JSON list, or of JSON lines, which are often called `.json` as well."""
-    start = opened.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = opened.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip()
     opened.seek(0)
     if not start.startswith(b"["):
-        yield from _lines(opened, form)
+        yield from _lines(opened)
         return
-    yield from _elements(io.TextIOWrapper(opened, encoding="utf-8-sig"))
+    import ijson
 
-
-def _elements(text: io.TextIOWrapper) -> Iterator[Found]:
-    """Yield the elements of a JSON list, holding one and what is read with it."""
-    decoder, blank = json.JSONDecoder(), re.compile(r"[\s,]*")
-    buffer, size = text.read(BUFFER), BUFFER
-    at = buffer.index("[") + 1
-    while True:
-        match = blank.match(buffer, at)
-        at = match.end() if match else at
-        if buffer.startswith("]", at):
-            return
-        try:
-            value, end = decoder.raw_decode(buffer, at)
-            # What stands at the end may go on.
-            is_whole = end < len(buffer)
-        except (ValueError, RecursionError):
-            is_whole = False
-        if is_whole:
+    opened.seek(len(_BYTE_ORDER_MARK) if opened.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0)
+    try:
+        for value in ijson.items(opened, "item", use_float=True):
             yield _object(value)
-            at, size = end, BUFFER
-        elif more := text.read(size):
-            # An element that is longer than what is read is not read over and over.
-            buffer, at, size = buffer[at:] + more, 0, size * 2
-        else:
-            raise _DamagedError("the list does not end, or holds what is not JSON")
+    except ijson.JSONError as error:
+        raise _DamagedError(" ".join(str(error).split())[:200]) from None
 
 
-def _cells(opened: BinaryIO, form: str) -> Iterator[Found]:
+def _cells(opened: BinaryIO, delimiter: str) -> Iterator[Found]:
     # Pictures in base64 are longer than the default limit of a cell.
     csv.field_size_limit(2**31 - 1)
     text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
-    rows = csv.reader(text, delimiter="\t" if form == ".tsv" else ",")
+    rows = csv.reader(text, delimiter=delimiter)
     header = next(rows, None)
     for cells in rows:
         if header is not None and cells:

@@ -61,13 +61,14 @@ class File(NamedTuple):
     size: int
 
 
-def rows(hub: Hub, whole: bool = True) -> Iterator[Row | PutAside]:
+def rows(hub: Hub, whole: bool = True, labels: bool = False) -> Iterator[Row | PutAside]:
     """Yield the rows of a data set, and as put aside what is none.
 
     Args:
         hub: the data set, with its revision.
         whole: whether all of its files are fetched first; else what is not in the cache is read over the network as far
             as the rows are taken.
+        labels: as in `formats.read`.
 
     Raises:
         DataError: it cannot be fetched, a file is damaged, or there is no such configuration, split or file.
@@ -78,9 +79,14 @@ def rows(hub: Hub, whole: bool = True) -> Iterator[Row | PutAside]:
     for file in found:
         place = f"{hub.path} {file.path}"
         with opened(hub, file, whole) as (handle, cached), _named(hub, file, cached):
-            for number, values in enumerate(formats.read(handle, file.path)):
+            for number, values in enumerate(formats.read(handle, file.path, labels)):
                 where = f"{place} row {number}"
                 yield PutAside(where, hub.path, values) if isinstance(values, str) else Row(where, values)
+
+
+def is_uniform(hub: Hub) -> bool:
+    """Return whether all rows have the same columns: in JSON each row has its own. Raises DataError."""
+    return not any("json" in formats.format_of(file.path) for file in _row_files(hub))
 
 
 @contextmanager
