@@ -69,7 +69,7 @@ def _reader(directory: Path, spec: Model, study: Study) -> Reader:
         return Reader.of(folder, spec, study.prompt)
 
 
-def _collections(study: Study) -> Iterator[tuple[str, str, Pool]]:
+def _collections(study: Study) -> Iterator[tuple[str, str, Pool | Benchmark]]:
     for name, pool in study.pools.items():
         yield name, paths.pool(name), pool
     for name, benchmark in study.benchmarks.items():

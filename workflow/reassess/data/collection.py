@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -35,6 +35,7 @@ class Collection:
         self.first: PutAside | None = None
         self._root = root
         self._left_out = left_out
+        self._names = [left_out, "shards"]
         self._aside = root / ".aside"
         self._counts: dict[str, Counter[str]] = {key: Counter() for key in COUNTED}
         self._content = hashlib.sha256()
@@ -81,6 +82,11 @@ class Collection:
             self.n += 1
             yield item
 
+    def beside(self, name: str) -> Path:
+        """Return where a further file is written, which is put in place with the rest."""
+        self._names.append(name)
+        return self._aside / name
+
     def described(self) -> dict[str, Any]:
         """Return what a manifest says of the examples themselves."""
         counts = {key: dict(sorted(counter.items())) for key, counter in self._counts.items()}
@@ -90,13 +96,31 @@ class Collection:
         """Put what was written in place of what was there: without a manifest there is nothing, and it comes last."""
         (self._root / "manifest.json").unlink(missing_ok=True)
         shutil.rmtree(self._root / "shards", ignore_errors=True)
-        for name in (self._left_out, "shards"):
+        # Of lists of rows, what was there may have had more.
+        for file in self._root.glob("*.json*"):
+            file.unlink()
+        for name in self._names:
             (self._aside / name).replace(self._root / name)
         records.write(self._root / "manifest.json", manifest)
 
     def why(self) -> str:
         """Return the reasons for which examples are put aside with their numbers, the most frequent first."""
         return ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a pool, benchmark or set. Raises RecordError where there is none, or a broken one."""
+    file = folder / "manifest.json"
+    found = records.read(file, n=int, content_sha256=str, licences=dict)
+    if found is None:
+        raise records.RecordError(f"{file}: is not there; run the study, which makes it first")
+    return found
+
+
+def made_from(manifests: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what a manifest says of the pools, benchmarks and sets that were read, by name."""
+    told = ("n", "content_sha256", "held_out")
+    return {name: {key: found[key] for key in told if key in found} for name, found in manifests.items()}
 
 
 def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:

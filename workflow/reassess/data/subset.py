@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from reassess.data.collection import COUNTED
+from reassess.data.held_out import not_trained_on
 from reassess.example import DataError
 from reassess.graph import Job
 from reassess.work import records
@@ -31,9 +32,11 @@ def build_subset(job: Job) -> None:
     manifest = records.read(root / "manifest.json", content_sha256=str)
     if manifest is None:
         raise DataError(f"{root / 'manifest.json'}: not there; make it first: reassess {job.needs[0]}")
-    rows = pq.read_table(root / "shards", columns=["id", *COUNTED]).to_pylist()
+    kept_back = not_trained_on(root)
+    there = pq.read_table(root / "shards", columns=["id", *COUNTED]).to_pylist()
+    rows = [row for row in there if row["id"] not in kept_back]
     if n > len(rows):
-        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values())
+        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values()) + len(kept_back)
         raise DataError(
             f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(rows)} examples ({left_out} left out)"
         )
@@ -48,6 +51,7 @@ def build_subset(job: Job) -> None:
         "ids": ids,
         "ids_sha256": ids_sha256(ids),
         "pool_content_sha256": manifest["content_sha256"],
+        **({"held_out": manifest["held_out"]} if "held_out" in manifest else {}),
         "counts": {key: _counts(row[key] for row in rows[:n]) for key in COUNTED},
     }
     records.write(job.record, record)
