@@ -280,10 +280,10 @@ def texts(rng: random.Random) -> None:
     prose = paragraphs()
     rng.shuffle(prose)
     drawn = problems(1000, rng)
-    asked = sorted({question for _, question in published("test")})
-    others = sorted({question for _, question in published("train")} - set(asked))
+    asked = sorted({question for _, question in published("test")})[:400]
+    others = sorted({question for _, question in published("train")} - set(asked))[:1000]
     sets = {
-        "prose": ([(text, ()) for text in prose[:400]], [(text, ()) for text in prose[400:]]),
+        "prose": ([(text, ()) for text in prose[:400]], [(text, ()) for text in prose[400:1400]]),
         "word problems of three templates": (drawn[:500], drawn[500:]),
         "easy-VQA, 4 to 8 words": ([(text, ()) for text in asked], [(text, ()) for text in others]),
     }

@@ -112,10 +112,10 @@ def build(
     print(f"{name}: {made.n} examples, {made.put_aside} put aside{removed}")
 
 
-def _files(spec: FromSources) -> list[dict[str, Any]]:
-    """Return name, size and hash of each file that was read; of the hub's, what is known of them."""
-    own = [{"name": file, "bytes": Path(file).stat().st_size, "sha256": file_sha256(file)} for file in spec.files]
-    return own + [file for source in spec.origins for file in source.provenance()]
+def _files(spec: FromSources) -> dict[str, dict[str, Any]]:
+    """Return size and hash of each file that was read, by name; of the hub's, what is known of them."""
+    own = {file: {"bytes": Path(file).stat().st_size, "sha256": file_sha256(file)} for file in spec.files}
+    return own | {name: told for source in spec.origins for name, told in source.provenance().items()}
 
 
 def rows(name: str, spec: FromSources, licences: dict[str, str]) -> Iterator[Example | PutAside]:

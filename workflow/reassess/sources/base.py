@@ -44,9 +44,9 @@ class SourceOptions(Strict):
         """Return what the examples depend on, besides the content of the user's files."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"licence"})
 
-    def provenance(self) -> list[dict[str, Any]]:
-        """Return what the manifest says of files that were read and are not the user's: name, size and hash of each."""
-        return []
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
+        return {}
 
     def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
         """Yield why the examples do not suit a pool or a benchmark of a modality."""

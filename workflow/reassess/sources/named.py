@@ -67,8 +67,8 @@ class SetSource(SourceOptions):
     def files(self) -> list[str]:
         return self.published.files
 
-    def provenance(self) -> list[dict[str, Any]]:
-        """Return what the manifest says of files that were read and are not the user's: name, size and hash of each."""
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
         return self.published.provenance()
 
     def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
