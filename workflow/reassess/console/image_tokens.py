@@ -81,6 +81,8 @@ def _sample(directory: str, spec: Pool | Benchmark) -> list[Example] | str:
     try:
         if (Path(directory) / "manifest.json").is_file():
             return list(itertools.islice(stream(directory), SAMPLE))
+        if isinstance(spec, Benchmark) and spec.pool is not None:
+            return f"cannot be told before pool {spec.pool} is made"
         read = itertools.chain.from_iterable(source.read() for source in spec.origins)
         usable = (item for item in read if not isinstance(item, PutAside) and problem(item) is None)
         return list(itertools.islice(usable, SAMPLE))

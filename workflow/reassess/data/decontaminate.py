@@ -71,7 +71,7 @@ class Decontamination:
             for image in item.images:
                 self._pictures.add(number, benchmark, image)
 
-    def count(self, rows: Rows) -> None:
+    def count(self, rows: Iterable[Example | PutAside]) -> None:
         """Read the questions of a pool once, before any is looked up, to tell which words are boilerplate."""
         if self._texts is not None:
             for item in rows:

@@ -79,7 +79,7 @@ def build(
     with Collection(name, root, "put_aside.jsonl") as made:
         found = rows(name, spec, licences) if held_out is None else _held_out(name, spec, held_out, licences)
         if decontamination is not None:
-            decontamination.count(rows(name, spec, {}))
+            decontamination.count(item for source in spec.origins for item in source.read())
             found = decontamination.kept(found, made.beside("decontaminated.jsonl"))
         made.write(found if groups is None else groups.seen(found))
         total = made.n + made.put_aside

@@ -68,9 +68,9 @@ class Pool(FromSources):
     """Training examples from one or more sources. SFT and RL draw from the same pool."""
 
     decontaminate: Decontaminate | None = None
-    """Which rows are taken out because a benchmark has them; none by default."""
+    """Which rows are taken out because benchmarks have them."""
     held_out: Positive | None = None
-    """Rows that nothing is trained on: a benchmark `{pool: ...}` asks them. By default there are none."""
+    """How many rows nothing is trained on: a benchmark `{pool: ...}` asks them."""
 
 
 def _known(name: str) -> str:
