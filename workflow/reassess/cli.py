@@ -119,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(job=True, name=name)
         return sub
 
-    add("check", _check, "validate a study; print its cells and how many jobs it takes", study="study")
+    check = add("check", _check, "validate a study and open its data; print its cells and jobs", study="study")
+    check.add_argument("--data", action="store_true", help="read all rows of the data, not the first of each source")
     plan = add("plan", _plan, "print what is left of a study: its critical path and what it will cost", study="study")
     plan.add_argument("--slots", type=int, metavar="N", help="jobs at a time that you have (default: any number)")
     status = add("status", _status, "print a matrix of cells: what is done, failed, running or missing", study="study")
@@ -145,7 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, metavar="DIR", help="where the files are written")
     add("verify", _verify, "hash a finished study again and print what its records do not describe", study="study")
     add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
-    add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+    reference = add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+    reference.add_argument("--data", action="store_true", help="print that of the data sets that are known by name")
 
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
@@ -221,11 +223,13 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from reassess.console import check, image_tokens
+    from reassess.console import check, rows
 
     print(check.overview(args.graph), flush=True)
-    if lines := image_tokens.overview(args.graph):
-        print("\n".join(["", *lines]))
+    found = rows.overview(args.graph, args.data)
+    print("\n".join(["", *found.lines]))
+    if found.problems:
+        raise StudyError("\n".join(found.problems))
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -302,9 +306,10 @@ def _schema(args: argparse.Namespace) -> None:
 
 
 def _reference(args: argparse.Namespace) -> None:
+    from reassess.study.data_reference import data_reference
     from reassess.study.reference import reference
 
-    print(reference(), end="")
+    print(data_reference() if args.data else reference(), end="")
 
 
 def _examples(args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 from collections.abc import Sequence
@@ -16,6 +17,20 @@ KINDS = ("math", "numeric", "mcq", "text")
 
 class DataError(ValueError):
     """Data that cannot be used: the message names the file or the row and what was expected."""
+
+
+class RowError(Exception):
+    """One row cannot be used, which is put aside: the other rows are not touched by it.
+
+    Attributes:
+        reason: why, as in `PutAside`.
+        column: the column that it is about.
+    """
+
+    def __init__(self, reason: str, column: str = "") -> None:
+        super().__init__(f"column {column!r}: {reason}" if column else reason)
+        self.reason = reason
+        self.column = column
 
 
 class PutAside(NamedTuple):
@@ -91,12 +106,14 @@ def record_sha256(item: Example) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
+# A row is checked, counted and hashed one after the other.
+@functools.lru_cache(maxsize=2)
 def decode(data: bytes) -> Image:
     """Return an encoded image in RGB, as a person sees it. Raises OSError where it cannot be decoded.
 
-    The first frame of an animation, turned upright as its EXIF orientation says, transparent parts on white, and more
-    than 8 bits a channel scaled to 8. vLLM turns a picture by the same tag, so that without this training and
-    evaluation would see different pixels.
+    It is not to be changed. The first frame of an animation, turned upright as its EXIF orientation says, transparent
+    parts on white, and more than 8 bits a channel scaled to 8. vLLM turns a picture by the same tag, so that without
+    this training and evaluation would see different pixels.
     """
     from PIL import Image as PilImage
 

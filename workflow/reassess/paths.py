@@ -20,7 +20,7 @@ def forced(digest: str) -> str:
 
 
 def pool(name: str, file: str = "") -> str:
-    """A pool's directory: `shards/*.parquet` and `manifest.json`."""
+    """A pool's directory: `shards/*.arrow` and `manifest.json`."""
     return _join(f"{RESULTS}/pools/{name}", file)
 
 

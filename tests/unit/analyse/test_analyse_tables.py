@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from synthetic import Said, edit_json, make_study, small_study, write_results
 
@@ -436,3 +438,14 @@ def test_latex_compiles() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_level_of_any_size_is_tabled() -> None:
+    graph = small_study()
+    write_results(graph)
+    for file in Path("results/evals").rglob("scores.parquet"):
+        table = pq.read_table(file)
+        large = pa.array([3_000_000_000 + i % 2 for i in range(len(table))])
+        pq.write_table(table.set_column(table.schema.get_field_index("difficulty"), "difficulty", large), file)
+    tables(graph)
+    assert set(csv("families")["group"]) >= {"difficulty 3000000000", "difficulty 3000000001"}

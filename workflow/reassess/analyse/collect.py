@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess import paths
+from reassess.analyse.circular import by_question
 from reassess.graph import Cell, Graph
 from reassess.graph.state import States
 from reassess.study.study import Study
@@ -29,14 +30,14 @@ _COLUMNS = {
     "sample": pa.int32(),
     "step": pa.int32(),
     "family": pa.string(),
-    "difficulty": pa.int32(),
+    "difficulty": pa.int64(),
     "gold": pa.string(),
     "correct": pa.bool_(),
     "format_ok": pa.bool_(),
     "truncated": pa.bool_(),
     "n_tokens": pa.int32(),
 }
-_DTYPES = {pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
+_DTYPES = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 
 
 class ResultsError(ValueError):
@@ -270,7 +271,7 @@ def _labelled(table: pa.Table, cell: Cell) -> pa.Table:
     ):
         table = table.append_column(name, _constant(value, n))
     for name, number in (("size", cell.size), ("seed", cell.seed)):
-        table = table.append_column(name, pa.array([number] * n, pa.int32()))
+        table = table.append_column(name, pa.array([number] * n, pa.int64()))
     return table
 
 
@@ -292,6 +293,7 @@ def _frame(study: Study, parts: list[pa.Table]) -> pd.DataFrame:
     modality = {name: study.benchmarks[name].modality for name in study.benchmarks}
     # A benchmark that the study has dropped is still in an old scores.parquet.
     frame = frame[frame["benchmark"].isin(list(modality))]
+    frame = by_question(frame, study.circular)
     frame["modality"] = frame["benchmark"].map(modality).astype("category")
     return frame.reset_index(drop=True)
 

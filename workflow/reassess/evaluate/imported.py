@@ -75,7 +75,7 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
         "benchmarks": {benchmark: described(benchmark) for benchmark in spec.files},
         "imported": facts,
         "judge_version": JUDGE_VERSION,
-        "scores": summaries(rows),
+        "scores": summaries(rows, study.circular),
         "official": official.summaries(study, rows, examples),
         "files": written,
         "provenance": provenance(),

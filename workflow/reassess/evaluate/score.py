@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess import paths
+from reassess.data.circular import question_id
 from reassess.data.shards import read_columns
 from reassess.evaluate import official
 from reassess.evaluate.write import write_parquet
@@ -85,7 +86,7 @@ def score(graph: Graph, job: Job, workers: int = 1) -> None:
         "provenance": provenance(),
         "spec": json.loads(job.spec),
         "judge_version": JUDGE_VERSION,
-        "scores": summaries(rows),
+        "scores": summaries(rows, study.circular),
         "official": official.summaries(study, rows, examples),
     }
     records.write(job.record, scores)
@@ -104,11 +105,14 @@ def say(whose: str, scores: Mapping[str, Any]) -> None:
         )
 
 
-def summaries(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | int | None]]:
+def summaries(
+    rows: Iterable[dict[str, Any]], circular: Container[str] = ()
+) -> dict[str, dict[str, float | int | None]]:
     """Return the summary of each benchmark, or of each `{benchmark}@{step}` of a trajectory.
 
     Args:
         rows: rows of `SCORES`.
+        circular: benchmarks whose questions were asked in several rotations, all of which have to be right.
 
     Returns:
         By name: `n` (responses), `accuracy` (the mean over examples of the mean over their scored samples; None where
@@ -119,15 +123,19 @@ def summaries(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | int
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[row["benchmark"] if row["step"] is None else f"{row['benchmark']}@{row['step']}"].append(row)
-    return {name: _summary(group) for name, group in groups.items()}
+    return {name: _summary(group, group[0]["benchmark"] in circular) for name, group in groups.items()}
 
 
-def _summary(rows: list[dict[str, Any]]) -> dict[str, float | int | None]:
+def _summary(rows: list[dict[str, Any]], is_circular: bool) -> dict[str, float | int | None]:
     generated = [row for row in rows if row["reason"] != FAILED]
-    by_example: dict[str, list[bool]] = defaultdict(list)
+    said: dict[tuple[str, int], list[bool | None]] = defaultdict(list)
     for row in generated:
-        if row["correct"] is not None:
-            by_example[row["id"]].append(row["correct"])
+        said[question_id(row["id"]) if is_circular else row["id"], row["sample"]].append(row["correct"])
+    by_example: dict[str, list[bool]] = defaultdict(list)
+    for (id_, _), verdicts in said.items():
+        scored = [verdict for verdict in verdicts if verdict is not None]
+        if len(scored) == len(verdicts) or False in scored:
+            by_example[id_].append(all(scored))
     return {
         "n": len(rows),
         "accuracy": _mean(fmean(samples) for samples in by_example.values()),

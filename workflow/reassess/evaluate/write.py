@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,18 @@ import pyarrow.parquet as pq
 from reassess import paths
 from reassess.work.records import file_sha256
 
+# Rows that are in memory at once when they are written.
+WRITTEN_ROWS = 50_000
 
-def write_parquet(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> str:
+
+def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> str:
     """Write the rows aside, rename the file, and return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), aside)
+    rest = iter(rows)
+    with pq.ParquetWriter(aside, schema) as writer:
+        while some := list(itertools.islice(rest, WRITTEN_ROWS)):
+            writer.write_table(pa.Table.from_pylist(some, schema=schema))
     digest = file_sha256(aside)
     aside.replace(path)
     return digest

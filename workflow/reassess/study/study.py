@@ -129,6 +129,11 @@ class Study(Strict):
         return {suite: name for suite, name in found if suite is not None}
 
     @property
+    def circular(self) -> set[str]:
+        """The benchmarks whose questions are asked in rotations."""
+        return {name for name, spec in self.benchmarks.items() if spec.circular}
+
+    @property
     def watching(self) -> dict[str, Suite]:
         """The suites that report on kept checkpoints."""
         choosing = self.choosing
@@ -137,6 +142,14 @@ class Study(Strict):
             for name, suite in self.suites.items()
             if suite.checkpoints == "trajectory" and name not in choosing
         }
+
+    def reads(self, rule: str, name: str) -> list[tuple[str, str]]:
+        """Return the pools and benchmarks, as rule and name, that a pool or a benchmark is made from."""
+        if rule == "pool":
+            how = self.pools[name].decontaminate
+            return [("benchmark", item) for item in dict.fromkeys(how.against if how else ())]
+        pool = self.benchmarks[name].pool
+        return [] if pool is None else [("pool", pool)]
 
     def own_size(self, recipe: str) -> int | None:
         """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the
