@@ -149,12 +149,12 @@ def test_a_sheet_of_vlmevalkit_with_odd_rows(study: Study) -> None:
     assert facts["format"] == "VLMEvalKit"
     assert Counter(row["reason"] for row in aside) == {
         "no id": 1,
-        "more values than columns": 1,
+        "not as many fields as there are columns": 1,
         "a question that is answered above": 1,
         "the benchmark has no question of this id": 1,
         "its question is not that of the benchmark": 1,
     }
-    assert {row["id"] for row in aside} == {"row 5", "a-1", "z-9", "c-1", "row 13"}
+    assert {row["id"] for row in aside} == {"Model_Quiz.xlsx:5", "a-1", "z-9", "c-1", "Model_Quiz.xlsx:13"}
     assert (facts["matched"], facts["missing"], facts["unverified"]) == (7, 3, 1)
     assert facts["matched_by"] == "id (index)"
     # What the file lacks is not there: it is neither right nor wrong.
@@ -208,16 +208,17 @@ def test_samples_of_lm_eval_with_odd_lines(study: Study) -> None:
         lm_eval(8, "c-4", [["24"]]),
         lm_eval(70, "c-5", [["12"]]),
     ]
+    name = "samples_quiz_2026-01-01.jsonl"
     flexible = [row | {"filter": "flexible", "exact_match": 0.0} for row in rows if isinstance(row, dict)]
-    record, found, aside = read(study(theirs=lines("samples_quiz_2026-01-01.jsonl", [*rows, *flexible])), "theirs")
+    record, found, aside = read(study(theirs=lines(name, [*rows, *flexible])), "theirs")
     facts = record["imported"]["quiz"]
     assert facts["format"] == "lm-eval"
     assert facts["matched_by"] == "row number (doc_id)"
     assert {row["id"]: row["reason"] for row in aside} == {
-        "line 3": "the line is no JSON object",
-        "line 4": "the line is no JSON object",
+        f"{name}:3": "not JSON",
+        f"{name}:4": "not a JSON object",
         "2": "no response",
-        "line 6": "no id",
+        f"{name}:6": "no id",
         "5": "its question is not that of the benchmark",
         "6": "several requests for one question",
         "7": "a response is no text",
@@ -262,13 +263,17 @@ def test_samples_of_lmms_eval(study: Study) -> None:
     [
         ("samples_quiz.jsonl", b"", "not one line of it is a JSON object"),
         ("samples_quiz.jsonl", b'{"id": 1, "text": "x"}\n', "has not `doc_id` and `resps`"),
-        ("Model_Quiz.xlsx", b"PK\x03\x04 cut off", "not a readable .xlsx file"),
-        ("Model_Quiz.xlsx", b"", "not a readable .xlsx file"),
-        ("Model_Quiz.tsv", b"", "no column 'index'"),
+        ("Model_Quiz.xlsx", b"PK\x03\x04 cut off", "not a readable workbook"),
+        ("Model_Quiz.xlsx", b"", "not a readable workbook"),
+        ("Model_Quiz.tsv", b"", "not one row of it can be used (it has none)"),
         ("Model_Quiz.tsv", b"index\tquestion\n1\t2\n", "no column 'prediction'"),
-        ("Model_Quiz.tsv", b"index\tprediction\n1\t\xff\xfe\n", "not a readable table with tabs"),
-        ("Model_Quiz.tsv", b"index\tprediction\n", "not one row of it can be used (it is empty)"),
-        ("Model_Quiz.tsv", b"index\tprediction\n\t8\n", "not one row of it can be used (the first: row 2, no id)"),
+        ("Model_Quiz.tsv", b"index\tprediction\n1\t\xff\xfe\n", "can't decode byte 0xff"),
+        ("Model_Quiz.tsv", b"index\tprediction\n", "not one row of it can be used (it has none)"),
+        (
+            "Model_Quiz.tsv",
+            b"index\tprediction\n\t8\n",
+            "can be used (the first: Model_Quiz.tsv:2, no id)",
+        ),
         ("Model_Quiz.pkl", b"x", "not a file of responses that is known"),
     ],
 )
@@ -277,7 +282,7 @@ def test_a_file_that_cannot_be_one_is_one_clear_error(study: Study, name: str, c
     graph = study(theirs=name)
     with pytest.raises(DataError) as error:
         import_results(graph, graph["import", "theirs"])
-    assert str(error.value).startswith(f"{name}: ")
+    assert str(error.value).startswith(f"{name}:")
     assert said in str(error.value)
     assert not Path(graph["import", "theirs"].record).exists()
 
@@ -293,7 +298,7 @@ def test_a_file_that_cannot_be_one_is_one_clear_error(study: Study, name: str, c
 def test_log_likelihoods_are_refused(study: Study, said: Any, first: Any) -> None:
     arguments = {"gen_args_0": first} if first else [["Q", " seven"]]
     graph = study(theirs=lines("samples_quiz.jsonl", [lm_eval(0, "a-3", said, arguments=arguments)]))
-    with pytest.raises(DataError, match="line 1 has log-likelihoods of given answers"):
+    with pytest.raises(DataError, match=r"^samples_quiz\.jsonl:1: log-likelihoods of given answers"):
         import_results(graph, graph["import", "theirs"])
 
 
@@ -306,7 +311,7 @@ def test_a_damaged_part_of_a_sheet_is_one_clear_error(study: Study) -> None:
             data = whole.read(name)
             broken.writestr(name, data[: len(data) // 2] if name.endswith("sheet1.xml") else data)
     graph = study(theirs="broken.xlsx")
-    with pytest.raises(DataError, match=r"^broken\.xlsx: not a readable \.xlsx file"):
+    with pytest.raises(DataError, match=r"^broken\.xlsx: not a readable workbook"):
         import_results(graph, graph["import", "theirs"])
 
 
@@ -333,7 +338,7 @@ def test_the_parts_of_a_task_are_several_files(study: Study) -> None:
         list(map(str, parts)),
     )
     assert all(row["correct"] for row in found.values())
-    assert [(row["id"], row["source"]) for row in aside] == [(f"line {i}", "samples_quiz_2.jsonl") for i in (1, 2)]
+    assert [(row["id"], row["source"]) for row in aside] == [(f"{parts[2]}:{i}", str(parts[2])) for i in (1, 2)]
     assert set(map(str, parts)) < set(graph["import", "theirs"].inputs)
 
 
@@ -482,7 +487,7 @@ def test_the_command_says_what_was_read(study: Study, capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "theirs quiz: Model_Quiz.xlsx is of VLMEvalKit" in said
     assert "10 questions matched by id (index), 0 missing, 0 rows put aside; VLMEvalKit: no score of its own" in said
-    sheet("Model_Quiz.xlsx", [["index", "question"]])
+    sheet("Model_Quiz.xlsx", [["index", "question"], ["a-1", "What?"]])
     assert cli.main(["import", "theirs", "--study", "mine.json"]) == 1
     assert "reassess: Model_Quiz.xlsx: no column 'prediction'" in capsys.readouterr().err
 

@@ -158,7 +158,7 @@ def match(rows: Iterable[Said | PutAside], questions: Questions, file: str, benc
         else:
             read.append(questions.row(item))
     if not read:
-        first = f"the first: {put_aside[0].id}, {put_aside[0].reason}" if put_aside else "it is empty"
+        first = f"the first: {put_aside[0].id}, {put_aside[0].reason}" if put_aside else "it has none"
         raise DataError(f"{file}: not one row of it can be used ({first})")
     way = _best(read)
     found: dict[str, _Row] = {}

@@ -40,18 +40,19 @@ class TableSource(FileSource):
         return table_rows(Path(self.path), self.called)
 
 
-def table_rows(file: Path, name: str) -> Iterator[Row | PutAside]:
+def table_rows(file: Path, name: str, *, keeps_formulas: bool = False) -> Iterator[Row | PutAside]:
     """Yield the rows of a CSV file or a workbook.
 
     Args:
         file: the table.
         name: what the examples are called by.
+        keeps_formulas: take formulas of a workbook as they are written, and not what Excel has worked out.
 
     Raises:
         DataError: it cannot be read.
     """
     if file.suffix.lower() == ".xlsx":
-        yield from _of_workbook(file, name)
+        yield from _of_workbook(file, name, keeps_formulas)
         return
     form = delimited.format_of(file)
     try:
@@ -61,7 +62,7 @@ def table_rows(file: Path, name: str) -> Iterator[Row | PutAside]:
         raise DataError(f"{file}: {error.strerror}") from None
 
 
-def _of_workbook(file: Path, name: str) -> Iterator[Row | PutAside]:
+def _of_workbook(file: Path, name: str, keeps_formulas: bool) -> Iterator[Row | PutAside]:
     """Yield the rows of the one sheet of a workbook that has any. Raises DataError."""
     import zipfile
 
@@ -69,7 +70,7 @@ def _of_workbook(file: Path, name: str) -> Iterator[Row | PutAside]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=not keeps_formulas)
         try:
             for sheet in book.worksheets:
                 # Some programs write sizes that are too small.
