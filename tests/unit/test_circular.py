@@ -53,6 +53,7 @@ def test_images_go_with_the_options_that_show_them() -> None:
         replace(CHOICE, options=("x", "y", "None of the above")),
         replace(CHOICE, options=("x", "y", "A and B")),
         replace(CHOICE, options=("x", "y", "(A), (B)")),
+        replace(CHOICE, options=("A", "B", "C")),
     ],
 )
 def test_what_cannot_be_rotated_is_asked_as_it_is(item: Example) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from reassess import graph, paths
 from reassess.data.collection import content_sha256
 from reassess.data.pool import build, build_examples
-from reassess.data.shards import BATCH_ROWS, SHARD_ROWS, stream
+from reassess.data.shards import BATCH_ROWS, stream
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example, PutAside, record_sha256
 from reassess.graph import Graph
@@ -234,19 +234,24 @@ MOST: list[int] = []
 def test_a_pool_is_built_without_holding_its_rows() -> None:
     LIVE.clear()
     MOST.clear()
-    pool = Pool.model_construct(
-        sources=(Counted(n=2 * SHARD_ROWS + 300, broken=1500),), max_put_aside=0.5, modality="text"
-    )
+    pool = Pool.model_construct(sources=(Counted(n=4300, broken=1500),), max_put_aside=0.5, modality="text")
     build("mine", pool, Path(paths.pool("mine")), {})
-    assert max(MOST) <= 2 * BATCH_ROWS < SHARD_ROWS
+    assert max(MOST) <= 2 * BATCH_ROWS
     record = manifest("mine")
-    assert (record["n"], record["put_aside"]) == (2 * SHARD_ROWS - 1200, {"gold is empty": 1500})
-    files = sorted(Path(paths.pool("mine")).glob("shards/*"))
-    assert [(file.name, pa.ipc.open_file(file).read_all().num_rows) for file in files] == [
-        ("examples-00000.arrow", SHARD_ROWS),
-        ("examples-00001.arrow", SHARD_ROWS - 1200),
-    ]
-    assert [item.id for item in stream(paths.pool("mine"))] == [f"c{i}" for i in range(1500, 2 * SHARD_ROWS + 300)]
+    assert (record["n"], record["put_aside"]) == (2800, {"gold is empty": 1500})
+    assert [item.id for item in stream(paths.pool("mine"))] == [f"c{i}" for i in range(1500, 4300)]
+
+
+def test_a_value_for_each_row_is_not_counted_for_each(root: Path, tmp_path: Path) -> None:
+    rows = [row(i, family=f"f{i}", source=f"s{i // 2}", kind="numeric") for i in range(1100)]
+    graph = study_of(root, rows, tmp_path)
+    build_pool(graph)
+    record = manifest("mine")
+    assert record["counts"]["family"] == {**{f"f{i}": 1 for i in range(1000)}, "(others)": 100}
+    assert len(record["counts"]["source"]) == len(record["licences"]) == 550
+    job = graph["subset", "mine/seed1/50"]
+    build_subset(job)
+    assert sum(json.loads(Path(job.record).read_text())["counts"]["family"].values()) == 50
 
 
 def is_whole(pool: str) -> bool:

@@ -14,7 +14,8 @@ from reassess.models.reader import Reader
 from reassess.sources.toy import ToySource
 from reassess.study.models import Model
 from reassess.study.study import Study
-from reassess.train import data
+from reassess.train import data, ranks
+from reassess.train.launch import World
 from reassess.train.plan import TrainError
 
 Stored = Callable[[Iterable[Example]], Shards]
@@ -50,6 +51,24 @@ def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows, stored: Sto
     ]
     with pytest.raises(TrainError, match=r"2 of 14 examples cannot be used .*'long'.*max_put_aside 0.1"):
         data.put_aside(more, share=0.1)
+
+
+def test_processes_share_the_reading(rows: data.Rows, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [changed(rows.examples[i], id=f"broken{i}", images=(b"no picture",)) for i in range(3)]
+    more = rows._replace(examples=stored([*rows.examples[:4], *broken, *rows.examples[4:]]))
+    alone = data.put_aside(more, share=0.5)
+    monkeypatch.setattr(ranks, "world", lambda: World(2))
+    parts = []
+    for number in range(2):
+        monkeypatch.setattr(ranks, "number", lambda number=number: number)
+        monkeypatch.setattr(ranks, "gather", lambda part: parts.append(part) or [part])
+        data.put_aside(more, share=0.5)
+    assert [sorted(out) for out, _ in parts] == [[4, 6], [5]]
+    monkeypatch.setattr(ranks, "gather", lambda part: parts)
+    together = data.put_aside(more, share=0.5)
+    assert together.out == alone.out
+    assert together.image_tokens.record() == alone.image_tokens.record()
+    assert together.rows.examples.column("id") == alone.rows.examples.column("id")
 
 
 def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:

@@ -190,10 +190,11 @@ class _Verification:
     def _imported(self, job: Job, record: dict[str, Any]) -> None:
         """Check other people's results: their files, what was judged, and that the sums are those of the rows."""
         self._equal(job.record, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
-        for benchmark, facts in record["imported"].items():
-            if Path(facts["file"]).exists():
-                what = f"sha256 of {facts['file']}, the file of {benchmark}"
-                self._equal(job.record, what, file_sha256(facts["file"]), facts["sha256"], self._again(job))
+        read = {file: digest for facts in record["imported"].values() for file, digest in facts["files"].items()}
+        for file, digest in read.items():
+            # It is the user's, who may have put it elsewhere.
+            if Path(file).exists():
+                self._equal(job.record, f"sha256 of {file}", file_sha256(file), digest, self._again(job))
         for name in [name for name in record["files"] if name != "scores.parquet"]:
             self._file(job.record, name, record, _SCORE)
         self._summed(job, record)

@@ -19,9 +19,10 @@ T = TypeVar("T")
 
 # What is in memory when examples are written, and what is decoded at once when they are read one after the other.
 BATCH_ROWS, BATCH_BYTES = 250, 8 * 2**20
-SHARD_ROWS, SHARD_BYTES = 2000, 256 * 2**20
+# Not by rows too: a million short ones would be hundreds of files, and to open one costs as much as a hundred rows.
+SHARD_BYTES = 256 * 2**20
 # Shards that are mapped at a time: each map has a file descriptor, of which a process may have 1,024 on most machines.
-OPEN = 16
+OPEN = 64
 # Bytes that are drawn before their pages are given back. They count as resident until then, and are in the page cache
 # afterwards, which all processes share.
 DRAWN = 32 * 2**20
@@ -33,7 +34,7 @@ ROW = 4 * 16 * 4096
 def write_shards(directory: str | Path, examples: Iterable[Example]) -> list[str]:
     """Write examples as Arrow shards as they come, one shard at least, and return the file names.
 
-    A shard has at most `SHARD_ROWS` rows and about `SHARD_BYTES`.
+    A shard has at most `SHARD_BYTES`, unless a single batch is larger.
     """
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,17 +43,13 @@ def write_shards(directory: str | Path, examples: Iterable[Example]) -> list[str
     batch = next(batches, None)
     while batch is not None or not names:
         names.append(f"examples-{len(names):05d}.arrow")
-        rows = size = 0
+        size = 0
         with pa.ipc.new_file(str(folder / names[-1]), SCHEMA) as writer:
-            while batch is not None and (not rows or _fits(rows + batch.num_rows, size + batch.nbytes)):
+            while batch is not None and (not size or size + batch.nbytes <= SHARD_BYTES):
                 writer.write_batch(batch)
-                rows, size = rows + batch.num_rows, size + batch.nbytes
+                size += batch.nbytes
                 batch = next(batches, None)
     return names
-
-
-def _fits(rows: int, size: int) -> bool:
-    return rows <= SHARD_ROWS and size <= SHARD_BYTES
 
 
 def _batches(examples: Iterable[Example]) -> Iterator[pa.RecordBatch]:

@@ -303,16 +303,11 @@ def _import(study: Study, item: str) -> Job:
     """Return the job that reads and judges other people's results."""
     spec = study.imported[item]
     needs, manifests = _benchmarks(spec.files)
-    inputs = (*manifests, *dict.fromkeys(spec.files.values()), *_answers(study, spec.files))
-    names = ("scores.json", "scores.parquet", "responses.parquet")
-    return Job(
-        "import",
-        item,
-        needs,
-        inputs,
-        tuple(paths.imported(item, file) for file in names),
-        identity.import_spec(study, item),
-    )
+    read = dict.fromkeys(file for files in spec.files.values() for file in files)
+    inputs = (*manifests, *read, *_answers(study, spec.files))
+    made = ("scores.json", "scores.parquet", "responses.parquet")
+    outputs = tuple(paths.imported(item, file) for file in made)
+    return Job("import", item, needs, inputs, outputs, identity.import_spec(study, item))
 
 
 def _benchmarks(names: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from reassess.sources.easy_vqa import EasyVqaSource
 from reassess.sources.folder import FolderSource
+from reassess.sources.hub import HubSource
 from reassess.sources.jsonl import JsonlSource
 from reassess.sources.named import SetSource
 from reassess.sources.parquet import ParquetSource
@@ -22,7 +24,16 @@ def _named(data: Any) -> Any:
 
 
 AnySource = Annotated[
-    ToySource | SetSource | ParquetSource | JsonlSource | TsvSource | TableSource | FolderSource | SavedSource,
+    ToySource
+    | EasyVqaSource
+    | SetSource
+    | HubSource
+    | ParquetSource
+    | JsonlSource
+    | TsvSource
+    | TableSource
+    | FolderSource
+    | SavedSource,
     Field(discriminator="kind"),
 ]
 Source = Annotated[AnySource, BeforeValidator(_named)]

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from reassess.example import DataError, Example, PutAside
+from reassess.example import DataError, Example, PutAside, RowError
 from reassess.sources import compose, pictures, shapes
-from reassess.sources.values import RowError
 from reassess.spec import ExistingPath, RowsPath, Strict
 
 Modality = Literal["visual", "text", "mixed"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from reassess.example import RowError
 from reassess.prompts import IMAGE
-from reassess.sources.values import RowError, is_missing, plain, text
+from reassess.sources.values import is_missing, plain, text
 
 _USER = ("human", "user")
 _ASSISTANT = ("gpt", "assistant", "model", "chatgpt", "bot")

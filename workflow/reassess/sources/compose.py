@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from reassess.example import KINDS, Example
+from reassess.example import KINDS, Example, RowError
 from reassess.sources.chats import Exchange, exchange
 from reassess.sources.kinds import kind_of
 from reassess.sources.pictures import Find, pictures
 from reassess.sources.responses import NO_ANSWER, Reading, has_marks, read_response
 from reassess.sources.shapes import Roles
-from reassess.sources.values import RowError, is_missing, level, option_columns, options, plain, text, texts
+from reassess.sources.values import is_missing, level, option_columns, options, plain, text, texts
 
 
 class Source(NamedTuple):

@@ -10,11 +10,10 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from reassess.example import DataError, Example, PutAside
+from reassess.example import DataError, Example, PutAside, RowError
 from reassess.sources import pictures
 from reassess.sources.base import FileSource, Row
 from reassess.sources.shapes import RECORD
-from reassess.sources.values import RowError
 from reassess.spec import RowsFile, Strict
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from reassess.example import DataError, Example, PutAside
+from reassess.example import DataError, Example, PutAside, RowError
 from reassess.paths import RESULTS
 from reassess.sources import pictures
 from reassess.sources.base import FileSource, Row
-from reassess.sources.values import RowError
 from reassess.spec import RowsPath
 
 # Rows that are decoded at once: images are large.
@@ -122,7 +121,7 @@ def _rows(file: str) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
             _check_names(opened.schema_arrow.names, file)
-            labels = _labels(opened.schema_arrow)
+            labels = labels_of(opened.schema_arrow)
             for batch in opened.iter_batches(ROWS):
                 yield from plain_rows(pa.Table.from_batches([batch]), labels)
     except (pa.ArrowException, OSError) as error:
@@ -152,7 +151,7 @@ def plain_rows(table: Any, labels: dict[str, list[str]]) -> list[dict[str, Any]]
     return rows
 
 
-def _labels(schema: Any) -> dict[str, list[str]]:
+def labels_of(schema: Any) -> dict[str, list[str]]:
     """Return the names behind columns of whole numbers, which `datasets.ClassLabel` writes beside them."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from reassess.sources.values import RowError, is_missing, plain
+from reassess.example import RowError
+from reassess.sources.values import is_missing, plain
 
 Find = Callable[[str], bytes]
 """From the path of an image to its bytes. Raises RowError."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from reassess.example import RowError
 from reassess.judge.extract import SHORT_REPLY_CHARACTERS, boxed_spans, last_boxed
-from reassess.sources.values import RowError
 
 NO_ANSWER = "no final answer stands in the response"
 

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from reassess.example import RowError
+
 # Beyond these, floats do not tell whole numbers apart.
 _WHOLE_FLOATS = 2**53
 _LEVEL = re.compile(r"(?:level\s*)?(\d{1,18})(?:\.0*)?", re.IGNORECASE)
@@ -22,20 +24,6 @@ _LETTERED = re.compile(r"\s*[(（]?([A-Z])[).:．：、）]\s*(.*)", re.DOTALL)
 # Where one option ends and the next begins: surely, and where nothing else parts them.
 _BREAKS = (r"\s*[;\n|]\s*", r"[\s,]+")
 _TAIL = ";,| \t\r\n"
-
-
-class RowError(Exception):
-    """A row cannot be used.
-
-    Attributes:
-        reason: the same words for every row of which the same is wrong.
-        column: the column that it is about; empty where it is about none.
-    """
-
-    def __init__(self, reason: str, column: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.column = column
 
 
 def is_missing(value: Any) -> bool:

@@ -30,7 +30,7 @@ def check_schedule(name: str, options: dict[str, object]) -> None:
 
 @cache
 def _options(name: str) -> frozenset[str] | None:
-    """Return the options of a schedule, None where it hands them on. `get_scheduler` hands none to the constant ones."""
+    """Return the options of a schedule, None where it hands them on; `get_scheduler` gives none to constant ones."""
     if name.startswith("constant"):
         return frozenset()
     tree = parsed(_SCHEDULES)

@@ -161,12 +161,13 @@ _NOT_BELOW_ZERO = ("weight_decay", "warmup_ratio", "warmup_steps", "max_grad_nor
 
 
 def _check_ranges(args: dict[str, Any]) -> None:
+    given = {key: value for key, value in args.items() if isinstance(value, int | float)}
     for key in _ABOVE_ZERO:
-        if args.get(key, 1) <= 0:
-            raise ValueError(f"args.{key}: {args[key]} is not above 0")
+        if given.get(key, 1) <= 0:
+            raise ValueError(f"args.{key}: {given[key]} is not above 0")
     for key in _NOT_BELOW_ZERO:
-        if (args.get(key) or 0) < 0:
-            raise ValueError(f"args.{key}: {args[key]} is below 0")
+        if given.get(key, 0) < 0:
+            raise ValueError(f"args.{key}: {given[key]} is below 0")
 
 
 def _check_batches(args: dict[str, Any], batch_size: int) -> None:

@@ -25,6 +25,7 @@ class Said(NamedTuple):
         place: where it stands in the file.
         ids: what may be the question's id or number, by the name of the column.
         texts: texts among which the question is; none where the file does not have it.
+        target: the right answer as the harness has it; empty where the file does not say.
         responses: the responses, one per sample.
         finish: how each ended: `stop`, `length`, `error` (there is none), or None where the file does not say.
         own: the harness's own scores, by name.
@@ -33,6 +34,7 @@ class Said(NamedTuple):
     place: str
     ids: dict[str, str]
     texts: tuple[str, ...]
+    target: str
     responses: tuple[str, ...]
     finish: tuple[str | None, ...]
     own: dict[str, float]
@@ -172,4 +174,5 @@ def sample(path: Path, place: str, logged: Mapping[str, Any], texts: tuple[str, 
     ended = logged.get("finish_reason")
     ends = ended if isinstance(ended, list) and len(ended) == len(said) else [None] * len(said)
     finish = tuple(item if isinstance(item, str) else None for item in ends)
-    return Said(place, ids | ({"doc_id": number} if number else {}), texts, said, finish, own_scores(logged))
+    ids |= {"doc_id": number} if number else {}
+    return Said(place, ids, texts, str(logged.get("target") or ""), said, finish, own_scores(logged))

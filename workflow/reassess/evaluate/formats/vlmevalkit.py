@@ -64,7 +64,8 @@ def _said(path: Path, place: str, row: dict[str, Any]) -> Said | PutAside:
     question = row.get("question")
     own = {name: found for name in _OWN if (found := as_number(row.get(name))) is not None}
     texts = (question,) if isinstance(question, str) and question.strip() else ()
-    return Said(place, {"index": index} | ids_of(row), texts, (text,), (finish,), own)
+    target = str(row.get("answer") or "")
+    return Said(place, {"index": index} | ids_of(row), texts, target, (text,), (finish,), own)
 
 
 def _sheet(path: Path) -> Iterator[tuple[int, Sequence[Any]]]:
