@@ -5,7 +5,6 @@ It reads the first rows of each source, or all of them, and finds what jobs woul
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from reassess.graph import Graph
 from reassess.judge import judge
 from reassess.sources.base import RowsSource
 from reassess.sources.published import Published
-from reassess.study.data import Pool
+from reassess.study.data import FromSources
 
 # Rows of each source that are looked at, and examples that are shown of each pool and benchmark.
 SAMPLE = 200
@@ -55,13 +54,33 @@ def overview(graph: Graph, every: bool = False) -> Found:
         readers = [run for run in graph.runs.values() if run.pool == name]
         stage = next((run.stage for run in readers if study.all_stages[run.stage].IMITATES), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
+        held_out = study.pools[name].held_out or 0
         seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
-        if seen.is_all and seen.used < largest:
-            found.problems.append(f"pools.{name}: {seen.used} examples can be used, fewer than sizes: {largest}")
-    for name in study.benchmarks:
-        _collection(found, f"benchmarks.{name}", study.benchmarks[name], told, every, study.prompt, None)
+        if seen.is_all and seen.used - held_out < largest:
+            held = f" with held_out: {held_out}" if held_out else ""
+            found.problems.append(f"pools.{name}: {seen.used} examples can be used, fewer than sizes: {largest}{held}")
+    for name, benchmark in study.benchmarks.items():
+        if benchmark.pool is not None:
+            found.lines.append(f"  benchmarks.{name}\n    held out of pool {benchmark.pool}")
+            continue
+        _collection(found, f"benchmarks.{name}", benchmark, told, every, study.prompt, None)
+    if every:
+        found.lines.extend(_overlaps(graph))
     found.lines.extend(["", *told.lines()] if told.readers else [])
     return found
+
+
+class _Counted:
+    """Counts what is drawn from an iterator."""
+
+    def __init__(self, rows: Iterator[Example | PutAside]) -> None:
+        self.n = 0
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Example | PutAside]:
+        for item in self._rows:
+            self.n += 1
+            yield item
 
 
 class _Seen:
@@ -112,7 +131,7 @@ class _Seen:
 
 
 def _collection(
-    found: Found, where: str, spec: Pool, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
+    found: Found, where: str, spec: FromSources, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
 ) -> _Seen:
     """Look at one pool or benchmark; `stage` imitates its rationales."""
     seen = _Seen()
@@ -122,12 +141,12 @@ def _collection(
         try:
             if isinstance(source, RowsSource):
                 found.lines.append(f"      {source.described()}")
-            rows = source.read()
-            for item in usable(spec, rows if every else itertools.islice(rows, SAMPLE), seen.noted):
+            rows = _Counted(source.read() if every else source.sample(SAMPLE))
+            for item in usable(spec, rows, seen.noted):
                 seen.add(item)
                 if isinstance(item, Example):
                     told.add(where, item, every)
-            seen.is_all &= next(rows, None) is None
+            seen.is_all &= every or rows.n < SAMPLE
         except (DataError, OSError) as error:
             found.problems.append(f"{where}: {error}")
             seen.is_all = False
@@ -147,6 +166,18 @@ def _collection(
             "imitates; give every example one, or leave SFT out of the recipes"
         )
     return seen
+
+
+def _overlaps(graph: Graph) -> Iterator[str]:
+    """Yield what pools have in common with benchmarks that they are not decontaminated against."""
+    # SciPy takes a second to import.
+    from reassess.data.overlaps import overlaps
+
+    for pool in graph.study.pools:
+        for benchmark, found in overlaps(graph, pool).items():
+            if any(found.values()):
+                counts = ", ".join(f"{n} by {what}" for what, n in found.items() if n)
+                yield f"  rows of pools.{pool} stand in benchmarks.{benchmark}: {counts} (docs/decontamination.md)"
 
 
 def _called(source: object) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess.data.collection import content_sha256
+from reassess.data.held_out import not_trained_on
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled
 from reassess.evaluate.score import summaries
@@ -128,7 +129,9 @@ class _Verification:
         if job.needs[0] not in self._pool_ids:
             return
         # All subsets of one seed are beginnings of one shuffle, so that a smaller one is a prefix of a larger.
-        wanted = shuffled(pool, seed, self._pool_ids[job.needs[0]])[: job.at.size]
+        kept_back = not_trained_on(Path(job.inputs[0]).parent)
+        there = (id_ for id_ in self._pool_ids[job.needs[0]] if id_ not in kept_back)
+        wanted = shuffled(pool, seed, there)[: job.at.size]
         self._equal(job.record, "number of ids", len(ids), job.at.size, again)
         for i, (found, expected) in enumerate(zip(ids, wanted, strict=False)):
             if found != expected:
