@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from hub_server import REVISION, serving, use
 from reassess import graph, paths
 from reassess.data.pool import build_examples
 from reassess.example import DataError, Example, PutAside
@@ -50,7 +51,7 @@ def jsonl(path: Path, lines: list[Any]) -> JsonlSource:
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, dict[str, Any]]]:
     """Options of every kind of source, and one value that each refuses."""
     pq.write_table(pa.Table.from_pylist([row(EXAMPLE)], schema=SCHEMA), tmp_path / "mine.parquet")
     jsonl(tmp_path / "mine.jsonl", [line(0), b"{"])
@@ -63,21 +64,33 @@ def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
     datasets.Dataset.from_dict({"question": ["1+1?"], "answer": ["2"]}).save_to_disk(f"{mine}-saved")
     geometry = {"images": [{"bytes": png(), "path": None}], "problem": "<image>Find x.", "answer": "3"}
     pq.write_table(pa.Table.from_pylist([geometry]), tmp_path / "geometry3k.parquet")
-    return {
-        "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
-        "set": {
-            "kind": "set",
-            "name": "geometry3k",
-            "path": str(tmp_path / "geometry3k.parquet"),
-            "refused": {"name": "geometry4k"},
-        },
-        "parquet": {"kind": "parquet", "path": f"{mine}.parquet", "licence": "MIT", "refused": refused},
-        "jsonl": {"kind": "jsonl", "path": f"{mine}.jsonl", "licence": "MIT", "refused": refused},
-        "tsv": {"kind": "tsv", "path": f"{mine}.tsv", "licence": "MIT", "refused": refused},
-        "table": {"kind": "table", "path": f"{mine}.csv", "licence": "MIT", "refused": {"path": f"{mine}.tsv"}},
-        "folder": {"kind": "folder", "path": f"{mine}-pictures", "licence": "MIT", "refused": {"path": f"{mine}.csv"}},
-        "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
-    }
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/test.csv").write_text("question,answer\n1+1?,2\n")
+    hub = {"kind": "hub", "path": "owner/name", "revision": REVISION, "split": "test", "licence": "MIT"}
+    with serving(tmp_path / "hub", "owner/name", "datasets") as server:
+        use(server, tmp_path / "home", monkeypatch)
+        yield {
+            "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
+            "easy-vqa": {"kind": "easy-vqa", "n": 3, "refused": {"split": "dev"}},
+            "hub": {**hub, "refused": {"revision": "main"}},
+            "set": {
+                "kind": "set",
+                "name": "geometry3k",
+                "path": str(tmp_path / "geometry3k.parquet"),
+                "refused": {"name": "geometry4k"},
+            },
+            "parquet": {"kind": "parquet", "path": f"{mine}.parquet", "licence": "MIT", "refused": refused},
+            "jsonl": {"kind": "jsonl", "path": f"{mine}.jsonl", "licence": "MIT", "refused": refused},
+            "tsv": {"kind": "tsv", "path": f"{mine}.tsv", "licence": "MIT", "refused": refused},
+            "table": {"kind": "table", "path": f"{mine}.csv", "licence": "MIT", "refused": {"path": f"{mine}.tsv"}},
+            "folder": {
+                "kind": "folder",
+                "path": f"{mine}-pictures",
+                "licence": "MIT",
+                "refused": {"path": f"{mine}.csv"},
+            },
+            "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
+        }
 
 
 EXAMPLE = Example("a", (), "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')
