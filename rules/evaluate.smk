@@ -37,3 +37,23 @@ rule score:
         spec=spec("score"),
     shell:
         command("score")
+
+
+rule import:
+    input:
+        inputs("import"),
+    output:
+        record=paths.imported("{key}", "scores.json"),
+        scores=paths.imported("{key}", "scores.parquet"),
+        responses=paths.imported("{key}", "responses.parquet"),
+    log:
+        paths.log("import", "{key}"),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=doubling(2000),
+        runtime=120,
+    params:
+        spec=spec("import"),
+    shell:
+        command("import")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # Before torch or vllm is imported, here and in every process that a test starts.
@@ -19,6 +19,7 @@ import pytest
 import slurm_cluster
 from once import once
 from reassess import graph, paths
+from reassess.data.shards import Shards, write_shards
 from reassess.example import Example
 from reassess.graph import Graph
 from reassess.study import read
@@ -119,6 +120,18 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cl
         stop(f"Slurm is not installed: no {', '.join(lacking)}")
     with slurm_cluster.Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Iterable[Example]], Shards]:
+    """A function that writes examples as shards and returns them as training has them."""
+
+    def store(examples: Iterable[Example]) -> Shards:
+        folder = tmp_path_factory.mktemp("stored")
+        write_shards(folder / "shards", examples)
+        return Shards(folder)
+
+    return store
 
 
 @pytest.fixture(scope="session")

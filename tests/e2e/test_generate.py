@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import snake
 from reassess import engines, paths
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
-from reassess.engines.base import EngineError, EngineInfo, Request, Response, Setting
+from reassess.engines.base import EngineError, EngineInfo, Origin, Request, Response, Setting
 from reassess.engines.transformers import SeededSampling
 from reassess.evaluate.generate import EvaluationError, generate
 from reassess.evaluate.store import Store
@@ -113,12 +114,13 @@ def setting(toy_checkpoint: Path, tiny: Graph) -> Setting:
 @pytest.fixture(scope="module")
 def requests(toy_examples: list[Example], tiny: Graph, setting: Setting) -> list[Request]:
     """Thirty-two visual prompts and their text twins, each plain and with a forced <think>."""
-    twins = list(ToySource(kind="toy", n=32, split="test", text_only=True).read())
+    examples = [*toy_examples[:32], *ToySource(kind="toy", n=32, split="test", text_only=True).read()]
     found = []
-    for number, example in enumerate([*toy_examples[:32], *twins]):
-        read = setting.reader.read(example)
-        for prefill in ("", "<think>"):
-            found.append(Request(f"{number}{prefill}", read.text + prefill, example, read.length, None))
+    for number, example in enumerate(examples):
+        length = setting.reader.read(example).length
+        for think in (False, True):
+            origin = Origin(examples, number, think, length, bool(example.images))
+            found.append(Request(f"{number}{'<think>' if think else ''}", origin, None))
     assert len(found) == 128
     return found
 
@@ -159,7 +161,9 @@ def first_tokens(
 def test_engines_agree(
     toy_checkpoint: Path, talkative: Path, setting: Setting, requests: list[Request], tmp_path: Path
 ) -> None:
-    too_long = requests[-1]._replace(key="too long", prompt=requests[-1].prompt * 20)
+    last = requests[-1].origin
+    long = replace(last.examples[last.place], question=last.examples[last.place].question * 20)
+    too_long = Request("too long", last._replace(examples=[long], place=0), None)
     few = seeded(requests)[:16]
     ours = by_transformers(talkative, setting, requests, GREEDY)
     # Of the middle of some responses: they begin and end within tokens.

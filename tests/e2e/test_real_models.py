@@ -15,10 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from families.rows import pictures, text, visual
+from families.rows import pictures, text, visual, write
 from once import once
 from reassess import paths
-from reassess.data.shards import write_shards
 from reassess.example import Example
 from snake import to_the_end
 
@@ -67,9 +66,9 @@ def made(family: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
     """A study of Qwen2.5-VL-3B's shape (tied) and of Qwen3-VL-4B-Thinking's, run to its tables."""
 
     def make(folder: Path) -> None:
-        write_shards(folder / "pool", [*visual("p", 10), *odd("p")])
-        write_shards(folder / "bench", [*visual("b", 6), *odd("b")])
-        write_shards(folder / "texts", text("t", 4))
+        write(folder / "pool", [*visual("p", 10), *odd("p")])
+        write(folder / "bench", [*visual("b", 6), *odd("b")])
+        write(folder / "texts", text("t", 4))
         models = {
             name: {"path": str(family(name)), "max_pixels": 20000, "max_prompt_length": 400}
             for name in ("qwen2.5-vl-tied", "qwen3-vl-thinking")
@@ -130,8 +129,8 @@ def test_rows_that_cannot_be_asked_are_put_aside_with_id_and_reason(made: Path) 
 
 @pytest.mark.slow
 def test_text_models_come_to_their_tables(family: Callable[[str], Path], tmp_path: Path) -> None:
-    write_shards(tmp_path / "pool", text("p", 8))
-    write_shards(tmp_path / "bench", text("b", 4))
+    write(tmp_path / "pool", text("p", 8))
+    write(tmp_path / "bench", text("b", 4))
     models = {
         "qwen2.5": {"path": str(family("qwen2.5"))},
         "qwen3": {"path": str(family("qwen3")), "template_args": {"enable_thinking": False}},

@@ -14,7 +14,7 @@ import pytest
 
 from reassess import paths
 from reassess.data.examples import build_set
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.data.subset import build_subset, ids_sha256, shuffled
 from reassess.graph import Graph, parse
 from reassess.graph.state import States
@@ -270,7 +270,7 @@ def test_a_stage_trains_on_a_set_of_examples_in_the_order_of_its_pool(tiny_resul
     ids = json.loads(Path(subset.record).read_text())["ids"]
     assert record(key)["subset"]["path"] == subset.record == "results/subsets/toy+bars/seed1/8.json"
     assert record(key)["trained_ids_sha256"] == ids_sha256(ids)
-    found = {example.id: example for example in read_shards("results/pools/toy")}
+    found = {example.id: example for example in stream("results/pools/toy")}
     assert {(found[id_].family, found[id_].difficulty) for id_ in ids} <= {("bars", 2), ("sum", 2)}
     # Of the whole pool's shuffle, those that the set has.
     wanted = [id_ for id_ in shuffled("toy", 1, found) if found[id_].family in ("bars", "sum")]

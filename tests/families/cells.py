@@ -21,7 +21,6 @@ from safetensors import safe_open
 
 from reassess import paths
 from reassess.cli import main as reassess
-from reassess.data.shards import write_shards
 from reassess.graph import Graph, load
 from reassess.prompts import THINK
 
@@ -95,9 +94,9 @@ def lay_out(names: Sequence[str], **more: Any) -> None:
     """Write into the current directory what a study of families reads, and one study file for each engine."""
     n = len(rows.pictures())
     is_text = FAMILIES[names[0]].modality == "text"
-    write_shards("data/pool", rows.text("p", n) if is_text else rows.visual("p", n))
-    write_shards("data/text", rows.text("t", 4))
-    write_shards("data/pictures", rows.visual("b", n))
+    rows.write("data/pool", rows.text("p", n) if is_text else rows.visual("p", n))
+    rows.write("data/text", rows.text("t", 4))
+    rows.write("data/pictures", rows.visual("b", n))
     for name in names:
         build(name, Path("checkpoints") / name)
     for engine in ("transformers", "vllm"):

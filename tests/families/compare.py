@@ -24,7 +24,7 @@ import torch
 
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
-from reassess.engines.base import EngineError, Request, Response, Setting
+from reassess.engines.base import EngineError, Origin, Request, Response, Setting
 from reassess.models.load import load_model
 from reassess.models.reader import Reader, Reading
 from reassess.prompts import Prompt
@@ -53,7 +53,10 @@ def compare(name: str, checkpoint: Path, engine_args: dict[str, Any], dtype: Lit
             several = [replace(item, question=item.question.replace("<image>", "it")) for item in several]
         asked += [*rows.visual("v", 2 * len(rows.pictures())), *several]
     readings = {item.id: reader.read(item) for item in asked}
-    requests = [Request(item.id, readings[item.id].text, item, readings[item.id].length, None) for item in asked]
+    requests = [
+        Request(item.id, Origin(asked, i, False, readings[item.id].length, bool(item.images)), None)
+        for i, item in enumerate(asked)
+    ]
     setting = Setting(reader, 1000, 0, 0, 8, engine_args)
     if reason := vllm_engine.why_not(0):
         raise EngineError(reason)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from reassess.example import Example
+from reassess.sources.rows import SCHEMA, row
 
 ORIENTATION = 0x0112
 # The camera was held upright: the picture lies until it is turned by 90 degrees.
@@ -36,6 +41,12 @@ def pictures() -> dict[str, bytes]:
             _drawn(160, 120, seed=1), "GIF", save_all=True, append_images=[_drawn(160, 120, seed=2)], duration=100
         ),
     }
+
+
+def write(folder: str | Path, examples: Iterable[Example]) -> None:
+    """Write examples as a user's Parquet file in a directory."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(map(row, examples)), schema=SCHEMA), Path(folder) / "rows.parquet")
 
 
 def visual(prefix: str, n: int, kinds: tuple[str, ...] = ()) -> list[Example]:

@@ -31,6 +31,11 @@ def test_check_prints_cells_and_jobs(root: Path, capsys: pytest.CaptureFixture[s
     assert "28 jobs from nothing" in text
 
 
+def test_the_reference_of_data_sets_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reference", "--data"]) == 0
+    assert capsys.readouterr().out == (root / "docs/data.md").read_text(encoding="utf-8")
+
+
 def test_a_mistake_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("name: a\nname: b\n")

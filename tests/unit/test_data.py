@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from PIL import Image
 from reassess import graph, paths
 from reassess.data.collection import content_sha256
 from reassess.data.pool import build, build_examples
-from reassess.data.shards import GROUP_ROWS, SHARD_ROWS, read_shards, stream, write_shards
+from reassess.data.shards import BATCH_ROWS, stream
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example, PutAside, record_sha256
 from reassess.graph import Graph
@@ -102,7 +101,10 @@ def test_unusable_rows_are_put_aside_with_a_reason(root: Path, tmp_path: Path) -
 
 def test_too_many_unusable_rows_fail_the_job(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, gold=""), row(2), row(3)], tmp_path, max_put_aside=0.2)
-    with pytest.raises(DataError, match=r"1 of 4 rows cannot be used \(1 x gold is empty; the first is 'r1'\)"):
+    with pytest.raises(
+        DataError,
+        match=r"1 of 4 rows cannot be used \(1 x gold is empty; the first is 'r1', all .* in .*put_aside.jsonl\)",
+    ):
         build_pool(study)
     assert not Path(paths.pool("mine", "manifest.json")).exists()
 
@@ -110,7 +112,7 @@ def test_too_many_unusable_rows_fail_the_job(root: Path, tmp_path: Path) -> None
 def test_of_an_id_that_stands_twice_the_first_row_stays(root: Path, tmp_path: Path) -> None:
     rows = [row(0), row(1, gold=""), row(0, question="another?"), row(1, question="once more?")]
     build_pool(study_of(root, rows, tmp_path, max_put_aside=0.5))
-    assert [item.question for item in read_shards(paths.pool("mine"))] == ["question 0?", "once more?"]
+    assert [item.question for item in stream(paths.pool("mine"))] == ["question 0?", "once more?"]
     assert manifest("mine")["put_aside"] == {"id stands twice": 1, "gold is empty": 1}
     lines = [json.loads(line) for line in Path(paths.pool("mine", "put_aside.jsonl")).read_text().splitlines()]
     assert lines[1] == {"id": "r0", "source": "mine", "reason": "id stands twice", "column": "id"}
@@ -138,7 +140,7 @@ def test_image_forms_are_read_as_rgb(root: Path, tmp_path: Path) -> None:
     forms = [("RGB", "PNG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("CMYK", "JPEG"), ("RGB", "WEBP")]
     rows = [row(i, image={"bytes": image(mode=m, form=f), "path": None}) for i, (m, f) in enumerate(forms)]
     build_pool(study_of(root, rows, tmp_path))
-    examples = read_shards(paths.pool("mine"))
+    examples = stream(paths.pool("mine"))
     assert [picture.mode for item in examples for picture in item.pil()] == ["RGB"] * 6
 
 
@@ -186,8 +188,8 @@ def test_a_text_benchmark_takes_no_images(root: Path, tmp_path: Path) -> None:
 def test_datasets_reads_the_shards(root: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     build_pool(study_of(root, [row(0), row(1)], tmp_path))
-    files = str(Path(paths.pool("mine")) / "shards" / "*.parquet")
-    loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    files = str(Path(paths.pool("mine")) / "shards" / "*.arrow")
+    loaded = datasets.load_dataset("arrow", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert [picture.size for picture in loaded[0]["images"]] == [(8, 6)]
     assert loaded.features["options"] == datasets.List(datasets.Value("string"))
 
@@ -202,11 +204,11 @@ def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path)
 
 def test_an_image_given_by_path_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, image={"bytes": None, "path": "x.png"})], tmp_path)
-    with pytest.raises(DataError, match=r"1 of 2 rows cannot be used \(1 x no such image file; the first is 'r1'\)"):
+    with pytest.raises(DataError, match=r"1 of 2 rows cannot be used \(1 x no such image file; the first is 'r1'"):
         build_pool(study)
     (tmp_path / "x.png").write_bytes(image("blue"))
     build_pool(study)
-    assert [item.images for item in read_shards(paths.pool("mine"))] == [(image(),), (image("blue"),)]
+    assert [item.images for item in stream(paths.pool("mine"))] == [(image(),), (image("blue"),)]
 
 
 class Counted(SourceOptions):
@@ -232,19 +234,24 @@ MOST: list[int] = []
 def test_a_pool_is_built_without_holding_its_rows() -> None:
     LIVE.clear()
     MOST.clear()
-    pool = Pool.model_construct(
-        sources=(Counted(n=2 * SHARD_ROWS + 300, broken=1500),), max_put_aside=0.5, modality="text"
-    )
+    pool = Pool.model_construct(sources=(Counted(n=4300, broken=1500),), max_put_aside=0.5, modality="text")
     build("mine", pool, Path(paths.pool("mine")), {})
-    assert max(MOST) <= 2 * GROUP_ROWS < SHARD_ROWS
+    assert max(MOST) <= 2 * BATCH_ROWS
     record = manifest("mine")
-    assert (record["n"], record["put_aside"]) == (2 * SHARD_ROWS - 1200, {"gold is empty": 1500})
-    files = sorted(Path(paths.pool("mine")).glob("shards/*"))
-    assert [(file.name, pq.read_metadata(file).num_rows) for file in files] == [
-        ("examples-00000.parquet", SHARD_ROWS),
-        ("examples-00001.parquet", SHARD_ROWS - 1200),
-    ]
-    assert [item.id for item in read_shards(paths.pool("mine"))] == [f"c{i}" for i in range(1500, 2 * SHARD_ROWS + 300)]
+    assert (record["n"], record["put_aside"]) == (2800, {"gold is empty": 1500})
+    assert [item.id for item in stream(paths.pool("mine"))] == [f"c{i}" for i in range(1500, 4300)]
+
+
+def test_a_value_for_each_row_is_not_counted_for_each(root: Path, tmp_path: Path) -> None:
+    rows = [row(i, family=f"f{i}", source=f"s{i // 2}", kind="numeric") for i in range(1100)]
+    graph = study_of(root, rows, tmp_path)
+    build_pool(graph)
+    record = manifest("mine")
+    assert record["counts"]["family"] == {**{f"f{i}": 1 for i in range(1000)}, "(others)": 100}
+    assert len(record["counts"]["source"]) == len(record["licences"]) == 550
+    job = graph["subset", "mine/seed1/50"]
+    build_subset(job)
+    assert sum(json.loads(Path(job.record).read_text())["counts"]["family"].values()) == 50
 
 
 def is_whole(pool: str) -> bool:
@@ -318,22 +325,3 @@ def test_an_empty_option_puts_its_row_aside(root: Path, tmp_path: Path) -> None:
     rows = [row(0), row(1, options=["a", None]), row(2, rationales=[None])]
     build_pool(study_of(root, rows, tmp_path, max_put_aside=0.7))
     assert manifest("mine")["put_aside"] == {"options has an empty value": 1, "rationales has an empty value": 1}
-
-
-def test_shards_give_ids_in_their_order(root: Path, tmp_path: Path) -> None:
-    build_pool(study_of(root, [row(i) for i in range(40)], tmp_path))
-    assert [item.id for item in read_shards(paths.pool("mine"), ["r7", "r3"])] == ["r7", "r3"]
-    with pytest.raises(KeyError, match="2 ids are not there, the first is 'x'"):
-        read_shards(paths.pool("mine"), ["r7", "x", "y"])
-
-
-def test_shards_are_read_without_holding_them(root: Path, tmp_path: Path) -> None:
-    n, size = SHARD_ROWS, 20_000
-    items = (Example(f"s{i}", (os.urandom(size),), "?", (), "1", "numeric", (), "mine", "f", 1) for i in range(n))
-    write_shards(tmp_path / "shards", items)
-    before, most, found = pa.total_allocated_bytes(), 0, 0
-    for item in stream(tmp_path):
-        most = max(most, pa.total_allocated_bytes() - before)
-        found += item.id == f"s{found}"
-    assert found == n
-    assert most < 0.7 * n * size

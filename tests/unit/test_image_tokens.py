@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from families.rows import text, visual
+from families.rows import text, visual, write
 from reassess import graph
-from reassess.console import image_tokens
-from reassess.data.shards import write_shards
+from reassess.console import rows
 from reassess.study.study import Study
 
 
@@ -18,8 +17,8 @@ def test_tokens_of_a_picture_are_told_before_anything_runs(
     family: Callable[[str], Path], tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_shards(tmp_path / "mine", visual("v", 40, kinds=("jpeg", "tiny")))
-    write_shards(tmp_path / "texts", text("t", 4))
+    write(tmp_path / "mine", visual("v", 40, kinds=("jpeg", "tiny")))
+    write(tmp_path / "texts", text("t", 4))
     source = {"kind": "parquet", "licence": "MIT"}
     data = tiny_study.model_dump(mode="json")
     data["pools"] = {"mine": {"sources": [{**source, "path": str(tmp_path / "mine")}]}}
@@ -38,14 +37,14 @@ def test_tokens_of_a_picture_are_told_before_anything_runs(
         "tight": {**idefics, "max_prompt_length": 40},
         "wrong": {**idefics, "processor_args": {"max_patches": 2}},
     }
-    lines = image_tokens.overview(graph.parse(data, "test"))
-    found = {tuple(line.split()[:2]): line.split(maxsplit=2)[2] for line in lines[1:]}
-    assert lines[0] == "tokens, of the first 32 examples of each:"
-    tiles, whole = (float(found[name, "mine"].split()[2]) for name in ("tiles", "whole"))
+    lines = rows.overview(graph.parse(data, "test")).lines
+    start = lines.index("tokens, of the first 32 examples of each:")
+    found = {tuple(line.split()[:2]): line.split(maxsplit=2)[2] for line in lines[start + 1 :]}
+    tiles, whole = (float(found[name, "pools.mine"].split()[2]) for name in ("tiles", "whole"))
     assert tiles > whole > 0
-    assert "of 2048 at most" in found["tiles", "mine"]
-    assert found["tiles", "toy-text"].startswith("a prompt ")
-    assert found["tight", "mine"] == "put aside: 32 x prompt longer than max_prompt_length"
+    assert "of 2048 at most" in found["tiles", "pools.mine"]
+    assert found["tiles", "benchmarks.toy-text"].startswith("a prompt ")
+    assert found["tight", "pools.mine"] == "put aside: 32 x prompt longer than max_prompt_length"
     assert found["wrong:", "cannot"].startswith("be told: processor_args.max_patches: Idefics3ImageProcessor")
     # The toy is not made yet, so nothing is known of it.
     assert not any("toy-xs" in line for line in lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from families.rows import pictures, text, visual
+from reassess.data.shards import Shards
 from reassess.example import Example
 from reassess.models.amend import amend
 from reassess.models.reader import PLAIN, TOO_LONG, Reader, Unreadable
@@ -19,6 +20,7 @@ from reassess.study.models import Model
 from reassess.train import data
 
 Family = Callable[[str], Path]
+Stored = Callable[[Iterable[Example]], Shards]
 SPEC = Model(path=".", max_pixels=20_000)
 PROMPT = Prompt(instruction="Think first.")
 RESPONSE = target("1 + 1 = 2.", "2", PROMPT)
@@ -77,9 +79,9 @@ def test_text_models_get_the_text_as_their_templates_take_it(family: Family) -> 
     assert [type(message["content"]) for message in reader(family("qwen3")).messages(PLAIN)] == [str]
 
 
-def test_text_rows_of_sft_have_their_loss_on_the_response(family: Family) -> None:
+def test_text_rows_of_sft_have_their_loss_on_the_response(family: Family, stored: Stored) -> None:
     found = reader(family("qwen3"))
-    [row, *_] = data.sft_dataset(data.Rows(text("t", 2), found))
+    [row, *_] = data.sft_dataset(data.Rows(stored(text("t", 2)), found))
     learnt = [token for token in row["labels"] if token != -100]
     assert row["labels"][-len(learnt) :] == row["input_ids"][-len(learnt) :] == learnt
     assert found.tokenizer.decode(learnt).endswith("</answer><|im_end|>")
@@ -117,11 +119,11 @@ def test_a_template_that_moves_images_is_not_asked_where_they_stand(family: Fami
         Prompt(instruction=f"Look at {IMAGE}.")
 
 
-def test_several_images_train_like_they_are_evaluated(family: Family) -> None:
+def test_several_images_train_like_they_are_evaluated(family: Family, stored: Stored) -> None:
     found = reader(family("idefics3"))
     one, two = pictures()["jpeg"], pictures()["tiny"]
     shown = Example("a", (one, two), f"{IMAGE} or {IMAGE}?", (), "1", "numeric", ("1.",), "", "", 0)
-    rows = data.Rows([shown], found)
+    rows = data.Rows(stored([shown]), found)
     [taught], [reinforced] = data.sft_dataset(rows), data.grpo_dataset(rows)
     assert taught["prompt"] == found.render(shown)
     assert [image.tobytes() for image in taught["images"]] == [image.tobytes() for image in found.pictures(shown)]
@@ -133,7 +135,7 @@ SPECIAL = {"qwen2.5-vl": "<|image_pad|>", "idefics3": "<end_of_utterance>", "gem
 
 
 @pytest.mark.parametrize("name", SPECIAL)
-def test_special_tokens_in_a_text_put_it_aside(family: Family, name: str) -> None:
+def test_special_tokens_in_a_text_put_it_aside(family: Family, stored: Stored, name: str) -> None:
     found = reader(family(name))
     token = SPECIAL[name]
     good = visual("v", 4, kinds=("jpeg",))
@@ -142,12 +144,12 @@ def test_special_tokens_in_a_text_put_it_aside(family: Family, name: str) -> Non
     taught = replace(good[1], id="taught", rationales=(f"It is {token}.",))
     # Where it is text, it is no place of an image: of Idefics3 the place is the model's own token.
     told = replace(good[1], id="told", rationales=(f"In {IMAGE} it is so.",))
-    rows = data.Rows([*good, asked, offered, taught, told], found)
+    rows = data.Rows(stored([*good, asked, offered, taught, told]), found)
     kept, out, counted = data.put_aside(rows, share=0.5)
     expected = [(name, f"the text has the model's special token {token}") for name in ("asked", "offered", "taught")]
     expected += [("told", "the text has the model's special token <image>")] if name == "idefics3" else []
     assert [(item.id, item.reason) for item in out] == expected
-    assert kept.examples[:4] == good
+    assert list(kept.examples[:4]) == good
     assert counted.record()["images"] == len(kept.examples)
     assert counted.record()["tokens"] == counted.most
 

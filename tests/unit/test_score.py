@@ -132,7 +132,15 @@ def test_nothing_scored_is_not_zero(evaluate: Any) -> None:
 
 
 def test_unscored_is_not_wrong() -> None:
-    common = {"benchmark": "t", "id": "a", "step": None, "format_ok": True, "truncated": False, "n_tokens": 1}
+    common = {
+        "benchmark": "t",
+        "id": "a",
+        "sample": 0,
+        "step": None,
+        "format_ok": True,
+        "truncated": False,
+        "n_tokens": 1,
+    }
     rows = [
         {**common, "correct": None, "answer": "x", "reason": "comparison timed out"},
         {**common, "id": "b", "correct": True, "answer": "y", "reason": "equal"},
@@ -155,13 +163,7 @@ def test_response_to_an_unknown_example_is_refused(evaluate: Any) -> None:
 
 
 def test_scoring_imports_no_engine() -> None:
-    code = "import sys, reassess.evaluate.score; print(sorted({'torch', 'vllm', 'transformers'} & set(sys.modules)))"
+    rooms = "reassess.evaluate.score, reassess.evaluate.imported, reassess.evaluate.export"
+    code = f"import sys, {rooms}; print(sorted({{'torch', 'vllm', 'transformers'}} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
-
-
-def test_a_benchmark_without_metadata_is_scored(evaluate: Any) -> None:
-    file = next((Path(paths.benchmark("tiny")) / "shards").glob("*.parquet"))
-    pq.write_table(pq.read_table(file).drop_columns(["metadata"]), file)
-    record, _ = evaluate([response("a", RIGHT.format(3))])
-    assert record["scores"]["tiny"]["accuracy"] == 1

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from reassess import graph, paths
 from reassess.data.examples import build_set
 from reassess.data.pool import build_examples
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.example import DataError, Example, PutAside
 from reassess.graph import Graph
 from reassess.steps import Step
@@ -90,7 +90,7 @@ def test_a_set_is_made_of_a_pool_and_a_set_of_a_set(
     for name in ("hard", "bars"):
         build_set(study, study["examples", name])
     pool, hard, bars = (
-        read_shards(path) for path in (paths.pool("toy"), paths.examples("hard"), paths.examples("bars"))
+        list(stream(path)) for path in (paths.pool("toy"), paths.examples("hard"), paths.examples("bars"))
     )
     assert hard == [item for item in pool if item.difficulty == 2]
     assert bars == [item for item in hard if item.family == "bars"]

@@ -97,6 +97,9 @@ MALFORMED = [
     ("stages/sft/args/learning_rat", 1e-3, ["stages.sft", "args.learning_rat", "did you mean learning_rate"]),
     ("stages/sft/args/num_generations", 4, ["stages.sft", "args.num_generations", "SFTConfig has no such option"]),
     ("stages/sft/args/learning_rate", "fast", ["stages.sft", "args.learning_rate", "'fast'", "number"]),
+    ("stages/sft/args/num_train_epochs", -1, ["stages.sft", "args.num_train_epochs: -1.0 is not above 0"]),
+    ("stages/sft/args/weight_decay", -0.1, ["stages.sft", "args.weight_decay: -0.1 is below 0"]),
+    ("stages/sft/args/lr_scheduler_kwargs", {"foo": 1}, ["the schedule 'linear' has no option 'foo'; it has none"]),
     ("stages/sft/args/max_length", 20, ["stages.sft", "args.max_length cannot be set", "never cut"]),
     ("stages/sft/args/packing", True, ["args.packing cannot be set", "no packing for vision-language"]),
     ("stages/sft/args/assistant_only_loss", True, ["args.assistant_only_loss cannot be set"]),
@@ -298,6 +301,13 @@ def test_the_reference_has_not_drifted(root: Path) -> None:
 
     stored = (root / "docs/config.md").read_text(encoding="utf-8")
     assert stored == reference(), "run: reassess reference > docs/config.md"
+
+
+def test_the_reference_of_data_sets_has_not_drifted(root: Path) -> None:
+    from reassess.study.data_reference import data_reference
+
+    stored = (root / "docs/data.md").read_text(encoding="utf-8")
+    assert stored == data_reference(), "run: reassess reference --data > docs/data.md"
 
 
 def test_studies_name_their_schema(root: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from reassess import cli, graph, paths
@@ -75,10 +74,11 @@ def edited(file: str, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def edited_rows(file: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    table = pq.read_table(file)
+    table = pa.ipc.open_file(file).read_all()
     rows = table.to_pylist()
     change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, schema=table.schema))
 
 
 def flipped(file: str) -> None:
@@ -119,20 +119,20 @@ def swapped_with_its_hash(record: dict[str, Any]) -> None:
         (lambda: paths.run(SFT, "model/config.json"), flipped, RUN, f"fingerprint of {paths.run(SFT, 'model')} is"),
         (lambda: f"{trajectory()}/model.safetensors", flipped, CHILD_RUN, "trajectory/step-8 is"),
         (
-            lambda: next(Path(paths.pool("toy")).glob("shards/*.parquet")).as_posix(),
+            lambda: next(Path(paths.pool("toy")).glob("shards/*.arrow")).as_posix(),
             lambda file: edited_rows(file, lambda rows: rows[5].update(gold="0")),
             paths.pool("toy", "manifest.json"),
             "content_sha256 of the shards is",
         ),
         (
-            lambda: next(Path(paths.benchmark("toy-id")).glob("shards/*.parquet")).as_posix(),
+            lambda: next(Path(paths.benchmark("toy-id")).glob("shards/*.arrow")).as_posix(),
             lambda file: edited_rows(file, list.pop),
             paths.benchmark("toy-id", "manifest.json"),
             "n is 32, expected 31",
         ),
         (
-            lambda: next(Path(paths.benchmark("toy-id")).glob("shards/*.parquet")).as_posix(),
-            lambda file: Path(file).write_bytes(b"PAR1"),
+            lambda: next(Path(paths.benchmark("toy-id")).glob("shards/*.arrow")).as_posix(),
+            lambda file: Path(file).write_bytes(b"ARROW1"),
             paths.benchmark("toy-id", "manifest.json"),
             "not readable",
         ),

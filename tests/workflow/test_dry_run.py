@@ -91,6 +91,15 @@ def test_one_more_benchmark_adds_one_benchmark_job_from_nothing(tmp_path: Path) 
     assert found == {**DEFAULT, "benchmark": 5}
 
 
+def test_results_of_others_add_a_job_per_name_and_the_benchmarks_that_they_are_on(tmp_path: Path) -> None:
+    data = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    data["benchmarks"]["more"] = {"sources": [{"kind": "toy", "n": 64, "split": "test", "seed": 1}]}
+    (tmp_path / "theirs.jsonl").touch()
+    data["imported"] = {name: {"files": {"more": str(tmp_path / "theirs.jsonl")}} for name in ("one", "other")}
+    found = planned(tmp_path, study=edited(tmp_path, **data))
+    assert found == {**DEFAULT, "benchmark": 5, "import": 2}
+
+
 def test_a_single_cell_by_path(tmp_path: Path) -> None:
     target = "results/runs/toy-s/toy/seed2/sft@200/grpo@200/run.json"
     assert planned(tmp_path, target) == {"pool": 1, "subset": 1, "model": 1, "train": 2}

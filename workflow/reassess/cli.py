@@ -119,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(job=True, name=name)
         return sub
 
-    add("check", _check, "validate a study; print its cells and how many jobs it takes", study="study")
+    check = add("check", _check, "validate a study and open its data; print its cells and jobs", study="study")
+    check.add_argument("--data", action="store_true", help="read all rows of the data, not the first of each source")
     plan = add("plan", _plan, "print what is left of a study: its critical path and what it will cost", study="study")
     plan.add_argument("--slots", type=int, metavar="N", help="jobs at a time that you have (default: any number)")
     status = add("status", _status, "print a matrix of cells: what is done, failed, running or missing", study="study")
@@ -140,9 +141,13 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--requests", metavar="FILE", help="write what official rules leave to a large model as JSON lines, and stop"
     )
+    export = add("export", _export, "write the responses of a cell to a suite as lm-eval's results and samples")
+    export.add_argument("key", help="cell and suite: toy-xs/base/main")
+    export.add_argument("--to", required=True, metavar="DIR", help="where the files are written")
     add("verify", _verify, "hash a finished study again and print what its records do not describe", study="study")
     add("schema", _schema, "print the JSON Schema of a study, for editors", study="")
-    add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+    reference = add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
+    reference.add_argument("--data", action="store_true", help="print that of the data sets that are known by name")
 
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
@@ -158,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
         ("generate", _generate, "answer a suite with a cell's checkpoint(s)", "cell and suite: toy-xs/base/main"),
         ("score", _score, "judge the responses of a cell to a suite; needs no GPU", "cell and suite: toy-xs/base/main"),
+        ("import", _import, "read and judge other people's responses", "a name of the study's `imported`"),
     ):
         job(name, command, text).add_argument("key", help=key)
     for name, command, text in (
@@ -217,11 +223,13 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from reassess.console import check, image_tokens
+    from reassess.console import check, rows
 
     print(check.overview(args.graph), flush=True)
-    if lines := image_tokens.overview(args.graph):
-        print("\n".join(["", *lines]))
+    found = rows.overview(args.graph, args.data)
+    print("\n".join(["", *found.lines]))
+    if found.problems:
+        raise StudyError("\n".join(found.problems))
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -284,6 +292,13 @@ def _audit(args: argparse.Namespace) -> None:
     print("them in the study as benchmarks.<name>.judge_model: {name: ..., answers: FILE}")
 
 
+def _export(args: argparse.Namespace) -> None:
+    from reassess.evaluate.export import export
+
+    for file in export(args.graph, args.graph["score", args.key], Path(args.to)):
+        print(file)
+
+
 def _schema(args: argparse.Namespace) -> None:
     from reassess.study.reference import schema
 
@@ -291,9 +306,10 @@ def _schema(args: argparse.Namespace) -> None:
 
 
 def _reference(args: argparse.Namespace) -> None:
+    from reassess.study.data_reference import data_reference
     from reassess.study.reference import reference
 
-    print(reference(), end="")
+    print(data_reference() if args.data else reference(), end="")
 
 
 def _examples(args: argparse.Namespace) -> None:
@@ -353,6 +369,12 @@ def _score(args: argparse.Namespace) -> None:
     from reassess.evaluate.score import score
 
     score(args.graph, args.work, args.threads)
+
+
+def _import(args: argparse.Namespace) -> None:
+    from reassess.evaluate.imported import import_results
+
+    import_results(args.graph, args.work, args.threads)
 
 
 def _tables(args: argparse.Namespace) -> None:

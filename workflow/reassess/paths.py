@@ -20,7 +20,7 @@ def forced(digest: str) -> str:
 
 
 def pool(name: str, file: str = "") -> str:
-    """A pool's directory: `shards/*.parquet` and `manifest.json`."""
+    """A pool's directory: `shards/*.arrow` and `manifest.json`."""
     return _join(f"{RESULTS}/pools/{name}", file)
 
 
@@ -62,6 +62,11 @@ def run(cell_name: str, file: str = "") -> str:
 def evaluation(key: str, file: str = "") -> str:
     """The directory of an evaluation (`{cell}/{suite}`): `responses.parquet`, `scores.parquet` and `scores.json`."""
     return _join(f"{RESULTS}/evals/{key}", file)
+
+
+def imported(name: str, file: str = "") -> str:
+    """The directory of other people's results under a name of the study, with the files of an evaluation."""
+    return _join(f"{RESULTS}/imported/{name}", file)
 
 
 def log(rule: str, key: str) -> str:

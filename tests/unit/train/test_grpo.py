@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from families.rows import pictures, visual
+from reassess.data.shards import Shards, write_shards
 from reassess.models.load import load_model
 from reassess.models.reader import Reader
 from reassess.prompts import Prompt
@@ -25,7 +26,8 @@ SPEC = Model(path=".", max_pixels=20_000)
 
 def built(directory: Path, examples: list[Any], folder: Path, **defaults: Any) -> grpo.Trainer:
     """Return the trainer of a checkpoint whose generation config has some defaults."""
-    rows = data.Rows(examples, Reader.of(directory, SPEC, Prompt()))
+    write_shards(folder / "examples/shards", examples)
+    rows = data.Rows(Shards(folder / "examples"), Reader.of(directory, SPEC, Prompt()))
     model = load_model(directory, SPEC)
     model.generation_config.update(**defaults)
     args = grpo.GRPOConfig(

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reassess.data.shards import Shards
 from reassess.example import Example
 from reassess.models.reader import Reader
 from reassess.sources.toy import ToySource
 from reassess.study.models import Model
 from reassess.study.study import Study
-from reassess.train import data
+from reassess.train import data, ranks
+from reassess.train.launch import World
 from reassess.train.plan import TrainError
+
+Stored = Callable[[Iterable[Example]], Shards]
 
 
 @pytest.fixture(scope="module")
-def rows(toy_checkpoint: Path, tiny_study: Study) -> data.Rows:
+def rows(toy_checkpoint: Path, tiny_study: Study, stored: Stored) -> data.Rows:
     model = tiny_study.models["toy-xs"]
-    examples = list(ToySource(kind="toy", n=12).read())
+    examples = stored(ToySource(kind="toy", n=12).read())
     return data.Rows(examples, Reader.of(toy_checkpoint, model, tiny_study.prompt))
 
 
@@ -35,17 +39,36 @@ def limited(rows: data.Rows, **limits: int) -> data.Rows:
     return rows._replace(reader=Reader(old.processor, old.stops, model, old.prompt))
 
 
-def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows) -> None:
+def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows, stored: Stored) -> None:
     long = changed(rows.examples[3], id="long", question=rows.examples[3].question + " really" * 200)
     broken = changed(rows.examples[4], id="broken", images=(b"not a picture",))
-    kept, out, _ = data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.2)
-    assert kept.examples == rows.examples
+    more = rows._replace(examples=stored([*rows.examples[:5], long, *rows.examples[5:], broken]))
+    kept, out, _ = data.put_aside(more, share=0.2)
+    assert list(kept.examples) == list(rows.examples)
     assert [(item.id, item.reason) for item in out] == [
         ("long", "prompt longer than max_prompt_length"),
         ("broken", "image cannot be decoded"),
     ]
     with pytest.raises(TrainError, match=r"2 of 14 examples cannot be used .*'long'.*max_put_aside 0.1"):
-        data.put_aside(rows._replace(examples=[*rows.examples, long, broken]), share=0.1)
+        data.put_aside(more, share=0.1)
+
+
+def test_processes_share_the_reading(rows: data.Rows, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [changed(rows.examples[i], id=f"broken{i}", images=(b"no picture",)) for i in range(3)]
+    more = rows._replace(examples=stored([*rows.examples[:4], *broken, *rows.examples[4:]]))
+    alone = data.put_aside(more, share=0.5)
+    monkeypatch.setattr(ranks, "world", lambda: World(2))
+    parts = []
+    for number in range(2):
+        monkeypatch.setattr(ranks, "number", lambda number=number: number)
+        monkeypatch.setattr(ranks, "gather", lambda part: parts.append(part) or [part])
+        data.put_aside(more, share=0.5)
+    assert [sorted(out) for out, _ in parts] == [[4, 6], [5]]
+    monkeypatch.setattr(ranks, "gather", lambda part: parts)
+    together = data.put_aside(more, share=0.5)
+    assert together.out == alone.out
+    assert together.image_tokens.record() == alone.image_tokens.record()
+    assert together.rows.examples.column("id") == alone.rows.examples.column("id")
 
 
 def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
@@ -55,18 +78,18 @@ def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
     assert {example.id for example in kept.examples} == {id_ for id_, length in lengths.items() if length <= limit}
 
 
-def test_a_row_without_rationale_is_named(rows: data.Rows) -> None:
+def test_a_row_without_rationale_is_named(rows: data.Rows, stored: Stored) -> None:
     examples = [*rows.examples[:2], changed(rows.examples[2], rationales=())]
     with pytest.raises(TrainError, match=f"example '{examples[2].id}' has no rationale"):
-        data.sft_dataset(rows._replace(examples=examples))
+        data.sft_dataset(rows._replace(examples=stored(examples)))
 
 
-def test_grpo_refuses_mixed_rows(rows: data.Rows) -> None:
+def test_grpo_refuses_mixed_rows(rows: data.Rows, stored: Stored) -> None:
     mixed = [*rows.examples[:2], changed(rows.examples[2], id="text", images=())]
     with pytest.raises(TrainError, match=r"2 of 3 examples have an image .*'text'.*cannot mix"):
-        data.grpo_dataset(rows._replace(examples=mixed))
+        data.grpo_dataset(rows._replace(examples=stored(mixed)))
     text_only = [changed(example, images=()) for example in rows.examples]
-    assert "images" not in data.grpo_dataset(rows._replace(examples=text_only))[0]
+    assert "images" not in data.grpo_dataset(rows._replace(examples=stored(text_only)))[0]
 
 
 def test_pixels_are_those_of_evaluation(rows: data.Rows) -> None:

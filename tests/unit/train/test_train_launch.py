@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from reassess import graph
+from reassess.data.shards import Shards
+from reassess.example import Example
 from reassess.graph import Graph, resources
 from reassess.stages.sft import SftStage
 from reassess.study.models import Model
@@ -172,14 +175,16 @@ def test_every_row_is_seen_once(rows: int, per_device: int, processes: int) -> N
         assert sorted(seen) == list(range(rows))
 
 
-def test_zero3_does_not_mix_images_and_text(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero3_does_not_mix_images_and_text(
+    tiny_study: Study, stored: Callable[[Iterable[Example]], Shards], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process without an image would never ask for the vision weights, and the others would wait for ever."""
     from reassess.models.reader import Reader
     from reassess.sources.toy import ToySource
     from reassess.train import data, ranks, sft
 
     examples = [*ToySource(kind="toy", n=2).read(), *ToySource(kind="toy", n=2, text_only=True).read()]
-    rows = data.Rows(examples, Reader(None, (), tiny_study.models["toy-xs"], tiny_study.prompt))
+    rows = data.Rows(stored(examples), Reader(None, (), tiny_study.models["toy-xs"], tiny_study.prompt))
     monkeypatch.setattr(ranks, "world", lambda: World(2, distributed="zero3"))
     with pytest.raises(TrainError, match=r"2 of 4 examples have an image .*: ZeRO-3 cannot mix them"):
         sft.build(SimpleNamespace(args=None, model=None, rows=rows))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess import paths
+from reassess.analyse.circular import by_question
 from reassess.graph import Cell, Graph
 from reassess.graph.state import States
 from reassess.study.study import Study
@@ -29,14 +30,14 @@ _COLUMNS = {
     "sample": pa.int32(),
     "step": pa.int32(),
     "family": pa.string(),
-    "difficulty": pa.int32(),
+    "difficulty": pa.int64(),
     "gold": pa.string(),
     "correct": pa.bool_(),
     "format_ok": pa.bool_(),
     "truncated": pa.bool_(),
     "n_tokens": pa.int32(),
 }
-_DTYPES = {pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
+_DTYPES = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 
 
 class ResultsError(ValueError):
@@ -82,6 +83,7 @@ class Collected:
         runs: run.json by cell key, parents included.
         models: manifest.json of base models by name, where there is one.
         metrics: logged training steps of runs that keep a trajectory, by cell key, one mapping per step.
+        imported: other people's results by name: scores.json, and the rows of scores.parquet.
         missing: what is not there.
     """
 
@@ -92,6 +94,7 @@ class Collected:
     runs: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     metrics: dict[str, list[dict[str, Any]]]
+    imported: dict[str, tuple[dict[str, Any], pd.DataFrame]]
     missing: tuple[Missing, ...]
 
     @property
@@ -158,7 +161,8 @@ def collect(graph: Graph, partial: bool = False) -> Collected:
         manifest = Path(paths.model(name)) / "manifest.json"
         if manifest.is_file():
             models[name] = _json(manifest, ("fingerprint",))
-    return Collected(graph, items, trajectory, scores, runs, models, metrics, tuple(missing))
+    imported = _imported(graph, states, missing)
+    return Collected(graph, items, trajectory, scores, runs, models, metrics, imported, tuple(missing))
 
 
 def require_complete(collected: Collected, partial: bool) -> None:
@@ -201,6 +205,20 @@ def _runs(
                 continue
             metrics[run.key] = list(_lines(folder / "metrics.jsonl"))
     return runs, metrics
+
+
+def _imported(
+    graph: Graph, states: States | None, missing: list[Missing]
+) -> dict[str, tuple[dict[str, Any], pd.DataFrame]]:
+    found = {}
+    for job in graph.of("import"):
+        is_there = Path(job.record).is_file() and Path(job.outputs[1]).is_file()
+        if not is_there or (states is not None and states.of(job) == "outdated"):
+            missing.append(Missing(f"imported {job.key}", f"{'outdated' if is_there else 'no'} scores"))
+            continue
+        record = _json(Path(job.record), ("imported", "benchmarks", "judge_version", "scores"))
+        found[job.key] = record, _parquet(Path(job.outputs[1])).to_pandas(types_mapper=_DTYPES.get)
+    return found
 
 
 def _json(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -253,7 +271,7 @@ def _labelled(table: pa.Table, cell: Cell) -> pa.Table:
     ):
         table = table.append_column(name, _constant(value, n))
     for name, number in (("size", cell.size), ("seed", cell.seed)):
-        table = table.append_column(name, pa.array([number] * n, pa.int32()))
+        table = table.append_column(name, pa.array([number] * n, pa.int64()))
     return table
 
 
@@ -275,6 +293,7 @@ def _frame(study: Study, parts: list[pa.Table]) -> pd.DataFrame:
     modality = {name: study.benchmarks[name].modality for name in study.benchmarks}
     # A benchmark that the study has dropped is still in an old scores.parquet.
     frame = frame[frame["benchmark"].isin(list(modality))]
+    frame = by_question(frame, study.circular)
     frame["modality"] = frame["benchmark"].map(modality).astype("category")
     return frame.reset_index(drop=True)
 

@@ -137,7 +137,9 @@ def floor_hits(questions: pd.DataFrame) -> pd.Series[float]:
     counts = questions.groupby([*keys, "gold"], observed=True, dropna=False).size().reset_index(name="count")
     commonest = counts.sort_values("count", ascending=False, kind="stable").drop_duplicates(keys)
     merged = questions[[*keys, "gold"]].merge(commonest, how="left", on=[*keys, "gold"])
-    return pd.Series(merged["count"].notna().to_numpy(dtype="float64"), index=questions.index)
+    # A question of which no single answer is right, because it was asked in rotations, has no gold.
+    hits = merged["count"].notna() & merged["gold"].astype(str).ne("")
+    return pd.Series(hits.to_numpy(dtype="float64"), index=questions.index)
 
 
 def _resampled(values: NDArray[np.float64], seed: int, resamples: int, stratum: str) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ from reassess.analyse.estimates import Estimates, comparable
 from reassess.analyse.latex import latex
 from reassess.analyse.layout import Table, markdown
 from reassess.analyse.made_from import record
-from reassess.graph import Graph
-from reassess.graph.report import FIGURE_FORMATS, FIGURES, TABLE_FORMATS, TABLES
+from reassess.graph import Graph, report
+from reassess.graph.report import FIGURE_FORMATS, FIGURES, TABLE_FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def tables(graph: Graph, partial: bool = False) -> list[str]:
     """
     estimates = comparable(graph, partial)
     texts: dict[str, str] = {}
-    for name, where in TABLES.items():
+    for name, where in report.tables(graph.study).items():
         print(f"table {name}", flush=True)
         build: Callable[[Estimates], tuple[Table, pd.DataFrame]] = resolve_name(where)
         table, numbers = build(estimates)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reassess.example import RowError
+from reassess.sources import fields
 
 _LETTERS = string.ascii_uppercase
 
@@ -25,3 +29,31 @@ def gold_letter(gold: str, options: Sequence[str]) -> str:
     else:
         return gold
     return _LETTERS[index] if index < min(len(options) or len(_LETTERS), len(_LETTERS)) else gold
+
+
+def texts(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    """Return the texts of a row's options, each in its place.
+
+    Raises:
+        DataError: there is no such column.
+        RowError: it holds no list of texts, or a null, without which the letters behind it would be others.
+    """
+    found = fields.value(row, column)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise RowError("expected a list of texts", column)
+    return tuple(found)
+
+
+def chosen(row: Mapping[str, Any], column: str, options: Sequence[str]) -> str:
+    """Return the letter of the right option, which a row holds as an index from 0.
+
+    Raises:
+        DataError: there is no such column.
+        RowError: it holds no index of an option.
+    """
+    index = fields.value(row, column)
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise RowError(f"expected an index, got {type(index).__name__}", column)
+    if not 0 <= index < min(len(options), len(_LETTERS)):
+        raise RowError("no option has this index", column)
+    return _LETTERS[index]

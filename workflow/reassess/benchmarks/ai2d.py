@@ -16,20 +16,63 @@ Quirks kept:
 
 Decided here: a gold that is no index but the letter of an option is that letter; any other is None, where the original
 would fail. The result is the plain accuracy, so there is no summary.
+
+Rows: lmms-eval's ai2d.yaml and utils.py, of the copy lmms-lab-encoder/ai2d: `question`, `options` (a list), `answer`
+(the index of an option, as text) and `image`; they have no id.
 """
 
 from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping
+from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks._letters import lettered
 from reassess.benchmarks.item import Item, Outcome
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+# Its card declares no licence. The data set was lmms-lab/ai2d before, at the same commit.
+SOURCE = Hub("lmms-lab-encoder/ai2d", "test", "c83a9b9692933aff8349157c88a413df9d02c4e5", licence=None, rows=3088)
+MODALITY = "visual"
+CARD = Card(
+    "Choices about diagrams of school science.",
+    traps=(
+        "The right answer is an index from 0, written as text.",
+        "Here letters cover the labels in the pictures. On the other copy (Efficient-Large-Model/ai2d-no-mask) they do "
+        "not, and scores differ.",
+    ),
+    prompt="{question}\\nA. {option} ...\\nAnswer with the option's letter from the given choices directly.",
+    metric="Accuracy over all questions.",
+)
 METADATA: frozenset[str] = frozenset()
 
 _LETTER = re.compile(r"\s*([A-Z])\.")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    published, options = fields.text(row, "answer"), _rows.options(row, "options")
+    index = published.strip()
+    gold = _rows.letter_of(int(index), options, "answer") if index.isascii() and index.isdecimal() else index
+    return Example(
+        id="",
+        images=fields.images(row, "image"),
+        question=fields.text(row, "question"),
+        options=options,
+        gold=gold,
+        kind="mcq",
+        rationales=(),
+        source="ai2d",
+        family="",
+        difficulty=0,
+        metadata=_rows.metadata({}, gold=published),
+    )
 
 
 def judge(item: Item) -> Outcome:

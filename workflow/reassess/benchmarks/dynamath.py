@@ -19,6 +19,11 @@ Quirks kept:
 
 The official code fails on a short answer that is no string where the type is text, and on a float's reference that is
 no number; the outcome is None there. A float of superscript digits, on which it fails too, is read as none.
+
+Rows: what readers of the hub's copy name (kcz358/DynaMath; lmms-eval, lmms_eval/tasks/dynamath) and the authors'
+dataset/dataset.json: `id` (of the seed question, `qid` in VLMEvalKit), `question_id` (of the row), `question`,
+`decoded_image` (`image` is a path), `ground_truth`, `answer_type`, `subject` and `knowledge_level`. Options stand in
+the question: "choice: (A) Yes (B) No".
 """
 
 from __future__ import annotations
@@ -26,17 +31,60 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.choices import split
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+# The copy that lmms-eval reads. One public project pins this commit, and counts as many rows. The licence is that of
+# the authors' repository.
+SOURCE = Hub("kcz358/DynaMath", "test", "c72be604052511aa6f2e94164139f8a2e801bd33", licence="MIT", rows=5010)
+MODALITY = "visual"
+CARD = Card(
+    "501 questions, each as ten variants with other numbers, functions or figures.",
+    traps=(
+        "The ten variants of a question are not independent; the worst case needs all of them.",
+        "Numbers are computed ones, printed in full (-15.700000000000001), and right within 0.001.",
+        "By the official rule an empty answer to a text question is right.",
+    ),
+    prompt="## Question\\n {question} ... Your response should adhere to the following JSON format, which includes two "
+    "keys: 'solution' and 'short answer'. ... (numbers with three decimals)",
+    metric="Accuracy over all rows, and over questions all ten variants of which are right.",
+)
 METADATA: frozenset[str] = frozenset({"answer_type", "qid"})
 
 # VLMEvalKit, DynaMath_auxeval.
 _TOLERANCE = 0.001
 _LETTERS = "ABCDE"
 _GROUPS = (("subject", "Subject"), ("knowledge_level", "Level"))
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    published, type_ = fields.text(row, "ground_truth"), fields.text(row, "answer_type")
+    is_choice = type_ == "multiple choice"
+    asked = fields.text(row, "question")
+    question, options = split(asked) if is_choice else (asked, ())
+    groups = {name: fields.text(row, name) for name, _ in _GROUPS}
+    return Example(
+        id=_rows.word(row, "question_id"),
+        images=fields.images(row, "decoded_image"),
+        question=question,
+        options=options,
+        gold=_rows.letters(published, options) if is_choice else published.strip(),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
+        rationales=(),
+        source="dynamath",
+        family=groups["subject"],
+        difficulty=0,
+        metadata=_rows.metadata({"answer_type": type_, "qid": _rows.word(row, "id"), **groups}, gold=published),
+    )
 
 
 def judge(item: Item) -> Outcome:

@@ -15,15 +15,37 @@ Quirks kept:
 - a reply without a number is wrong, not undecided.
 
 The stop words of the harness ("Question:" and end-of-text marks) belong to generation and are not applied here.
+
+Rows: those of the training set (`reassess.sources.sets.gsm8k`), of the test split. The gold is the number behind the
+marks, without commas.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from reassess.benchmarks.item import Item, Outcome
+from reassess.example import Example
+from reassess.sources.published import Card
+from reassess.sources.sets import gsm8k as training
 
+VERSION = 1
+SOURCE = training.SOURCE._replace(split="test", rows=1319)
+MODALITY = "text"
+CARD = Card(
+    "Word problems of school mathematics; each answer is a number.",
+    traps=(
+        "strict-match wants `#### 72`, which a model says only when it is shown or asked to.",
+        "flexible-extract takes the last number of a reply, whatever it is.",
+        "By both rules numbers are texts: 72.0 is not 72.",
+    ),
+    prompt="Question: {question}\\nAnswer: (with five worked examples in lm-evaluation-harness)",
+    metric="Accuracy of strict-match; flexible-extract is in the reason.",
+)
 METADATA: frozenset[str] = frozenset()
 
 # gsm8k.yaml, filter_list.
@@ -31,6 +53,11 @@ _STRICT = re.compile(r"#### (-?[0-9.,]+)")
 _FLEXIBLE = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 # What the harness compares where a filter finds nothing (extraction.py).
 _NOTHING = "[invalid]"
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
+    return replace(training.example(row), rationales=())
 
 
 def judge(item: Item) -> Outcome:

@@ -18,15 +18,45 @@ Quirks kept:
 - without a model VLMEvalKit counts undecided replies as wrong, as the summary does.
 
 The gold is "1" or "0" in the benchmark's file and "Yes" or "No" in VLMEvalKit's; both are read, in any case.
+
+Rows: the authors' HallusionBench.json, which the hub's copy (lmms-lab-encoder/HallusionBench) has with `image` for the
+picture: `category` (VD or VS), `subcategory`, `set_id`, `figure_id`, `question_id`, `question`, `gt_answer` (1 or 0 as
+text) and `image`. The first five tell a row; the split "image" has the 951 that have a picture.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+# The licence of the authors' repository. The data set was lmms-lab/HallusionBench before, at the same commit.
+SOURCE = Hub(
+    "lmms-lab-encoder/HallusionBench",
+    "image",
+    "cd417161857aefb23d878d42cf1bb53aa9dd646f",
+    licence="BSD-3-Clause",
+    rows=951,
+)
+MODALITY = "visual"
+CARD = Card(
+    "Questions to be answered by yes or no about figures, many of them edited so that what is known of them is wrong.",
+    traps=(
+        "Here is the split image; the 178 questions without a picture are in the split non_image, and count in the "
+        "authors' own scores.",
+        "A figure or a pair of questions is right only if all its questions are: these scores are far below accuracy.",
+        "The authors' script asks GPT-4 about every reply, VLMEvalKit (followed here) about few.",
+    ),
+    prompt="{question}",
+    metric="Accuracy over questions (aAcc), figures (fAcc) and question pairs (qAcc), and their mean.",
+)
 METADATA: frozenset[str] = frozenset({"category", "subcategory", "set_id", "figure_id", "question_id"})
 
 _GOLDS = {"1": "Yes", "yes": "Yes", "0": "No", "no": "No"}
@@ -36,6 +66,28 @@ _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _FULL_STOP = re.compile(r"\.(?!\d)")
 _FULL_STOPS = 32
 _DIGIT_COMMA = re.compile(r"\d,\d")
+
+_WORDS = {"1": "yes", "0": "no"}
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    names = ("category", "subcategory", "set_id", "figure_id", "question_id")
+    columns = {name: _rows.word(row, name) for name in names}
+    published = _rows.word(row, "gt_answer")
+    return Example(
+        id="_".join(columns.values()),
+        images=fields.images(row, "image"),
+        question=fields.text(row, "question"),
+        options=(),
+        gold=_WORDS.get(published.strip(), published),
+        kind="text",
+        rationales=(),
+        source="hallusionbench",
+        family=columns["subcategory"],
+        difficulty=0,
+        metadata=_rows.metadata(columns, gold=published),
+    )
 
 
 def judge(item: Item) -> Outcome:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+# The key of an example's metadata under which gold and options stand as they do in the data set, where examples have
+# them otherwise: a letter in place of an option's text, no options where a picture shows them.
+PUBLISHED = "as published"
+
 
 class Item(NamedTuple):
     """One response to one question, as an official rule reads it.
@@ -39,8 +43,16 @@ class Outcome(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One scored question for a benchmark's own summary; `correct` None counts as wrong there."""
+    """One scored question for a benchmark's own summary.
+
+    Attributes:
+        id: the question's.
+        correct: the official verdict; None counts as wrong in a summary.
+        metadata: the question's.
+        answer: what the rule read from the reply (`Outcome.answer`).
+    """
 
     id: str
     correct: bool | None
     metadata: Mapping[str, Any] = {}
+    answer: str | None = None

@@ -18,16 +18,45 @@ Quirks kept:
 
 The summary's skills are substrings of the column `skill`; the accuracies by the column `capability`, which later
 versions of the data renamed, are left out, and so is a skill that no row has.
+
+Rows: the authors' data/dataset.json, and the columns that readers of the hub's copy name (lscpku/LogicVista): `id`,
+`question`, `image`, `answer` (a letter, "B, D", or a number) and `skill` (a list or its text). Most questions have
+their options at the end, "(A) True (B)False"; of the others the picture has them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks._logicvista import accuracy_by_skill
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.choices import split
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+# The copy that lmms-eval reads. No revision was seen in public code, and no licence on a card.
+SOURCE = Hub("lscpku/LogicVista", "test", None, licence=None, rows=448)
+MODALITY = "visual"
+CARD = Card(
+    "Questions of intelligence tests about diagrams, in five skills.",
+    traps=(
+        "Of a quarter of the questions the options are in the picture alone, and only the letter can be judged; where "
+        "the question does not list the letters, a line is added that does.",
+        "Three questions have two right letters, both of which must be named; one has the answer 3; one is empty, and "
+        "put aside.",
+        "The official rule asks a large model about nearly every reply, VLMEvalKit's (`rule: logicvista_vlmevalkit`) "
+        "about all.",
+        "Another copy (renjiepi/LogicVista) is in use too.",
+    ),
+    prompt="{question}",
+    metric="Accuracy by the letters that a model finds in the reply, in total and by skill.",
+)
 METADATA: frozenset[str] = frozenset()
 
 # analyze_accuracy.py.
@@ -39,6 +68,35 @@ _SKILLS = {
     "Spatial": "spatial",
     "Mechanical": "mechanical",
 }
+
+# Letters that a question lists: "Select from A, B and C", which "Select from A-E" does not.
+_LISTED = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
+_SHOWN = "The options have letters in the picture: A, B, C and so on."
+# What a list written out as text has around its words: "['inductive']".
+_SKILL = re.compile(r"[\[\]'\"]")
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    published = fields.text(row, "answer")
+    question, options = split(fields.text(row, "question"))
+    is_choice = not published.strip().isdecimal()
+    if question and is_choice and not options and not _LISTED.search(question):
+        question = f"{question}\n{_SHOWN}"
+    skill = fields.texts(row, "skill")
+    return Example(
+        id=_rows.word(row, "id") if "id" in row else "",
+        images=fields.images(row, "image"),
+        question=question,
+        options=options,
+        gold=_rows.letters(published, options) if is_choice else published.strip(),
+        kind="mcq" if is_choice else "numeric",
+        rationales=(),
+        source="logicvista",
+        family=_SKILL.sub("", " ".join(skill)),
+        difficulty=0,
+        metadata=_rows.metadata({"skill": list(skill)}, gold=published),
+    )
 
 
 def judge(item: Item) -> Outcome:

@@ -25,14 +25,38 @@ Quirks kept:
 - one "/" with anything but whole numbers at its sides, as in "\pi/4" or "a/b", makes the raw texts be compared (this is
   the harness's form; MATH's own goes on with the normalised ones), and so does an unfinished "\sqrt" or "\frac";
 - numbers are texts: "5.0" is not 5, "1,000" is not 1000, and sets, tuples and sums have to keep their order.
+
+Rows: the data set's card (HuggingFaceH4/MATH-500, README.md) and what lighteval's tasks/math_500.py reads: `problem`,
+`solution`, `answer`, `subject`, `level` (1 to 5) and `unique_id`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from reassess.benchmarks.item import Item, Outcome
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.kinds import kind_of
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+SOURCE = Hub("HuggingFaceH4/MATH-500", "test", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be", licence=None, rows=500)
+MODALITY = "text"
+CARD = Card(
+    "Problems of American mathematics competitions: 500 of the test split of MATH.",
+    traps=(
+        "By its own rule numbers are texts: 5.0 is not 5.",
+        "Harnesses read different parts of a reply: a boxed answer alone is wrong by one of them.",
+    ),
+    prompt=(
+        "{problem}\\n\\nlighteval asks for a last line `ANSWER: $ANSWER`; lm-evaluation-harness shows four worked "
+        "examples that end in `Final Answer: The final answer is ... I hope it is correct.`"
+    ),
+    metric="Accuracy: the last box equals the gold after MATH's normalisation of texts.",
+)
 METADATA: frozenset[str] = frozenset()
 
 _BOX, _SPACED_BOX = "\\boxed", "\\boxed "
@@ -117,11 +141,27 @@ _MINERVA_REMOVED = (
 _MINERVA_UNWRAPPED = ("\\text{", "\\textbf{", "\\overline{")
 
 
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
+    gold = fields.text(row, "answer")
+    level = fields.value(row, "level")
+    return Example(
+        id=fields.text(row, "unique_id"),
+        images=(),
+        question=fields.text(row, "problem"),
+        options=(),
+        gold=gold,
+        kind=kind_of(gold),
+        rationales=(),
+        source="math_500",
+        family=fields.text(row, "subject"),
+        difficulty=level if isinstance(level, int) else 0,
+    )
+
+
 def judge(item: Item) -> Outcome:
     """The verdict of MATH's rule, or of simple-evals where its model's answer is on record."""
-    gold = _boxed(item.gold)
-    gold = item.gold if gold is None else gold
-    box, unboxed = _boxed(item.reply), _in_dollars(item.reply)
+    gold, unboxed = _unpacked(item.gold), _in_dollars(item.reply)
     minerva = _minerva(item.reply, gold)
     others = (
         f"hendrycks_math500: {_word(_equivalent(unboxed, gold))}; "
@@ -130,9 +170,20 @@ def judge(item: Item) -> Outcome:
     if item.model_answer is not None:
         correct = item.model_answer.lower().strip() == "yes"
         return Outcome(correct, _stated(item.reply), f"simple-evals: its equality checker; {others}")
-    answer = unboxed if box is None else box
-    found = "the last box" if box is not None else "no box"
-    return Outcome(_equivalent(answer, gold), answer, f"{found}; {others}")
+    found = by_box(item)
+    return found._replace(reason=f"{found.reason}; {others}")
+
+
+def by_box(item: Item) -> Outcome:
+    """The verdict of MATH's rule alone: the last box, else all between dollars, else the whole reply."""
+    box = _boxed(item.reply)
+    answer = _in_dollars(item.reply) if box is None else box
+    return Outcome(_equivalent(answer, _unpacked(item.gold)), answer, "no box" if box is None else "the last box")
+
+
+def _unpacked(gold: str) -> str:
+    box = _boxed(gold)
+    return gold if box is None else box
 
 
 def _word(correct: bool) -> str:

@@ -27,16 +27,46 @@ numbers, + - * / : ^ ! and their commands, brackets, `\\frac`, `\\sqrt`, `\\pi` 
 logarithms, `e^x`, `\\binom`, floor brackets and relations between numbers have no value, nor have integers beyond
 10,000 bits. Answers with letters have none in the original either, as its `eval` knows no symbols. The script asks no
 model, so that `model_answer` is not used.
+
+Rows: the data set's card (MathLLMs/MathVision, README.md), the authors' data/test.jsonl, and what lmms-eval's
+utils.py reads of them: `id`, `question` (with a mark such as `<image1>` where a picture belongs), `options` (a list,
+empty for free answers), `answer`, `level`, `subject` and `decoded_image`. A question has one picture: where it has
+more marks than that (335 of 3,040), the picture shows all of what they stand for, and the marks are left in the text.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks.item import Item, Outcome
+from reassess.example import Example
+from reassess.prompts import IMAGE
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+# No revision was seen in public code, and no licence on a card.
+SOURCE = Hub("MathLLMs/MathVision", "test", None, licence=None, rows=3040)
+MODALITY = "visual"
+CARD = Card(
+    "Problems of mathematical competitions with a picture, in 16 subjects and 5 levels; half are choices among five.",
+    traps=(
+        "384 choices have just the letters A to E for options: the picture shows them.",
+        "335 questions have several marks for pictures and one picture, which shows all of them.",
+        "Some right answers have damaged LaTeX: 69{degrees}, a form feed for the f of a fraction. They are repaired; "
+        "the official rule sees them as published, and takes no reply for right where they cannot be read.",
+        "Two free questions have a letter for an answer, which the picture shows.",
+        "The official rule rounds to two decimals: 3.14 is π, and 0.001 is 0.004.",
+    ),
+    prompt='Please solve the problem step by step and put your answer in one "\\boxed{}".{question}\\nChoices: '
+    "A. {option} ...",
+    metric="Accuracy by rules, over all questions, by subject and by level.",
+)
 METADATA: frozenset[str] = frozenset()
 
 # evaluate.py: the letters it looks for, and the phrases, each tried with a small and with a capital first letter.
@@ -58,6 +88,39 @@ _BEYOND = frozenset({"", ")", "]", "}", "\\}", "_", ".", "&"})
 _BLANKS = ("\\displaystyle", "\\quad", "\\qquad", "~", "\\,", "$")
 
 _Number = int | float
+
+_MARK = re.compile(r"<image([0-9]+)>")
+# What was the text of a unit: "69{degrees}", "8\\sqrt{3}{squareinches}".
+_UNIT = re.compile(r"(?<![a-z])\{(square)?([a-z]{3,})\}$")
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    published, options = fields.text(row, "answer"), _rows.options(row, "options")
+    question, images = fields.text(row, "question"), fields.images(row, "decoded_image")
+    if len(_MARK.findall("\n".join((question, *options)))) == len(images) == 1:
+        question, options = (_MARK.sub(IMAGE, question), tuple(_MARK.sub(IMAGE, option) for option in options))
+    gold = _repaired(published)
+    level = fields.value(row, "level")
+    return Example(
+        id=_rows.word(row, "id"),
+        images=images,
+        question=question,
+        options=options,
+        gold=gold,
+        kind="mcq" if options else _rows.number_or_math(gold),
+        rationales=(),
+        source="mathvision",
+        family=fields.text(row, "subject"),
+        difficulty=level if isinstance(level, int) else 0,
+        metadata=_rows.metadata({}, gold=published),
+    )
+
+
+def _repaired(published: str) -> str:
+    """Return a right answer without blanks at its ends, its broken LaTeX mended where it is sure."""
+    text = published.strip(" \t\n\r").replace("\x0crac", "\\frac")
+    return _UNIT.sub(lambda unit: r" \text{ " + ("square " if unit[1] else "") + unit[2] + "}", text)
 
 
 def judge(item: Item) -> Outcome:
@@ -181,10 +244,15 @@ def _same(reference: str, answer: str) -> str:
     reference, answer = _tuple_of_values(reference), _tuple_of_values(answer)
     if reference == answer:
         return "equal members"
+    return "equal value" if same_value(reference, answer) else ""
+
+
+def same_value(reference: str, answer: str) -> bool:
+    """Return whether two texts are arithmetic of the same value, rounded to two decimals."""
     try:
-        return "equal value" if _rounded(answer) == _rounded(reference) else ""
+        return _rounded(answer) == _rounded(reference)
     except (ValueError, TypeError, ArithmeticError):
-        return ""
+        return False
 
 
 def _tuple_of_values(text: str) -> str:

@@ -21,19 +21,72 @@ Quirks kept:
 
 Left out, as the scripts have them off unless asked: the short cut for `The answer is "...".`, and skipping empty
 extractions.
+
+Rows: the data set's card (AI4Math/MathVista, README.md) and what lmms-eval's utils.py reads of them: `pid`, `question`,
+`decoded_image` (`image` is a path), `choices` (a list, or null), `unit`, `precision`, `answer`, `question_type`,
+`answer_type` and `metadata` (a struct with `task`). The right answer of a choice is the text of an option; in the split
+"test" it is withheld. The question is asked as in `query`, with its unit but without its hint.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks.item import Item, Outcome
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+SOURCE = Hub(
+    "AI4Math/MathVista", "testmini", "2b6ad69445fbb5695c9b165475e8decdbeb97747", licence="CC BY-SA 4.0", rows=1000
+)
+MODALITY = "visual"
+CARD = Card(
+    "Mathematics with pictures of every kind: figures, charts, tables, puzzles, photographs; 540 of 1,000 are choices.",
+    traps=(
+        "The right answer of a choice is an option's text, not its letter, and three questions have the same option "
+        "twice.",
+        "The authors' prompt says how many decimals are wanted, the question alone does not; the judge takes a number "
+        "that rounds to the right one.",
+        "The official rule asks a large model about most replies, cuts 5.7 to the integer 5, and always finds an "
+        "option.",
+        "The answers of the split test (5,141 questions) are withheld.",
+    ),
+    prompt="Hint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
+    "\\nQuestion: {question}\\nChoices:\\n(A) {option} ... (other hints for integers, decimals and lists)",
+    metric="Accuracy over all questions, after a model has extracted the answer.",
+)
 METADATA: frozenset[str] = frozenset({"question_type", "answer_type", "precision"})
 
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    published, options = fields.text(row, "answer"), _rows.options(row, "choices")
+    columns = {name: fields.value(row, name) for name in sorted(METADATA)}
+    unit, about = fields.text(row, "unit"), fields.value(row, "metadata")
+    choice = columns["question_type"] == "multi_choice"
+    gold = published
+    if choice and published:
+        gold = _rows.letter_of(options.index(published) if published in options else -1, options, "answer")
+    return Example(
+        id=fields.text(row, "pid"),
+        images=fields.images(row, "decoded_image"),
+        question=fields.text(row, "question") + (f" (Unit: {unit})" if unit else ""),
+        options=options if choice else (),
+        gold=gold,
+        kind="mcq" if choice else _rows.number_or_math(gold),
+        rationales=(),
+        source="mathvista",
+        family=fields.text(about, "task") if isinstance(about, dict) and "task" in about else "",
+        difficulty=0,
+        metadata=_rows.metadata(columns, gold=published),
+    )
 
 
 def judge(item: Item) -> Outcome:
@@ -79,7 +132,7 @@ def _choice(extraction: str, options: Sequence[str]) -> str:
     letters = [chr(ord("A") + index) for index in range(len(options))]
     if text in letters:
         return options[letters.index(text)]
-    return min(options, key=lambda option: _edit_distance(text, option))
+    return min(options, key=lambda option: edit_distance(text, option))
 
 
 def _normalise(extraction: str, answer_type: str, precision: Any) -> str | None:
@@ -93,8 +146,8 @@ def _normalise(extraction: str, answer_type: str, precision: Any) -> str | None:
     return extraction
 
 
-def _edit_distance(one: str, other: str) -> int:
-    """Levenshtein distance, a row of the table at a time as the bits of integers (Myers 1999, Hyyrö 2001)."""
+def edit_distance(one: str, other: str) -> int:
+    """Return the Levenshtein distance: a row of the table at a time, as bits of integers (Myers 1999, Hyyrö 2001)."""
     pattern, text = sorted((one, other), key=len)
     if not pattern:
         return len(text)

@@ -19,16 +19,47 @@ Narrower than the original: its entry of "Answer:" and invisible characters is l
 
 The summary has the original's measures: "score" over all questions and the mean of each category that occurs. Its table
 of categories is not the harness's: anatomy is "other" in it, and so is every subject that it does not list.
+
+Rows: the data set's card (cais/mmlu, README.md) and what lm_eval/tasks/mmlu reads: `question`, `subject`, `choices`
+(four texts) and `answer` (0 to 3). The configuration `all` has the rows of all 57 subjects.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from reassess.benchmarks._choice import gold_letter
+from reassess.benchmarks._choice import chosen, gold_letter, texts
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+SOURCE = Hub(
+    "cais/mmlu",
+    "test",
+    "c30699e8356da336a370243923dbaf21066bb9fe",
+    licence="MIT",
+    configs=("all",),
+    rows=14042,
+)
+MODALITY = "text"
+CARD = Card(
+    "Multiple-choice questions of 57 subjects from school to profession.",
+    traps=(
+        "Published scores are mostly log-likelihoods of the four letters after five examples, not generated answers.",
+        '"Answer: (B)" and "Answer: b" are wrong by the rule that is followed here.',
+    ),
+    prompt=(
+        "Answer the following multiple choice question. The last line of your response should be of the following "
+        "format: 'Answer: $LETTER' (without quotes) where LETTER is one of ABCD. Think step by step before "
+        "answering.\\n\\n{question}\\n\\nA) {A}\\nB) {B}\\nC) {C}\\nD) {D}"
+    ),
+    metric="Accuracy over all questions, and of four categories.",
+)
 METADATA: frozenset[str] = frozenset({"subject"})
 
 # common.py, normalize_response: removed one after the other, in this order.
@@ -149,6 +180,24 @@ _CATEGORIES = {
     ),
 }
 _CATEGORY = {subject: category for category, subjects in _CATEGORIES.items() for subject in subjects}
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
+    options, subject = texts(row, "choices"), fields.text(row, "subject")
+    return Example(
+        id="",
+        images=(),
+        question=fields.text(row, "question"),
+        options=options,
+        gold=chosen(row, "answer", options),
+        kind="mcq",
+        rationales=(),
+        source="mmlu",
+        family=subject,
+        difficulty=0,
+        metadata=json.dumps({"subject": subject}, ensure_ascii=False),
+    )
 
 
 def judge(item: Item) -> Outcome:

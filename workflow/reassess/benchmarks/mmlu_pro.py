@@ -18,17 +18,42 @@ Quirks kept:
 
 The summary has the script's measures, "accu" of every category and of all questions ("total"); undecided replies count
 as wrong there, while the script gives them their one draw.
+
+Rows: the data set's card (TIGER-Lab/MMLU-Pro, README.md) and what evaluate_from_local.py reads: `question_id`,
+`question`, `options` (up to ten; the script leaves out "N/A"), `answer` (a letter), `answer_index`, `cot_content`,
+`category` and `src`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from reassess.benchmarks._choice import gold_letter
+from reassess.benchmarks._choice import chosen, gold_letter, texts
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+SOURCE = Hub("TIGER-Lab/MMLU-Pro", "test", "b189ec765aa7ed75c8acfea42df31fdae71f97be", licence="MIT", rows=12032)
+MODALITY = "text"
+CARD = Card(
+    "Multiple-choice questions of 14 categories with up to ten options.",
+    traps=(
+        "Where a reply names no letter the script draws one at random, which adds about a tenth of those.",
+        'The last letter that stands alone counts, which the article "A" and the pronoun "I" do too.',
+    ),
+    prompt=(
+        "The following are multiple choice questions (with answers) about {category}. Think step by step and then "
+        'finish your answer with "the answer is (X)" where X is the correct letter choice. (Five worked examples '
+        "follow.)"
+    ),
+    metric="Accuracy over all questions, and of each category.",
+)
 METADATA: frozenset[str] = frozenset({"category"})
 
 # evaluate_from_local.py; a closing parenthesis behind the letter decides nothing.
@@ -36,6 +61,26 @@ _STATED = re.compile(r"answer is \(?([A-J])")
 # The letter is looked ahead to, because the one behind "Answer:" may begin another "Answer:".
 _MARKED = re.compile(r"[aA]nswer:(?=\s*([A-J]))")
 _ALONE = re.compile(r"\b[A-J]\b")
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
+    options, category = texts(row, "options"), fields.text(row, "category")
+    while options and options[-1] == "N/A":
+        options = options[:-1]
+    return Example(
+        id=f"mmlu_pro-{fields.answer(row, 'question_id')}",
+        images=(),
+        question=fields.text(row, "question"),
+        options=options,
+        gold=chosen(row, "answer_index", options),
+        kind="mcq",
+        rationales=(),
+        source="mmlu_pro",
+        family=category,
+        difficulty=0,
+        metadata=json.dumps({"category": category}, ensure_ascii=False),
+    )
 
 
 def judge(item: Item) -> Outcome:

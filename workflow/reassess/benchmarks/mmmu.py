@@ -26,16 +26,26 @@ Quirks kept, open questions:
 Decided here: a gold that is the text of a Python list of strings is taken for the list that answer_dict_val.json has.
 Multiple choice without options is None, where the original would fail. The subject of a row is read from its metadata's
 "id", else from its id, as official ids have it ("validation_Art_Theory_3").
+
+Rows: the data set's card (MMMU/MMMU, README.md) and what lmms-eval's utils.py reads of them: `id`
+(validation_Subject_n), `question`, `options` (a list written out in Python, empty for open questions), `answer` (of
+some open questions such a list of accepted answers), `question_type` and `image_1` to `image_7`, the later ones null.
+Question and options have marks such as `<image 1>` where a picture belongs.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from reassess.benchmarks._letters import read_letter
+from reassess.benchmarks._mmmu import asked
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
 METADATA: frozenset[str] = frozenset({"question_type"})
 
@@ -76,8 +86,38 @@ _DOMAINS = {
         "Mechanical_Engineering",
     ),
 }
+VERSION = 1
+# Most code of 2026 reads this commit; a later one (876ce5cb) was seen in code of October 2026, without what it changed.
+SOURCE = Hub(
+    "MMMU/MMMU",
+    "validation",
+    "98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68",
+    licence="Apache-2.0",
+    configs=tuple(sorted(subject for subjects in _DOMAINS.values() for subject in subjects)),
+    rows=900,
+)
+MODALITY = "visual"
+CARD = Card(
+    "College questions of 30 subjects with pictures: 847 choices and 53 open questions.",
+    traps=(
+        "A choice has up to nine options, and options may be pictures.",
+        "The official rule draws a letter at random where it reads none, and takes an open answer that merely contains "
+        "the right one; its copy in lmms-eval differs, and VLMEvalKit makes choices of the open questions.",
+        "Three open questions accept several answers, and some have a letter for an answer.",
+        "The answers of the split test (10,500 questions) are withheld.",
+    ),
+    prompt="{question}\\n(A) {option} ...\\nAnswer with the option's letter from the given choices directly. (open: "
+    "Answer the question using a single word or phrase.)",
+    metric="Accuracy over all questions, by domain and by subject.",
+)
+
 # main_eval_only.py.
 _SUMMARY_DECIMALS = 3
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    return asked(row, "mmmu", fields.text(row, "question_type"))
 
 
 def judge(item: Item) -> Outcome:

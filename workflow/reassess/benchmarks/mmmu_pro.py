@@ -15,17 +15,53 @@ Quirks kept:
 - option texts count in replies of more than five words only, inside of words too;
 - the gold must be the very letter: nothing is stripped from it;
 - a reply without a letter gets one at random: None here, as for a question without options.
+
+Rows: the data set's card (MMMU/MMMU_Pro, README.md) and what lmms-eval's utils.py reads of them: as those of MMMU, with
+`subject` and without open questions; `mmmu_pro_4` and `mmmu_pro_vision` are the other two settings.
 """
 
 from __future__ import annotations
 
-from reassess.benchmarks._letters import lettered, read_letter
-from reassess.benchmarks.item import Item, Outcome
+from collections.abc import Mapping
+from typing import Any
 
+from reassess.benchmarks._letters import lettered, read_letter
+from reassess.benchmarks._mmmu import asked
+from reassess.benchmarks.item import Item, Outcome
+from reassess.example import Example
+from reassess.sources.published import Card, Hub
+
+VERSION = 1
+# Most code of 2026 reads this commit. The one after it, 0d7426df, corrects one question, test_Chemistry_240.
+SOURCE = Hub(
+    "MMMU/MMMU_Pro",
+    "test",
+    "563f3e84bb3b90893083a1f039cfa13077f2302b",
+    licence="Apache-2.0",
+    configs=("standard (10 options)",),
+    rows=1730,
+)
+MODALITY = "visual"
+CARD = Card(
+    "The questions of MMMU that text models could not answer, with up to ten options.",
+    traps=(
+        "The published MMMU-Pro score is the mean of this setting and `mmmu_pro_vision`.",
+        "Options are shuffled, so that pictures do not stand in the order of their numbers.",
+        "On 2026-10-04 a later revision corrected the question test_Chemistry_240; scores from before and after it are "
+        "not of the same set.",
+    ),
+    prompt="{question}\\nA. {option} ...\\nAnswer with the option letter from the given choices directly.",
+    metric="Accuracy over all questions of a setting.",
+)
 METADATA: frozenset[str] = frozenset()
 
 _FORMS = ("({})", "{} ", "{}.")
 _MARKER = "Answer:"
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    return asked(row, "mmmu_pro")
 
 
 def judge(item: Item) -> Outcome:

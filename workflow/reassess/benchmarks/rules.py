@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reassess.benchmarks import module
-from reassess.benchmarks.item import Item, Outcome
+from reassess.benchmarks.item import PUBLISHED, Item, Outcome
 from reassess.judge import reply_of
 
 
@@ -38,15 +38,19 @@ def apply(name: str, example: Mapping[str, Any], response: str, model_answers: M
 
     Args:
         name: the rule.
-        example: a benchmark's row: `id`, `gold`, `options`, `metadata`.
+        example: a benchmark's row: `id`, `gold`, `options`, `metadata`. Gold and options as they were published, where
+            the metadata has them, come before its own: those are what the rule was written for.
         response: all that the model wrote.
         model_answers: what a judge model answered, by `request_key`.
     """
+    metadata = read_metadata(example["metadata"] or "")
+    published = metadata.get(PUBLISHED)
+    seen = {**example, **published} if isinstance(published, dict) else example
     item = Item(
         reply_of(response),
-        example["gold"],
-        tuple(example["options"] or ()),
-        read_metadata(example["metadata"] or ""),
+        seen["gold"],
+        tuple(seen["options"] or ()),
+        metadata,
         model_answers.get(request_key(example["id"], response)),
     )
     outcome: Outcome = module(name).judge(item)

@@ -21,16 +21,42 @@ Quirks kept:
 The original divides by 525, the number of problems of the full set; here it is by the problems there are. A problem
 whose rows are not all there is left out, and there is to be one row for an ID and a key. Measures of nothing are left
 out.
+
+Rows: the data set's card (We-Math/We-Math, README.md), the authors' data/testmini.json, and what lmms-eval's utils.py
+reads of them: `ID`, `key` (2steps_1, 2steps_2, 2steps_multi, 3steps_1, ...), `knowledge concept`, `question`,
+`option`, `answer` (a letter) and `image_path`, which is the picture itself on the hub. `option` is one text, "A. 9
+cm;B. 15 cm; C. No correct answer", with commas in options and semicolons in some; where the labels cannot be told for
+sure (4 of 1,740), it stays in the question.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks.item import Item, Outcome, Row
+from reassess.example import Example
+from reassess.sources import fields
+from reassess.sources.published import Card, Hub
 
+VERSION = 1
+# One public project pins this commit, and counts as many rows. Its card was not seen to declare a licence.
+SOURCE = Hub("We-Math/We-Math", "testmini", "527c44d4d94c4e3c7c98157460146a8b18c8420a", licence=None, rows=1740)
+MODALITY = "visual"
+CARD = Card(
+    "525 school problems of two or three steps, each asked as a whole and step by step.",
+    traps=(
+        "The score needs all three or four questions of a problem: one that misses a row is left out.",
+        'The last option, "No correct answer", is never the right one.',
+        "Rote memorization is a share of the problems whose whole was right, the other dimensions of all.",
+        "The official rule reads the first character behind the word Answer: Answer: (B) is nothing.",
+    ),
+    prompt="{question}\\n{option}\\n... <Thought process>: <<...>> <Answer>: <<...>>",
+    metric="A score of four dimensions (insufficient knowledge, inadequate generalization, complete mastery, rote "
+    "memorization), strict and loose; accuracy by number of steps.",
+)
 METADATA: frozenset[str] = frozenset({"ID", "key", "knowledge concept"})
 
 _REMOVED = re.compile("[<>:.]")
@@ -127,6 +153,41 @@ class _Problem(NamedTuple):
     steps: tuple[bool, ...]
     whole: bool
     concepts: tuple[str, ...]
+
+
+# A label begins the text or follows a semicolon, and something stands behind it: not so in "to point ;C.;B. Move it".
+_LABEL = re.compile(r"(?:^|;)\s*([A-H])[.\uff0e]\s*(?=[^\s;])")
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
+    columns = {name: fields.text(row, name) for name in sorted(METADATA)}
+    question, published = fields.text(row, "question"), fields.text(row, "answer")
+    options = _options(fields.text(row, "option"))
+    key = columns["key"]
+    return Example(
+        id="-".join(filter(None, (columns["ID"], key))),
+        images=fields.images(row, "image_path"),
+        question=question if options else f"{question}\n{fields.text(row, 'option')}",
+        options=options,
+        gold=published.strip(),
+        kind="mcq",
+        rationales=(),
+        source="we_math",
+        family=columns["knowledge concept"],
+        difficulty=int(key[0]) if key.endswith("_multi") and key[0].isdecimal() else 1,
+        metadata=_rows.metadata(columns, gold=published),
+    )
+
+
+def _options(text: str) -> tuple[str, ...]:
+    """Return the options that a text lists, none where their labels are not A, B, C and so on."""
+    labels = list(_LABEL.finditer(text))
+    letters = "".join(label[1] for label in labels)
+    if len(letters) < 2 or not _LETTERS.startswith(letters):
+        return ()
+    ends = [label.start() for label in labels[1:]] + [len(text)]
+    return tuple(text[label.end() : end].strip(" ;\n") for label, end in zip(labels, ends, strict=True))
 
 
 def judge(item: Item) -> Outcome:

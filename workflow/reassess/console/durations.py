@@ -16,7 +16,10 @@ from reassess.graph import Coordinates, Graph, Job, resources
 SHARE_OF_LIMIT = 0.5
 # Guessed seconds of what has no time limit in a study, and of toys, whose limit says nothing. Orders of magnitude, from
 # the default study on one core.
-SECONDS = {"pool": 60, "benchmark": 30, "examples": 30, "subset": 2, "score": 5, "tables": 10, "figures": 10}
+SECONDS = {
+    **{"pool": 60, "benchmark": 30, "examples": 30, "subset": 2},
+    **{"score": 5, "import": 10, "tables": 10, "figures": 10},
+}
 TOY_SECONDS = {"model": 90, "train": 60, "generate": 20}
 
 Source = Literal["measured", "like", "guess"]

@@ -1,24 +1,17 @@
-"""How many tokens a picture takes: of the first examples of each pool and benchmark, for the models that lie here."""
+"""How many tokens a picture and a prompt take, for the models whose files lie here."""
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 
 from reassess import paths
-from reassess.data.pool import problem
-from reassess.data.shards import stream
-from reassess.example import DataError, Example, PutAside
-from reassess.graph import Graph
+from reassess.example import Example
 from reassess.models.amend import amend
 from reassess.models.base import NOT_LOADED
 from reassess.models.reader import Reader, Unreadable
-from reassess.study.data import Benchmark, Pool
 from reassess.study.models import Model
 from reassess.study.study import Study
 
@@ -26,27 +19,45 @@ from reassess.study.study import Study
 SAMPLE = 32
 
 
-def overview(graph: Graph) -> list[str]:
-    """Return a line for each model and each pool or benchmark: tokens of a picture and of a prompt, what is put aside.
+class Told:
+    """Tokens of pictures and prompts by model and pool or benchmark, of the examples that are added.
 
-    Nothing for a model that was not made yet and lies on the hub, nor for the toys before they are made.
+    Attributes:
+        readers: by model; where a checkpoint cannot be read, why.
     """
-    study = graph.study
-    there = {name: place for name, spec in study.models.items() if (place := _place(name, spec))}
-    if not there:
-        return []
-    lines = [f"tokens, of the first {SAMPLE} examples of each:"]
-    samples = {name: _sample(directory, spec) for name, directory, spec in _collections(study)}
-    for name, directory in there.items():
-        try:
-            reader = _reader(directory, study.models[name], study)
-        # Checkpoints are other people's, and nothing is wrong with the study if one cannot be read here.
-        except Exception as error:
-            lines.append(f"  {name}: cannot be told: {error}")
-            continue
-        for what, found in samples.items():
-            lines.append(f"  {name:16} {what:16} {found if isinstance(found, str) else _measured(reader, found)}")
-    return lines
+
+    def __init__(self, readers: dict[str, Reader | str]) -> None:
+        self.readers = readers
+        self._measured: dict[tuple[str, str], _Measured] = {}
+
+    def add(self, where: str, item: Example, every: bool) -> None:
+        """Measure an example for every model; beyond the first ones of a pool or benchmark only where all are asked."""
+        for name, reader in self.readers.items():
+            if isinstance(reader, str):
+                continue
+            measured = self._measured.setdefault((name, where), _Measured(reader))
+            if every or measured.n < SAMPLE:
+                measured.add(item)
+
+    def lines(self) -> list[str]:
+        """Return a line for each model and each pool or benchmark: tokens of a picture and of a prompt, what is put
+        aside."""
+        found = [f"tokens, of the first {SAMPLE} examples of each:"]
+        found += [f"  {name}: cannot be told: {why}" for name, why in self.readers.items() if isinstance(why, str)]
+        return found + [f"  {name:16} {where:16} {said}" for (name, where), said in self._measured.items()]
+
+
+def models(study: Study) -> Told:
+    """Return the models whose files lie here: not those of the hub, nor the toys, before they were made."""
+    readers: dict[str, Reader | str] = {}
+    for name, spec in study.models.items():
+        if place := _place(name, spec):
+            try:
+                readers[name] = _reader(place, spec, study)
+            # Checkpoints are other people's, and nothing is wrong with the study if one cannot be read here.
+            except Exception as error:
+                readers[name] = str(error)
+    return Told(readers)
 
 
 def _place(name: str, spec: Model) -> Path | None:
@@ -69,41 +80,46 @@ def _reader(directory: Path, spec: Model, study: Study) -> Reader:
         return Reader.of(folder, spec, study.prompt)
 
 
-def _collections(study: Study) -> Iterator[tuple[str, str, Pool]]:
-    for name, pool in study.pools.items():
-        yield name, paths.pool(name), pool
-    for name, benchmark in study.benchmarks.items():
-        yield name, paths.benchmark(name), benchmark
+class _Measured:
+    """Lengths of prompts, and of pictures in them."""
 
+    def __init__(self, reader: Reader) -> None:
+        self.n = 0
+        self._reader = reader
+        self._images, self._prompts = _Range(), _Range()
+        self._reasons: Counter[str] = Counter()
 
-def _sample(directory: str, spec: Pool | Benchmark) -> list[Example] | str:
-    """Return the first examples, or why they cannot be told."""
-    try:
-        if (Path(directory) / "manifest.json").is_file():
-            return list(itertools.islice(stream(directory), SAMPLE))
-        read = itertools.chain.from_iterable(source.read() for source in spec.origins)
-        usable = (item for item in read if not isinstance(item, PutAside) and problem(item) is None)
-        return list(itertools.islice(usable, SAMPLE))
-    except (DataError, OSError) as error:
-        return f"cannot be told: {error}"
-
-
-def _measured(reader: Reader, examples: list[Example]) -> str:
-    images, lengths, reasons = [], [], Counter[str]()
-    for example in examples:
+    def add(self, item: Example) -> None:
+        self.n += 1
         try:
-            read = reader.read(example)
+            read = self._reader.read(item)
         except Unreadable as reason:
-            reasons[str(reason)] += 1
-            continue
-        lengths.append(read.length)
+            self._reasons[str(reason)] += 1
+            return
+        self._prompts.add(read.length, 1)
         if read.pictures:
-            images += [read.image_tokens / len(read.pictures)] * len(read.pictures)
-    parts = []
-    if images:
-        parts.append(f"a picture {min(images):.0f} to {max(images):.0f}, mean {mean(images):.0f}")
-    if lengths:
-        limit = reader.model.max_prompt_length
-        parts.append(f"a prompt {min(lengths)} to {max(lengths)}, mean {mean(lengths):.0f}, of {limit} at most")
-    parts += [f"put aside: {count} x {reason}" for reason, count in reasons.most_common()]
-    return "; ".join(parts) or "no example"
+            self._images.add(read.image_tokens / len(read.pictures), len(read.pictures))
+
+    def __str__(self) -> str:
+        parts = []
+        if self._images.n:
+            parts.append(f"a picture {self._images}")
+        if self._prompts.n:
+            parts.append(f"a prompt {self._prompts}, of {self._reader.model.max_prompt_length} at most")
+        parts += [f"put aside: {count} x {reason}" for reason, count in self._reasons.most_common()]
+        return "; ".join(parts)
+
+
+class _Range:
+    """The least, the most and the mean of numbers."""
+
+    def __init__(self) -> None:
+        self.n, self._sum, self._least, self._most = 0, 0.0, float("inf"), 0.0
+
+    def add(self, value: float, times: int) -> None:
+        self.n += times
+        self._sum += value * times
+        self._least, self._most = min(self._least, value), max(self._most, value)
+
+    def __str__(self) -> str:
+        return f"{self._least:.0f} to {self._most:.0f}, mean {self._sum / self.n:.0f}"

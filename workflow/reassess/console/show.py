@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reassess import paths
 from reassess.console.status import mismatches
-from reassess.graph import Graph
-from reassess.graph.report import FIGURES, TABLES
+from reassess.graph import Graph, report
+from reassess.graph.report import FIGURES
 from reassess.graph.state import States
 
 
@@ -28,7 +28,7 @@ def summary(graph: Graph) -> str:
             f"{capacity.parent}/ holds the tables of another study, not of {study.name}: studies that run in one "
             f"directory share results/; run {study.name} to write its own, or keep studies apart with --directory"
         )
-    tables = " ".join(name for name in TABLES if Path(paths.table(name, "md")).is_file())
+    tables = " ".join(name for name in report.tables(study) if Path(paths.table(name, "md")).is_file())
     figures = " ".join(name for name in FIGURES if Path(paths.figure(name, "svg")).is_file())
     head += "the tables show what was there when they were made\n\n" if found else ""
     return (

@@ -12,23 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess.data.collection import content_sha256
+from reassess.data.held_out import not_trained_on
+from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled
 from reassess.evaluate.score import summaries
-from reassess.example import record_sha256
+from reassess.example import DataError, record_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.state import Difference, States, nested
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
-from reassess.sources.rows import example
 from reassess.work.progress import Progress
 from reassess.work.records import RecordError, file_sha256
 
-# Rows of a shard that are decoded at once: images are large.
-_ROWS = 256
 # What scores.json has from responses.json.
 _COPIED = ("cell", "suite", "think", "prefill", "checkpoints", "benchmarks", "prompt_sha256", "decoding")
-_SUMMED = ("benchmark", "id", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
+_SUMMED = ("benchmark", "id", "sample", "step", "correct", "answer", "reason", "format_ok", "truncated", "n_tokens")
 # What to do about a record, by what it is of.
 _AGAIN = "restore the file, or delete the record and run the study again"
 _SCORE = "delete scores.parquet and run the study again: it is scored again and nothing else"
@@ -96,6 +95,7 @@ class _Verification:
                 "train": self._run,
                 "generate": self._responses,
                 "score": self._scores,
+                "import": self._imported,
                 "tables": self._report,
                 "figures": self._report,
             }[job.rule](job, record)
@@ -106,22 +106,17 @@ class _Verification:
     def _examples(self, job: Job, record: dict[str, Any]) -> None:
         """Check the content of a pool, benchmark or set."""
         folder = Path(job.record).parent
-        hashes: list[tuple[str, str]] = []
-        shard = folder
         try:
-            for shard in sorted(folder.glob("shards/*.parquet")):
-                for batch in pq.ParquetFile(shard, pre_buffer=False).iter_batches(_ROWS):
-                    hashes += [(item.id, record_sha256(item)) for item in map(example, batch.to_pylist())]
-        except (OSError, pa.ArrowException) as error:
-            found = f"not readable ({_first_line(error)})"
-            self._differs(job.record, shard.as_posix(), found, "as written", _AGAIN)
+            found = content_sha256((item.id, record_sha256(item)) for item in stream(folder))
+            ids = Shards(folder).column("id")
+        # A picture that cannot be decoded is an OSError.
+        except (OSError, DataError) as error:
+            self._differs(job.record, "shards", f"not readable ({_first_line(error)})", "as written", _AGAIN)
             return
         self._read(f"{folder.as_posix()}/shards")
-        self._pool_ids[job.name] = [id_ for id_, _ in hashes]
-        self._equal(job.record, "n", record["n"], len(hashes), _AGAIN)
-        self._equal(
-            job.record, "content_sha256 of the shards", content_sha256(hashes), record["content_sha256"], _AGAIN
-        )
+        self._pool_ids[job.name] = ids
+        self._equal(job.record, "n", record["n"], len(ids), _AGAIN)
+        self._equal(job.record, "content_sha256 of the shards", found, record["content_sha256"], _AGAIN)
 
     def _subset(self, job: Job, record: dict[str, Any]) -> None:
         """Check a subset's ids: their hash, and that they are the first of its pool's shuffle."""
@@ -134,7 +129,9 @@ class _Verification:
         if job.needs[0] not in self._pool_ids:
             return
         # All subsets of one seed are beginnings of one shuffle, so that a smaller one is a prefix of a larger.
-        wanted = shuffled(pool, seed, self._pool_ids[job.needs[0]])[: job.at.size]
+        kept_back = not_trained_on(Path(job.inputs[0]).parent)
+        there = (id_ for id_ in self._pool_ids[job.needs[0]] if id_ not in kept_back)
+        wanted = shuffled(pool, seed, there)[: job.at.size]
         self._equal(job.record, "number of ids", len(ids), job.at.size, again)
         for i, (found, expected) in enumerate(zip(ids, wanted, strict=False)):
             if found != expected:
@@ -177,6 +174,10 @@ class _Verification:
         responses = self._peek(self.graph.jobs[job.needs[0]].record)
         for key in _COPIED if responses is not None else ():
             self._same(job.record, key, record[key], (responses or {}).get(key), _SCORE)
+        self._summed(job, record)
+
+    def _summed(self, job: Job, record: dict[str, Any]) -> None:
+        """Check that the sums of scores.json are those of the rows beside it."""
         if not self._file(job.record, "scores.parquet", record, _SCORE):
             return
         try:
@@ -185,7 +186,21 @@ class _Verification:
             found = f"not readable ({_first_line(error)})"
             self._differs(job.record, "scores.parquet", found, "as written", _SCORE)
             return
-        self._same(job.record, "scores (summed up again)", record["scores"], summaries(rows), _SCORE)
+        self._same(
+            job.record, "scores (summed up again)", record["scores"], summaries(rows, self.graph.study.circular), _SCORE
+        )
+
+    def _imported(self, job: Job, record: dict[str, Any]) -> None:
+        """Check other people's results: their files, what was judged, and that the sums are those of the rows."""
+        self._equal(job.record, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
+        read = {file: digest for facts in record["imported"].values() for file, digest in facts["files"].items()}
+        for file, digest in read.items():
+            # It is the user's, who may have put it elsewhere.
+            if Path(file).exists():
+                self._equal(job.record, f"sha256 of {file}", file_sha256(file), digest, self._again(job))
+        for name in [name for name in record["files"] if name != "scores.parquet"]:
+            self._file(job.record, name, record, _SCORE)
+        self._summed(job, record)
 
     def _report(self, job: Job, record: dict[str, Any]) -> None:
         """Check that tables or figures are as they were made."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -17,6 +17,9 @@ from reassess.work import records
 
 # What a manifest counts its examples by.
 COUNTED = ("source", "family", "difficulty", "kind")
+# Values that are counted one by one: those that come first. A file may have a source or a family for each of its rows.
+MOST_VALUES = 1000
+OTHERS = "(others)"
 
 
 class Collection:
@@ -33,10 +36,12 @@ class Collection:
         self.first: PutAside | None = None
         self._root = root
         self._left_out = left_out
+        self._names = [left_out, "shards"]
         self._aside = root / ".aside"
         self._counts: dict[str, Counter[str]] = {key: Counter() for key in COUNTED}
         self._content = hashlib.sha256()
-        self._ids: set[str] = set()
+        # As hashes of 16 bytes: ids may be long paths.
+        self._ids: set[bytes] = set()
 
     def __enter__(self) -> Collection:
         # A killed attempt leaves its own.
@@ -54,26 +59,44 @@ class Collection:
         """How many are put aside."""
         return self.reasons.total()
 
-    def write(self, rows: Iterable[Example | PutAside]) -> None:
-        """Write examples in the order in which they come, holding a few at a time; of an id the first one stays."""
-        with (self._aside / self._left_out).open("w", encoding="utf-8") as left_out:
-            write_shards(self._aside / "shards", self._examples(rows, left_out))
+    def write(self, rows: Iterable[Example | PutAside], told: Callable[[Example], None] = lambda item: None) -> None:
+        """Write examples in the order in which they come, holding a few at a time; of an id the first one stays.
 
-    def _examples(self, rows: Iterable[Example | PutAside], left_out: TextIO) -> Iterator[Example]:
+        Args:
+            rows: the examples, and what is put aside.
+            told: is called with each example that is written.
+        """
+        with (self._aside / self._left_out).open("w", encoding="utf-8") as left_out:
+            write_shards(self._aside / "shards", self._examples(rows, left_out, told))
+
+    def _examples(
+        self, rows: Iterable[Example | PutAside], left_out: TextIO, told: Callable[[Example], None]
+    ) -> Iterator[Example]:
         for item in rows:
-            if isinstance(item, Example) and item.id in self._ids:
+            if isinstance(item, Example) and not self._is_new(item.id):
                 item = PutAside(item.id, item.source, "id stands twice", "id")
             if isinstance(item, PutAside):
                 self.first = self.first or item
-                self.reasons[item.reason] += 1
+                self.reasons[counted_as(item.reason, self.reasons)] += 1
                 left_out.write(json.dumps(item._asdict(), ensure_ascii=False) + "\n")
                 continue
-            self._ids.add(item.id)
             self._content.update(_line(item.id, record_sha256(item)))
             for key, counter in self._counts.items():
-                counter[str(getattr(item, key))] += 1
+                counter[counted_as(str(getattr(item, key)), counter)] += 1
             self.n += 1
+            told(item)
             yield item
+
+    def _is_new(self, id_: str) -> bool:
+        """Whether an id comes for the first time."""
+        before = len(self._ids)
+        self._ids.add(hashlib.blake2b(id_.encode(), digest_size=16).digest())
+        return len(self._ids) > before
+
+    def beside(self, name: str) -> Path:
+        """Return where a further file is written, which is put in place with the rest."""
+        self._names.append(name)
+        return self._aside / name
 
     def described(self) -> dict[str, Any]:
         """Return what a manifest says of the examples themselves."""
@@ -84,13 +107,42 @@ class Collection:
         """Put what was written in place of what was there: without a manifest there is nothing, and it comes last."""
         (self._root / "manifest.json").unlink(missing_ok=True)
         shutil.rmtree(self._root / "shards", ignore_errors=True)
-        for name in (self._left_out, "shards"):
+        # Of lists of rows, what was there may have had more.
+        for file in self._root.glob("*.json*"):
+            file.unlink()
+        for name in self._names:
             (self._aside / name).replace(self._root / name)
         records.write(self._root / "manifest.json", manifest)
 
+    def keep_left_out(self) -> Path:
+        """Keep the list of those that are put aside, also if nothing else is put in place, and return the file."""
+        kept = self._root / self._left_out
+        shutil.copyfile(self._aside / self._left_out, kept)
+        return kept
+
     def why(self) -> str:
         """Return the reasons for which examples are put aside with their numbers, the most frequent first."""
-        return ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
+        return ", ".join(f"{n} x {reason}" for reason, n in self.reasons.most_common())
+
+
+def counted_as(value: str, known: Mapping[str, Any]) -> str:
+    """Return the value, or `OTHERS` where it is new to `MOST_VALUES` or more that are known."""
+    return value if value in known or len(known) < MOST_VALUES else OTHERS
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a pool, benchmark or set. Raises RecordError where there is none, or a broken one."""
+    file = folder / "manifest.json"
+    found = records.read(file, n=int, content_sha256=str, licences=dict)
+    if found is None:
+        raise records.RecordError(f"{file}: is not there; run the study, which makes it first")
+    return found
+
+
+def made_from(manifests: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what a manifest says of the pools, benchmarks and sets that were read, by name."""
+    told = ("n", "content_sha256", "held_out")
+    return {name: {key: found[key] for key in told if key in found} for name, found in manifests.items()}
 
 
 def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from reassess.data.collection import COUNTED
+from reassess.data.collection import COUNTED, counted_as
+from reassess.data.held_out import not_trained_on
+from reassess.data.shards import Shards
 from reassess.example import DataError
 from reassess.graph import Job
 from reassess.work import records
@@ -20,7 +20,7 @@ def build_subset(job: Job) -> None:
     """Write the first ids of a shuffle under the seed: a smaller subset is a prefix of a larger one.
 
     Raises:
-        DataError: the pool, or the set, is not there or has fewer usable examples.
+        DataError: the pool, or the set, is not there, cannot be read, or has fewer usable examples.
         RecordError: its manifest is broken.
     """
     pool, seed, n = job.at.pool, job.at.seed, job.at.size
@@ -31,15 +31,15 @@ def build_subset(job: Job) -> None:
     manifest = records.read(root / "manifest.json", content_sha256=str)
     if manifest is None:
         raise DataError(f"{root / 'manifest.json'}: not there; make it first: reassess {job.needs[0]}")
-    rows = pq.read_table(root / "shards", columns=["id", *COUNTED]).to_pylist()
-    if n > len(rows):
-        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values())
+    kept_back = not_trained_on(root)
+    there = [id_ for id_ in Shards(root).column("id") if id_ not in kept_back]
+    if n > len(there):
+        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values()) + len(kept_back)
         raise DataError(
-            f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(rows)} examples ({left_out} left out)"
+            f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(there)} examples ({left_out} left out)"
         )
-    by_id = {row["id"]: row for row in rows}
-    rows = [by_id[id_] for id_ in shuffled(pool, seed, by_id)]
-    ids = [row["id"] for row in rows[:n]]
+    ids = shuffled(pool, seed, there)[:n]
+    chosen = Shards(root, ids)
     record = {
         "pool": pool,
         "seed": seed,
@@ -48,7 +48,8 @@ def build_subset(job: Job) -> None:
         "ids": ids,
         "ids_sha256": ids_sha256(ids),
         "pool_content_sha256": manifest["content_sha256"],
-        "counts": {key: _counts(row[key] for row in rows[:n]) for key in COUNTED},
+        **({"held_out": manifest["held_out"]} if "held_out" in manifest else {}),
+        "counts": {key: _counts(chosen.column(key)) for key in COUNTED},
     }
     records.write(job.record, record)
 
@@ -67,4 +68,7 @@ def ids_sha256(ids: Iterable[str]) -> str:
 
 
 def _counts(values: Iterable[object]) -> dict[str, int]:
-    return dict(sorted(Counter(map(str, values)).items()))
+    counter: Counter[str] = Counter()
+    for value in values:
+        counter[counted_as(str(value), counter)] += 1
+    return dict(sorted(counter.items()))

@@ -9,12 +9,15 @@ into text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from reassess.example import Example
 from reassess.models.load import tokenizer_of
 from reassess.models.reader import Reader
 from reassess.study.suites import Decoding
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FinishReason = Literal["stop", "length", "error"]
 
@@ -41,21 +44,53 @@ class Response(NamedTuple):
     error: str | None = None
 
 
+class Question(NamedTuple):
+    """What a model is asked.
+
+    Attributes:
+        prompt: the rendered prompt with a forced prefix, image tokens not expanded.
+        pictures: its images within the model's pixel limits.
+    """
+
+    prompt: str
+    pictures: list[Image]
+
+
+class Origin(NamedTuple):
+    """Where a question comes from, of which there may be a million: its text and pictures are made when it is asked.
+
+    Attributes:
+        examples: the examples of its benchmark.
+        place: its index among them.
+        think: whether it ends with a forced prefix.
+        length: its tokens without the prefix, for batches of like length.
+        is_visual: whether it has images.
+    """
+
+    examples: Sequence[Example]
+    place: int
+    think: bool
+    length: int
+    is_visual: bool
+
+    def draw(self, reader: Reader) -> Question:
+        """Return the question."""
+        example = self.examples[self.place]
+        text = reader.render(example)
+        return Question(reader.forced(text) if self.think else text, reader.pictures(example))
+
+
 class Request(NamedTuple):
     """One response to generate.
 
     Attributes:
         key: the key of the response in the store.
-        prompt: the rendered prompt with a forced prefix, image tokens not expanded.
-        example: where the images come from; they are decoded when its turn comes.
-        length: prompt tokens without the prefix, for batches of like length.
+        origin: where what to ask comes from.
         seed: seed of this response alone, None when greedy.
     """
 
     key: str
-    prompt: str
-    example: Example
-    length: int
+    origin: Origin
     seed: int | None
 
 

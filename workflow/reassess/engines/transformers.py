@@ -206,14 +206,14 @@ class TransformersEngine:
     def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
         """Yield responses by key, a batch at a time; rows with and without an image are not mixed."""
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        refused = [item for item in requests if limit is not None and item.length >= limit]
+        refused = [item for item in requests if limit is not None and item.origin.length >= limit]
         if refused:
             message = f"the prompt has {{}} tokens, the model takes at most {limit}"
-            yield {item.key: failed(message.format(item.length)) for item in refused}
+            yield {item.key: failed(message.format(item.origin.length)) for item in refused}
         out = {item.key for item in refused}
         todo = [item for item in requests if item.key not in out]
-        todo.sort(key=lambda item: (bool(item.example.images), item.length, item.key))
-        for _, group in groupby(todo, key=lambda item: bool(item.example.images)):
+        todo.sort(key=lambda item: (item.origin.is_visual, item.origin.length, item.key))
+        for _, group in groupby(todo, key=lambda item: item.origin.is_visual):
             rows = list(group)
             for first in range(0, len(rows), self._setting.batch_size):
                 yield self._batch(rows[first : first + self._setting.batch_size], decoding)
@@ -221,7 +221,7 @@ class TransformersEngine:
     @torch.inference_mode()
     def _batch(self, rows: list[Request], decoding: Decoding) -> dict[str, Response]:
         reader = self._setting.reader
-        texts, pictures = [row.prompt for row in rows], [reader.pictures(row.example) for row in rows]
+        texts, pictures = zip(*(row.origin.draw(reader) for row in rows), strict=True)
         batch = reader.encode(texts, pictures, padding=True, return_tensors="pt").to(self._device)
         inputs = inputs_for(self._model, batch)
         width = inputs["input_ids"].shape[1]

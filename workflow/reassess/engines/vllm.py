@@ -201,10 +201,10 @@ class VllmEngine:
 
     def prompt(self, request: Request) -> dict[str, Any]:
         """Return a request's prompt as vLLM takes it."""
-        prompt: dict[str, Any] = {"prompt": request.prompt}
-        images = self._setting.reader.pictures(request.example)
-        if images:
-            prompt["multi_modal_data"] = {"image": images}
+        text, pictures = request.origin.draw(self._setting.reader)
+        prompt: dict[str, Any] = {"prompt": text}
+        if pictures:
+            prompt["multi_modal_data"] = {"image": pictures}
         return prompt
 
     def _add(self, request: Request, decoding: Decoding) -> int:
@@ -213,7 +213,7 @@ class VllmEngine:
         # The chat template has written the special tokens already.
         self._llm.llm_engine.add_request(request.key, prompt, params, tokenization_kwargs={"add_special_tokens": False})
         images = prompt.get("multi_modal_data", {}).get("image", [])
-        return self._setting.reader.lengths(request.prompt, images)[0]
+        return self._setting.reader.lengths(prompt["prompt"], images)[0]
 
     def _response(self, output: Any, request: Request, length: int, stop: Sequence[str]) -> Response:
         """Return a finished `vllm.RequestOutput` as a response.
@@ -223,7 +223,7 @@ class VllmEngine:
         """
         prompt_tokens, reader = len(output.prompt_token_ids), self._setting.reader
         if prompt_tokens != length:
-            length = reader.exact(request.prompt, reader.pictures(request.example))
+            length = reader.exact(*request.origin.draw(reader))
         if prompt_tokens != length:
             return failed(
                 f"vLLM makes {prompt_tokens} tokens of a prompt that has {length} in training; set "

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reassess import engines, paths
-from reassess.data.shards import read_shards
-from reassess.engines.base import Engine, EngineInfo, Request, Response, Setting
+from reassess.data.shards import Shards
+from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting
 from reassess.evaluate.store import Store, key
-from reassess.example import Example, images_sha256
+from reassess.evaluate.write import described, write_parquet
+from reassess.example import images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import fingerprint
@@ -63,24 +63,6 @@ class Checkpoint(NamedTuple):
     fingerprint: str
 
 
-class Prompt(NamedTuple):
-    """One prompt as the model sees it: text, and the hash of the pixels within the model's limits.
-
-    Attributes:
-        benchmark: the benchmark.
-        example: the example.
-        text: the rendered prompt, with a forced prefix.
-        images_sha256: hash of the pixels of its images, empty without any.
-        length: tokens without the prefix.
-    """
-
-    benchmark: str
-    example: Example
-    text: str
-    images_sha256: str
-    length: int
-
-
 class Aside(NamedTuple):
     """A row of a benchmark that the model cannot be asked, and why."""
 
@@ -94,10 +76,25 @@ class Wanted(NamedTuple):
     """One row of responses.parquet before its response."""
 
     checkpoint: Checkpoint
-    prompt: Prompt
+    benchmark: str
     sample: int
-    seed: int | None
-    key: str
+    request: Request
+
+
+class Asked(NamedTuple):
+    """What a suite asks.
+
+    Attributes:
+        prompts: how many prompts there are.
+        rows: the responses that are wanted, those of one checkpoint after those of another.
+        put_aside: the rows of benchmarks that the model cannot be asked.
+        image_tokens: what the images of the others take.
+    """
+
+    prompts: int
+    rows: list[Wanted]
+    put_aside: list[Aside]
+    image_tokens: Counted
 
 
 def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> None:
@@ -127,14 +124,16 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     check_stop(spec.decoding.stop, reader, f"suites.{suite}.decoding.stop")
     think = graph.cell(cell).think
     held = reader.held(think)
-    prompts, put_aside, image_tokens = _prompts(reader, spec.benchmarks, think)
-    _stop_if_asked(turn)
     info = engines.choose(study, job.at.model, gpus)
-    wanted = [row for item in found for row in _wanted(study, info, item, prompts, spec.decoding)]
+    asked = _read(_Asking(study, info, spec.decoding, found), reader, spec.benchmarks, think)
+    _stop_if_asked(turn)
+    wanted, put_aside = asked.rows, asked.put_aside
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
-    missing = {row.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.key) is None}
+    missing = {
+        row.request.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.request.key) is None
+    }
     print(
-        f"{cell} {suite}: {len(prompts)} prompts ({len(put_aside)} put aside) x {spec.decoding.n} samples x "
+        f"{cell} {suite}: {asked.prompts} prompts ({len(put_aside)} put aside) x {spec.decoding.n} samples x "
         f"{len(found)} checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
         f"with {info.name} {info.version}, {info.dtype}, {info.device}",
         flush=True,
@@ -145,18 +144,23 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         turn.is_reuse = not missing
     setting = _setting(study, reader, spec.decoding.max_tokens, held, gpus)
     errors = _ask(info, setting, missing, stores, spec.decoding, turn)
-    if errors and len(errors) == len({row.key for row in wanted}):
+    if errors and len(errors) == len({row.request.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
-    rows = [_row(row, held, stores[row.checkpoint.fingerprint].get(row.key) or errors[row.key]) for row in wanted]
-    digest = _write_parquet(Path(job.outputs[1]), rows)
+    ids = {name: Shards(paths.benchmark(name)).column("id") for name in spec.benchmarks}
+
+    def answered(row: Wanted) -> dict[str, Any]:
+        response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
+        return _row(row, ids[row.benchmark][row.request.origin.place], held, response)
+
+    digest = write_parquet(Path(job.outputs[1]), map(answered, wanted), RESPONSES)
     aside = Path(job.record).with_name(PUT_ASIDE)
     records.write_lines(aside, [item._asdict() for item in put_aside])
     record = {
-        **_asked(graph, job, info, found),
+        **_described(graph, job, info, found),
         "think": think,
         "prefill": held,
         "put_aside": _reasons(spec.benchmarks, put_aside),
-        "image_tokens": image_tokens.record(),
+        "image_tokens": asked.image_tokens.record(),
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
         "files": {"responses.parquet": digest, PUT_ASIDE: file_sha256(aside)},
@@ -181,7 +185,7 @@ def _setting(study: Study, reader: Reader, max_tokens: int, held: str, gpus: int
     )
 
 
-def _asked(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) -> dict[str, Any]:
+def _described(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) -> dict[str, Any]:
     """Return what the record of responses says of who was asked what, and how."""
     study = graph.study
     assert job.at.model is not None
@@ -196,7 +200,7 @@ def _asked(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) ->
         "decoding": spec.decoding.recorded(),
         "prompt_sha256": prompt_sha256(study.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
-        "benchmarks": {name: _benchmark(name) for name in spec.benchmarks},
+        "benchmarks": {name: described(name) for name in spec.benchmarks},
     }
 
 
@@ -264,24 +268,58 @@ def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _prompts(reader: Reader, benchmarks: tuple[str, ...], think: bool) -> tuple[list[Prompt], list[Aside], Counted]:
-    """Return the prompts of all benchmarks, in order, the rows that are put aside, and what images take."""
-    examples = [(name, example) for name in benchmarks for example in read_shards(paths.benchmark(name))]
+class _Asking:
+    """Makes what is wanted of a prompt: a row for each checkpoint and sample, with its key and seed.
+
+    Args:
+        study: the study.
+        info: the engine.
+        decoding: the suite's.
+        checkpoints: whom to ask.
+    """
+
+    def __init__(self, study: Study, info: EngineInfo, decoding: Decoding, checkpoints: list[Checkpoint]) -> None:
+        self.checkpoints = checkpoints
+        self._seed, self._decoding, self._drawn = study.seed, decoding, decoding.drawn()
+        self._engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
+        if info.name == "vllm":
+            self._engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
+        if info.attention is not None:
+            self._engine["attention"] = info.attention
+
+    def of(self, checkpoint: Checkpoint, benchmark: str, origin: Origin, seen: dict[str, str]) -> Iterator[Wanted]:
+        """Yield the rows of one checkpoint; `seen` has the prompt's text and the hash of its pictures' pixels."""
+        asked = {"checkpoint": checkpoint.fingerprint, **seen}
+        for sample in range(self._decoding.n):
+            seed = None if self._decoding.temperature == 0 else sample_seed(self._seed, asked, sample)
+            depends = {"decoding": self._drawn, "seed": seed, "sample": sample, "engine": self._engine}
+            yield Wanted(checkpoint, benchmark, sample, Request(key({**asked, **depends}), origin, seed))
+
+
+def _read(asking: _Asking, reader: Reader, benchmarks: tuple[str, ...], think: bool) -> Asked:
+    """Read benchmarks, a row at a time, and return what is to be asked."""
+    read_from = {name: Shards(paths.benchmark(name)) for name in benchmarks}
+    rows: list[list[Wanted]] = [[] for _ in asking.checkpoints]
     put_aside: list[Aside] = []
-    prompts, counted = [], Counted()
-    progress = Progress("reading prompts", len(examples), "prompts")
-    for name, example in examples:
-        try:
-            read = reader.read(example)
-        except Unreadable as reason:
-            put_aside.append(Aside(name, example.id, example.source, str(reason)))
-        else:
+    prompts, counted = 0, Counted()
+    progress = Progress("reading prompts", sum(map(len, read_from.values())), "prompts")
+    for name, examples in read_from.items():
+        for index, example in enumerate(examples):
+            progress.update(1)
+            try:
+                read = reader.read(example)
+            except Unreadable as reason:
+                put_aside.append(Aside(name, example.id, example.source, str(reason)))
+                continue
+            prompts += 1
             counted.add(read)
+            origin = Origin(examples, index, think, read.length, bool(read.pictures))
             text = reader.forced(read.text) if think else read.text
-            prompts.append(Prompt(name, example, text, images_sha256(read.pictures), read.length))
-        progress.update(1)
+            seen = {"prompt": text, "images": images_sha256(read.pictures)}
+            for checkpoint, its in zip(asking.checkpoints, rows, strict=True):
+                its += asking.of(checkpoint, name, origin, seen)
     progress.close()
-    return prompts, put_aside, counted
+    return Asked(prompts, [row for its in rows for row in its], put_aside, counted)
 
 
 def _reasons(benchmarks: tuple[str, ...], put_aside: list[Aside]) -> dict[str, dict[str, int]]:
@@ -292,24 +330,6 @@ def _reasons(benchmarks: tuple[str, ...], put_aside: list[Aside]) -> dict[str, d
 def _engine_args(study: Study) -> dict[str, Any]:
     """Return the study's arguments of the vLLM engine that may change what is said."""
     return {key: value for key, value in study.evaluation.engine_args.items() if key not in NEUTRAL_ENGINE_ARGS}
-
-
-def _wanted(
-    study: Study, info: EngineInfo, checkpoint: Checkpoint, prompts: list[Prompt], decoding: Decoding
-) -> Iterator[Wanted]:
-    greedy = decoding.temperature == 0
-    engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
-    if info.name == "vllm":
-        engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
-    if info.attention is not None:
-        engine["attention"] = info.attention
-    drawn = decoding.drawn()
-    for prompt in prompts:
-        asked = {"checkpoint": checkpoint.fingerprint, "prompt": prompt.text, "images": prompt.images_sha256}
-        for sample in range(decoding.n):
-            seed = None if greedy else sample_seed(study.seed, asked, sample)
-            name = key({**asked, "decoding": drawn, "seed": seed, "sample": sample, "engine": engine})
-            yield Wanted(checkpoint, prompt, sample, seed, name)
 
 
 def _ask(
@@ -327,8 +347,7 @@ def _ask(
     engine: Engine | None = None
     by_checkpoint: dict[Checkpoint, list[Request]] = {}
     for row in missing.values():
-        request = Request(row.key, row.prompt.text, row.prompt.example, row.prompt.length, row.seed)
-        by_checkpoint.setdefault(row.checkpoint, []).append(request)
+        by_checkpoint.setdefault(row.checkpoint, []).append(row.request)
     started = time.monotonic()
     for checkpoint, requests in by_checkpoint.items():
         if engine is None:
@@ -352,7 +371,8 @@ def _ask(
         progress.close()
     if errors:
         first = next(iter(errors))
-        print(f"{len(errors)} responses failed, the first is {missing[first].prompt.example.id}: {errors[first].error}")
+        origin = missing[first].request.origin
+        print(f"{len(errors)} responses failed, the first is {origin.examples[origin.place].id}: {errors[first].error}")
     return errors
 
 
@@ -361,30 +381,15 @@ def _stop_if_asked(turn: Turn | None) -> None:
         raise Interrupted(why)
 
 
-def _row(row: Wanted, held: str, response: Response) -> dict[str, Any]:
+def _row(row: Wanted, id_: str, held: str, response: Response) -> dict[str, Any]:
     return {
-        "benchmark": row.prompt.benchmark,
-        "id": row.prompt.example.id,
+        "benchmark": row.benchmark,
+        "id": id_,
         "sample": row.sample,
         "step": row.checkpoint.step,
         "response": held + response.response,
         "finish_reason": response.finish_reason,
         "n_tokens": response.n_tokens,
-        "seed": row.seed,
+        "seed": row.request.seed,
         "prompt_tokens": response.prompt_tokens,
     }
-
-
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> str:
-    """Write the rows aside, rename the file, and return its SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSES), aside)
-    digest = file_sha256(aside)
-    aside.replace(path)
-    return digest
-
-
-def _benchmark(name: str) -> dict[str, Any]:
-    manifest = json.loads((Path(paths.benchmark(name)) / "manifest.json").read_text(encoding="utf-8"))
-    return {field: manifest[field] for field in ("n", "content_sha256", "modality")}

@@ -77,7 +77,7 @@ def _summary(spec: Benchmark, rows: Rows, examples: Mapping[str, Any]) -> dict[s
         by_sample: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
             metadata = rules.read_metadata(examples[row["id"]]["metadata"] or "")
-            by_sample[row["sample"]].append(Row(row["id"], row["official"], metadata))
+            by_sample[row["sample"]].append(Row(row["id"], row["official"], metadata, row["official_answer"]))
         parts = [aggregate(part) for part in by_sample.values()]
         record["summary"] = {name: fmean(part[name] for part in parts) for name in parts[0]}
     return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from reassess.study.study import Study
 from reassess.work.records import digest
 
 # The rules in the order of a study's work.
-RULES = ("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "tables", "figures")
+RULES = (
+    *("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "import", "tables", "figures"),
+)
 
 
 class Graph:
@@ -59,10 +61,10 @@ class Graph:
         spec = identity.report_spec(self.study, found.values())
         # Records are written last, and have the hashes of other files. Figures are of the results that the record of
         # the tables names. Each file that the two ask for takes its share of the time of a dry run.
-        read = [job for job in found.values() if job.rule in ("train", "score")]
+        read = [job for job in found.values() if job.rule in ("train", "score", "import")]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
         # A study that asks for anything else has another stamp, whatever Snakemake knows of parameters.
-        files = {kind: (*report.files(kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
+        files = {kind: (*report.files(self.study, kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
         tables = Job("tables", "all", names, results, files["tables"], spec)
         figures = Job("figures", "all", (tables.name,), (tables.record,), files["figures"], spec)
         found |= {job.name: job for job in (tables, figures)}
@@ -129,7 +131,8 @@ class Graph:
 
     def results(self) -> list[str]:
         """Return the records of runs, and the scores, that tables and figures are made from."""
-        return [job.record for job in self.of("train")] + [file for job in self.of("score") for file in job.outputs]
+        judged = [file for rule in ("score", "import") for job in self.of(rule) for file in job.outputs[:2]]
+        return [job.record for job in self.of("train")] + judged
 
     @property
     def uses_gpu(self) -> bool:
@@ -163,11 +166,7 @@ def parse(data: dict[str, Any], source: str) -> Graph:
 
 def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
-    for pool in dict.fromkeys(run.pool for run in grid.runs.values()):
-        yield _examples("pool", pool, study.pools[pool].files, identity.pool_spec(study, pool))
-    for benchmark in dict.fromkeys(item for suite in study.suites.values() for item in suite.benchmarks):
-        files = study.benchmarks[benchmark].files
-        yield _examples("benchmark", benchmark, files, identity.benchmark_spec(study, benchmark))
+    yield from _collections(study, grid)
     yield from _sets(study, {run.on for run in grid.runs.values() if run.on})
     reading = [(run.pool, run.on, run.seed, run.size) for run in grid.runs.values() if run.size is not None]
     for pool, on, seed, size in dict.fromkeys(reading):
@@ -186,11 +185,42 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         yield _train(study, run, stages[run.model, run.stage])
     for cell, suite in _pairs(study, grid):
         yield from evaluations.of(cell, suite)
+    for item in study.imported:
+        yield _import(study, item)
 
 
-def _examples(rule: str, key: str, files: list[str], spec: str) -> Job:
-    folder = paths.pool if rule == "pool" else paths.benchmark
-    return Job(rule, key, (), tuple(files), (folder(key, "manifest.json"), folder(key, "shards")), spec)
+def _collections(study: Study, grid: Grid) -> Iterator[Job]:
+    """Yield the pools that are trained on and the benchmarks that are asked, each after what it reads."""
+    wanted = [("pool", run.pool) for run in grid.runs.values()]
+    asked = [item for suite in study.suites.values() for item in suite.benchmarks]
+    read = [item for spec in study.imported.values() for item in spec.files]
+    wanted += [("benchmark", item) for item in (*asked, *read)]
+    found: dict[tuple[str, str], None] = {}
+
+    def add(which: tuple[str, str]) -> None:
+        if which not in found:
+            for read in study.reads(*which):
+                add(read)
+            found[which] = None
+
+    for which in dict.fromkeys(wanted):
+        add(which)
+    for rule, key in found:
+        yield _collection(study, rule, key)
+
+
+def _collection(study: Study, rule: str, key: str) -> Job:
+    is_pool = rule == "pool"
+    files = (study.pools if is_pool else study.benchmarks)[key].files
+    spec = (identity.pool_spec if is_pool else identity.benchmark_spec)(study, key)
+    reads = study.reads(rule, key)
+    manifests = [_folder(*read, "manifest.json") for read in reads]
+    outputs = (_folder(rule, key, "manifest.json"), _folder(rule, key, "shards"))
+    return Job(rule, key, tuple(name(*read) for read in reads), (*files, *manifests), outputs, spec)
+
+
+def _folder(rule: str, key: str, file: str) -> str:
+    return (paths.pool if rule == "pool" else paths.benchmark)(key, file)
 
 
 def _sets(study: Study, wanted: set[str]) -> Iterator[Job]:
@@ -256,8 +286,8 @@ class _Evaluations:
             (model, suite): identity.suite_spec(study, model, suite) for model in models for suite in study.suites
         }
         self._scored = {suite: identity.score_spec(study, suite) for suite in study.suites}
-        self._reads = {suite: _benchmarks(study, suite) for suite in study.suites}
-        self._answers = {suite: _answers(study, suite) for suite in study.suites}
+        self._reads = {suite: _benchmarks(spec.benchmarks) for suite, spec in study.suites.items()}
+        self._answers = {suite: _answers(study, spec.benchmarks) for suite, spec in study.suites.items()}
 
     def of(self, cell: Cell, suite: str) -> Iterator[Job]:
         """Yield the jobs that ask a cell a suite and judge what it says."""
@@ -292,15 +322,25 @@ def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
                     yield as_cell(run), suite
 
 
-def _benchmarks(study: Study, suite: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the jobs that make a suite's benchmarks, and their records."""
-    found = study.suites[suite].benchmarks
-    return tuple(name("benchmark", item) for item in found), tuple(
-        paths.benchmark(item, "manifest.json") for item in found
+def _import(study: Study, item: str) -> Job:
+    """Return the job that reads and judges other people's results."""
+    spec = study.imported[item]
+    needs, manifests = _benchmarks(spec.files)
+    read = dict.fromkeys(file for files in spec.files.values() for file in files)
+    inputs = (*manifests, *read, *_answers(study, spec.files))
+    made = ("scores.json", "scores.parquet", "responses.parquet")
+    outputs = tuple(paths.imported(item, file) for file in made)
+    return Job("import", item, needs, inputs, outputs, identity.import_spec(study, item))
+
+
+def _benchmarks(names: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the jobs that make benchmarks, and their records."""
+    return tuple(name("benchmark", item) for item in names), tuple(
+        paths.benchmark(item, "manifest.json") for item in names
     )
 
 
-def _answers(study: Study, suite: str) -> tuple[str, ...]:
-    """Return the files in which judge models have answered for a suite's benchmarks."""
-    models = [study.benchmarks[item].judge_model for item in study.suites[suite].benchmarks]
+def _answers(study: Study, benchmarks: Collection[str]) -> tuple[str, ...]:
+    """Return the files in which judge models have answered for benchmarks."""
+    models = [study.benchmarks[item].judge_model for item in benchmarks]
     return tuple(model.answers for model in models if model is not None)

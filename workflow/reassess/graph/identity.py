@@ -13,7 +13,7 @@ from typing import Any
 
 from reassess.graph import resources
 from reassess.graph.job import Job
-from reassess.study.data import Pool
+from reassess.study.data import FromSources
 from reassess.study.models import AMENDED
 from reassess.study.study import Study
 from reassess.versions import JUDGE_VERSION, VERSIONS
@@ -37,7 +37,14 @@ def pool_spec(study: Study, name: str) -> str:
     """Identity of a pool's examples."""
     spec = study.pools[name]
     modality = {} if spec.modality == "visual" else {"modality": spec.modality}
-    return canonical({"version": VERSIONS["data"], **modality, **_sources(spec)})
+    left_out: dict[str, Any] = {}
+    if spec.decontaminate is not None:
+        # It is taken out of questions before they are compared.
+        said = {"instruction": study.prompt.instruction} if spec.decontaminate.text else {}
+        left_out["decontaminate"] = {**spec.decontaminate.identity(), **said}
+    if spec.held_out is not None:
+        left_out["held_out"] = spec.held_out
+    return canonical({"version": VERSIONS["data"], **modality, **left_out, **_sources(spec)})
 
 
 def examples_spec(study: Study, name: str) -> str:
@@ -51,7 +58,9 @@ def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
     fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
-    return canonical(fields | ({"own": spec.own.identity()} if spec.own else {}))
+    own = {"own": spec.own.identity()} if spec.own else {}
+    fields |= own | ({"pool": spec.pool} if spec.pool else {}) | ({"circular": True} if spec.circular else {})
+    return canonical(fields)
 
 
 def model_spec(study: Study, name: str) -> str:
@@ -110,14 +119,14 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
 def score_spec(study: Study, suite: str) -> str:
     """Identity of the scores of a suite, besides the responses."""
     spec: dict[str, Any] = {"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format}
-    rules = {
-        name: {"rule": benchmark.rule, "judge_model": benchmark.judge_model and benchmark.judge_model.name}
-        for name in study.suites[suite].benchmarks
-        if (benchmark := study.benchmarks[name]).rule is not None
-    }
-    if rules:
-        spec["rules"] = {"version": VERSIONS["rules"], **rules}
-    return canonical(spec)
+    return canonical(spec | _rules(study, study.suites[suite].benchmarks))
+
+
+def import_spec(study: Study, name: str) -> str:
+    """Identity of other people's results under a name, besides benchmark data and the content of their files."""
+    spec = study.imported[name]
+    asked = {"version": VERSIONS["import"], "judge": JUDGE_VERSION, **spec.model_dump(mode="json")}
+    return canonical(asked | _rules(study, spec.files))
 
 
 def report_spec(study: Study, jobs: Iterable[Job]) -> str:
@@ -141,9 +150,19 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
     )
 
 
-def _sources(pool: Pool) -> dict[str, Any]:
+def _rules(study: Study, benchmarks: Iterable[str]) -> dict[str, Any]:
+    """What official verdicts on responses to these benchmarks depend on, nothing where none has a rule."""
+    rules = {
+        name: {"rule": benchmark.rule, "judge_model": benchmark.judge_model and benchmark.judge_model.name}
+        for name in benchmarks
+        if (benchmark := study.benchmarks[name]).rule is not None
+    }
+    return {"rules": {"version": VERSIONS["rules"], **rules}} if rules else {}
+
+
+def _sources(spec: FromSources) -> dict[str, Any]:
     """Sources without what does not change an example."""
-    return {"sources": [item.identity() for item in pool.sources]}
+    return {"sources": [item.identity() for item in spec.sources]}
 
 
 def _prompt(study: Study) -> dict[str, Any]:

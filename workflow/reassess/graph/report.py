@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reassess import paths
+from reassess.study.study import Study
 
 Kind = Literal["tables", "figures"]
 KINDS: tuple[Kind, ...] = ("tables", "figures")
@@ -18,6 +19,7 @@ TABLES = {
     "lengths": "reassess.analyse.tables.lengths:build",
     "cost": "reassess.analyse.tables.cost:build",
     "reward": "reassess.analyse.tables.reward:build",
+    "imported": "reassess.analyse.tables.imported:build",
 }
 FIGURES = {
     "scale": "reassess.analyse.figures.scale:draw",
@@ -27,9 +29,14 @@ TABLE_FORMATS = ("csv", "md", "tex")
 FIGURE_FORMATS = ("svg", "pdf")
 
 
-def files(kind: Kind) -> list[str]:
-    """Return the record of all tables or figures, and every one of them in every format."""
+def tables(study: Study) -> dict[str, str]:
+    """Return the tables of a study: `imported` where it has results of others."""
+    return {name: where for name, where in TABLES.items() if name != "imported" or study.imported}
+
+
+def files(study: Study, kind: Kind) -> list[str]:
+    """Return the record of all tables or figures of a study, and every one of them in every format."""
     names, formats, path = (
-        (TABLES, TABLE_FORMATS, paths.table) if kind == "tables" else (FIGURES, FIGURE_FORMATS, paths.figure)
+        (tables(study), TABLE_FORMATS, paths.table) if kind == "tables" else (FIGURES, FIGURE_FORMATS, paths.figure)
     )
     return [paths.report(kind), *(path(name, suffix) for name in names for suffix in formats)]

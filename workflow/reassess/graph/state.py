@@ -19,7 +19,7 @@ Name = Literal["done", "partial", "outdated", "missing"]
 Record = dict[str, Any]
 Look = Callable[[Job], Record | None]
 # Without one of these, what was made from it cannot be compared with anything.
-_CHECKED = ("model", "train", "generate", "score")
+_CHECKED = ("model", "train", "generate", "score", "import")
 # What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
 _OBJECTS, _NESTED = ("subset", "files", "made_from", "base"), ("read", "benchmarks")
 _LISTS = ("parents", "checkpoints", "trajectory")
@@ -158,10 +158,13 @@ class States:
         if job.rule == "train":
             return found + list(self._run(job, record, look))
         check = {
+            "pool": self._examples,
+            "benchmark": self._examples,
             "examples": self._examples,
             "subset": self._subset,
             "generate": self._responses,
             "score": self._scores,
+            "import": self._asked,
             "tables": self._report,
             "figures": self._report,
         }.get(job.rule)
@@ -173,13 +176,15 @@ class States:
         return [(need, found) for need in needs if (found := self.record(need)) is not None]
 
     def _examples(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        for need, manifest in self._needed(job, "pool", "examples"):
-            used = ((record.get("read") or {}).get(need.key) or {}).get("content_sha256")
-            yield from nested(f"read.{need.key}.content_sha256", used, manifest.get("content_sha256"))
+        for need, manifest in self._needed(job, "pool", "benchmark", "examples"):
+            used = (record.get("read") or {}).get(need.key) or {}
+            for key in ("content_sha256", "held_out"):
+                yield from nested(f"read.{need.key}.{key}", used.get(key), manifest.get(key))
 
     def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         for _, pool in self._needed(job, "pool", "examples"):
             yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
+            yield from nested("held_out", record.get("held_out"), pool.get("held_out"))
 
     def _run(self, job: Job, record: Record, look: Look) -> Iterator[Difference]:
         parents = record.get("parents") or []
@@ -209,6 +214,9 @@ class States:
         asked = {_point(item.get("step")): item.get("fingerprint") for item in record.get("checkpoints") or ()}
         for maker, made in self._needed(job, "model", "train"):
             yield from nested(f"checkpoints (of {maker.record})", asked, self._made(job, made))
+        yield from self._asked(job, record)
+
+    def _asked(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         described = record.get("benchmarks") or {}
         for need, manifest in self._needed(job, "benchmark"):
             used = (described.get(need.key) or {}).get("content_sha256")

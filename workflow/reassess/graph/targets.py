@@ -45,7 +45,8 @@ def check(graph: Graph, arguments: Iterable[str]) -> None:
     given = list(arguments)
     for argument in given:
         _check_no_cell(graph, argument.rstrip("/"))
-    made = re.compile(rf"{paths.RESULTS}/(pools|benchmarks|examples|subsets|models|runs|evals|tables|figures)/")
+    folders = "pools|benchmarks|examples|subsets|models|runs|evals|imported|tables|figures"
+    made = re.compile(rf"{paths.RESULTS}/({folders})/")
     # Snakemake takes ./results/runs for results/runs.
     asked = [path for path in map(os.path.normpath, given) if made.match(path)]
     if not asked or "--cleanup-metadata" in given:

@@ -297,6 +297,12 @@ class Counted:
         self.tokens += read.image_tokens
         self.most = max(self.most, read.image_tokens)
 
+    def join(self, other: Counted) -> None:
+        """Count what another has counted too."""
+        self.images += other.images
+        self.tokens += other.tokens
+        self.most = max(self.most, other.most)
+
     def record(self) -> dict[str, float]:
         """Return `images`, the mean of `tokens` of each, and the `most` of an example."""
         mean = round(self.tokens / self.images, 1) if self.images else 0

@@ -46,9 +46,21 @@ class SourceOptions(Strict):
         """The number of examples, None where only reading tells."""
         return None
 
+    def read(self) -> Iterator[Example | PutAside]:
+        """Yield the examples, and what cannot be one as put aside. Raises DataError where a source cannot be read."""
+        raise NotImplementedError
+
+    def sample(self, n: int) -> Iterator[Example | PutAside]:
+        """Yield the first `n` of what `read` yields, for a look at it. Raises DataError."""
+        return itertools.islice(self.read(), n)
+
     def identity(self) -> dict[str, Any]:
         """Return what the examples depend on, besides the content of the user's files."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"licence"})
+
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
+        return {}
 
     def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
         """Yield why the examples do not suit a pool or a benchmark of a modality."""

@@ -61,8 +61,7 @@ def example(values: Mapping[str, Any], roles: Roles, id_: str, source: Source) -
     """
     cells = _Cells(values, roles)
     for column in roles.rejected:
-        there = plain(values.get(column))
-        if not is_missing(there) and there not in ([], (), {}):
+        if not is_missing(plain(values.get(column))):
             raise RowError("holds more than one question with its images", column)
     asked = exchange(values.get(roles.question or ""), roles.question or "")
     question = _question(cells, asked)
@@ -134,9 +133,9 @@ def _stated(cells: _Cells, has_options: bool) -> Reading | None:
     """Return the gold in the gold's own column, None where that is missing."""
     column = cells.roles.gold
     value = plain(cells.values.get(column)) if column else None
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "ground_truth" in value:
         # verl's `reward_model`.
-        value = plain(value.get("ground_truth"))
+        value = plain(value["ground_truth"])
     if isinstance(value, list | tuple):
         several = texts(value, column or "")
         if len(set(several)) > 1 and has_options:
@@ -199,9 +198,10 @@ def _metadata(cells: _Cells) -> str:
         kept = kept["metadata"]
     try:
         kept = {key: None if is_missing(value) and value != "" else value for key, value in kept.items()}
-        return json.dumps(kept, ensure_ascii=False, sort_keys=True, allow_nan=False, default=_spelled)
+        stated = json.dumps(kept, ensure_ascii=False, sort_keys=True, allow_nan=False, default=_spelled)
     except (TypeError, ValueError):
-        raise RowError("holds what JSON cannot", columns[0]) from None
+        raise RowError("metadata that JSON cannot hold", columns[0]) from None
+    return text(stated, columns[0])
 
 
 def _spelled(value: Any) -> Any:

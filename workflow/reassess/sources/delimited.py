@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +18,10 @@ _FIELD = 2**28
 _CHUNK = 2**20
 _SAMPLE = 2**16
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-# What Excel on Windows calls CSV; it has all of Latin-1 that one can see, and leaves five bytes out.
+# What Excel on Windows calls CSV; it has all of Latin-1 that one can see.
 _WINDOWS = "cp1252"
+# So many letters beyond ASCII in a row are of no western language: they are of GBK, Shift-JIS or Cyrillic.
+_OTHER_SCRIPT = re.compile(rb"[\x80-\xff]{4}")
 
 # Errors of csv behind which the rows that follow are lost.
 _FATAL = ("unexpected end", "field larger")
@@ -52,7 +55,7 @@ def encoding_of(file: Path) -> str:
             return name
     if _is_all(file, "utf-8"):
         return "utf-8"
-    if _is_all(file, _WINDOWS):
+    if _is_all(file, _WINDOWS) and not _has_other_script(file):
         print(f"{file}: not UTF-8; read as Windows-1252 (Latin-1). If letters come out wrong, save it as UTF-8")
         return _WINDOWS
     raise DataError(f"{file}: neither UTF-8 nor Windows-1252 (Latin-1); save it as UTF-8")
@@ -68,6 +71,11 @@ def _is_all(file: Path, encoding: str) -> bool:
         except UnicodeDecodeError:
             return False
     return True
+
+
+def _has_other_script(file: Path) -> bool:
+    with file.open("rb") as handle:
+        return any(_OTHER_SCRIPT.search(line) for line in handle)
 
 
 def format_of(file: Path) -> Format:

@@ -32,6 +32,21 @@ def texts(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
     return tuple(text({column: item}, column) for item in found)
 
 
+def answer(row: Mapping[str, Any], column: str) -> str:
+    """Return a row's text, or its number as text (3.0 as "3"), empty where it is null.
+
+    Raises:
+        DataError: there is no such column.
+        RowError: it holds neither.
+    """
+    found = value(row, column)
+    if found is None or isinstance(found, str):
+        return found or ""
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise RowError(f"expected text or a number, got {type(found).__name__}", column)
+    return str(int(found) if float(found).is_integer() else found)
+
+
 def images(row: Mapping[str, Any], *columns: str) -> tuple[bytes, ...]:
     """Return a row's encoded images: columns as `datasets.Image` writes them, or lists of such; without nulls.
 

@@ -142,11 +142,12 @@ def json_rows(file: Path, name: str) -> Iterator[Row | PutAside]:
         DataError: it cannot be read.
     """
     for place, item in _items(file):
-        found = _parsed(item) if isinstance(item, bytes) else item
-        if isinstance(found, dict):
-            yield Row(place, found)
-        else:
-            yield PutAside(place, name, NO_JSON if found is None else "not a JSON object")
+        try:
+            found = json.loads(item) if isinstance(item, bytes) else item
+        except (ValueError, RecursionError):
+            yield PutAside(place, name, NO_JSON)
+            continue
+        yield Row(place, found) if isinstance(found, dict) else PutAside(place, name, "not a JSON object")
 
 
 def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
@@ -159,7 +160,7 @@ def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
                 return
             for number, line in enumerate(handle, 1):
                 text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 1 else line.strip()
-                if is_json and number == 1 and _parsed(text) is None:
+                if is_json and number == 1 and not _is_json(text):
                     raise DataError(f"{file}: neither JSON lines nor one array of objects")
                 if text:
                     yield f"{file.name}:{number}", text
@@ -167,12 +168,12 @@ def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
         raise DataError(f"{file}: {error.strerror}") from None
 
 
-def _parsed(text: bytes) -> Any:
-    """Return what a line of JSON stands for, None where it is none, or null."""
+def _is_json(text: bytes) -> bool:
     try:
-        return json.loads(text)
+        json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        return False
+    return True
 
 
 def _begins_array(handle: BinaryIO) -> bool:

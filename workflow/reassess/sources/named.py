@@ -67,6 +67,10 @@ class SetSource(SourceOptions):
     def files(self) -> list[str]:
         return self.published.files
 
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
+        return self.published.provenance()
+
     def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
         """Yield what is wrong where a data set with pictures serves a text pool, or one without a visual pool."""
         own = importlib.import_module(SETS[self.name]).MODALITY

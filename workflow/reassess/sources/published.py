@@ -78,6 +78,10 @@ class Published(NamedTuple):
         where = {"path": self.path} if self.path is not None else {"revision": self.location.revision}
         return {"of": self.of, **where, "version": self._module.VERSION}
 
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
+        return {}
+
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the rows as examples; those without an id of their own get one from their place.
 

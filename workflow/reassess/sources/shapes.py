@@ -35,7 +35,7 @@ class Columns(Strict):
     rationale: str | None = None
     """A chain of reasoning, or a list of them."""
     response: str | None = None
-    """A whole response, from which rationale and answer are read."""
+    """A whole response, or a conversation that ends in one, from which rationale and answer are read."""
     family: str | None = None
     """Task family or category."""
     difficulty: str | None = None
@@ -165,7 +165,7 @@ def roles_of(columns: tuple[str, ...], given: Columns | None) -> Roles:
         response = given.response or chat
     else:
         question = plain_question
-        response = response or (chat if gold is None else None)
+        response = response or (None if gold else question if _plain(question or "") in _CHATS else chat)
     alpaca = _plain(question or "") == "instruction"
     rationale = given.rationale or find(_RATIONALE, gold, question, response)
     numbered, single = _images(names, given)

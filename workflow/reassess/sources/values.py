@@ -27,10 +27,12 @@ _TAIL = ";,| \t\r\n"
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a cell holds nothing: None, NaN, NaT, or no text but white space."""
+    """Return whether a cell holds nothing: None, NaN, NaT, an empty list, or no text but white space."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
-    if isinstance(value, str | bytes | list | tuple | dict | bool | int):
+    if isinstance(value, list | tuple | dict):
+        return not value
+    if isinstance(value, str | bytes | bool | int):
         return False
     # pandas.NA is equal to nothing that could be asked for truth.
     return type(value).__name__ in ("NAType", "NaTType") or (not hasattr(value, "__len__") and bool(value != value))
@@ -54,9 +56,11 @@ def text(value: Any, column: str) -> str:
         except UnicodeDecodeError:
             raise RowError("not UTF-8 text", column) from None
     if isinstance(value, str):
-        # Half of a surrogate pair, which JSON can spell.
-        if not value.isascii() and not value.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in value):
-            raise RowError("not UTF-8 text", column)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, which JSON can spell.
+            raise RowError("not UTF-8 text", column) from None
         return value
     if isinstance(value, bool | int):
         return str(value)
@@ -87,7 +91,7 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
     value = plain(value)
     if not isinstance(value, list | tuple):
         return (text(value, column),) if not is_missing(value) else ()
-    if any(item is None or item != item for item in value):
+    if any(not isinstance(item, str) and is_missing(item) for item in value):
         raise RowError("an empty value in a list", column)
     return tuple(text(item, column) for item in value)
 
@@ -135,7 +139,8 @@ def option_columns(values: Sequence[Any], columns: Sequence[str]) -> tuple[str, 
     Raises:
         RowError: one is missing before others, or is not text.
     """
-    found = ["" if value == "nan" else text(value, column) for value, column in zip(values, columns, strict=True)]
+    found = [text(value, column) for value, column in zip(values, columns, strict=True)]
+    found = ["" if item == "nan" else item for item in found]
     while found and not found[-1].strip():
         found.pop()
     for item, column in zip(found, columns, strict=False):

@@ -18,6 +18,7 @@ from reassess.stages import Stage
 from reassess.stages.base import AnyStage, Variant
 from reassess.steps import Step
 from reassess.study.data import Benchmarks, Pool
+from reassess.study.imported import Imported
 from reassess.study.models import Model
 from reassess.study.recipes import Recipe
 from reassess.study.suites import Evaluation, Suite
@@ -92,6 +93,8 @@ class Study(Strict):
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
+    imported: dict[Name, Imported] = {}
+    """Other people's results by name, judged by the study's judge and put into a table of their own."""
     prompt: Prompt = Prompt()
     """The prompt that training and evaluation share."""
     evaluation: Evaluation = Evaluation()
@@ -126,6 +129,11 @@ class Study(Strict):
         return {suite: name for suite, name in found if suite is not None}
 
     @property
+    def circular(self) -> set[str]:
+        """The benchmarks whose questions are asked in rotations."""
+        return {name for name, spec in self.benchmarks.items() if spec.circular}
+
+    @property
     def watching(self) -> dict[str, Suite]:
         """The suites that report on kept checkpoints."""
         choosing = self.choosing
@@ -134,6 +142,14 @@ class Study(Strict):
             for name, suite in self.suites.items()
             if suite.checkpoints == "trajectory" and name not in choosing
         }
+
+    def reads(self, rule: str, name: str) -> list[tuple[str, str]]:
+        """Return the pools and benchmarks, as rule and name, that a pool or a benchmark is made from."""
+        if rule == "pool":
+            how = self.pools[name].decontaminate
+            return [("benchmark", item) for item in dict.fromkeys(how.against if how else ())]
+        pool = self.benchmarks[name].pool
+        return [] if pool is None else [("pool", pool)]
 
     def own_size(self, recipe: str) -> int | None:
         """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the

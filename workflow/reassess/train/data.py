@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from datasets import Dataset
 
 from reassess import prompts
+from reassess.data.right import answer
+from reassess.data.shards import Shards
 from reassess.example import Example, PutAside
 from reassess.models.reader import TOO_LONG, Counted, Reader, Unreadable
+from reassess.train import ranks
 from reassess.train.plan import TrainError
 
 # Rows of the preflight.
@@ -20,9 +23,9 @@ BLANK = "blank"
 
 
 class Rows(NamedTuple):
-    """The examples of a run and how a model sees them."""
+    """The examples of a run, each read when it is drawn, and how a model sees them."""
 
-    examples: list[Example]
+    examples: Shards
     reader: Reader
 
 
@@ -43,6 +46,8 @@ class Usable(NamedTuple):
 def put_aside(rows: Rows, share: float) -> Usable:
     """Take out what no method can train on: see `Reader.read`, and a response with a special token of the model.
 
+    Each of several processes reads a part of the examples, and none holds any.
+
     Args:
         rows: the examples of a subset.
         share: the largest share of them that may be taken out.
@@ -50,19 +55,14 @@ def put_aside(rows: Rows, share: float) -> Usable:
     Raises:
         TrainError: more than `share`, or every example, would be taken out.
     """
-    kept: list[Example] = []
-    out: list[PutAside] = []
+    by_index: dict[int, PutAside] = {}
     counted = Counted()
-    for example in rows.examples:
-        try:
-            read = rows.reader.read(example)
-            if problem := rows.reader.special(*example.rationales[:1], example.gold):
-                raise Unreadable(problem)
-        except Unreadable as reason:
-            out.append(PutAside(example.id, example.source, str(reason)))
-        else:
-            kept.append(example)
-            counted.add(read)
+    mine = range(ranks.number(), len(rows.examples), ranks.world().processes)
+    for found, theirs in ranks.gather(_unusable(rows, mine)):
+        by_index.update(found)
+        counted.join(theirs)
+    out = [by_index[index] for index in sorted(by_index)]
+    kept = [index for index in range(len(rows.examples)) if index not in by_index]
     if len(out) > share * len(rows.examples) or not kept:
         reasons = ", ".join(f"{n} x {reason}" for reason, n in Counter(item.reason for item in out).most_common())
         first = f"; the first is {out[0].id!r}" if out else ""
@@ -70,7 +70,24 @@ def put_aside(rows: Rows, share: float) -> Usable:
             f"{len(out)} of {len(rows.examples)} examples cannot be used ({reasons or 'the subset is empty'}{first}), "
             f"more than the pool's max_put_aside {share}; {_advice(rows.reader, out)}"
         )
-    return Usable(rows._replace(examples=kept), out, counted)
+    return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted)
+
+
+def _unusable(rows: Rows, indices: Iterable[int]) -> tuple[dict[int, PutAside], Counted]:
+    """Return what of some rows is put aside, by index, and what the images of the others take."""
+    out: dict[int, PutAside] = {}
+    counted = Counted()
+    for index in indices:
+        example = rows.examples[index]
+        try:
+            read = rows.reader.read(example)
+            if problem := rows.reader.special(*example.rationales[:1], example.gold):
+                raise Unreadable(problem)
+        except Unreadable as reason:
+            out[index] = PutAside(example.id, example.source, str(reason))
+        else:
+            counted.add(read)
+    return out, counted
 
 
 def _advice(reader: Reader, out: Sequence[PutAside]) -> str:
@@ -99,12 +116,12 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
         TrainError: an example has no rationale.
     """
     reader = rows.reader
-    for example in rows.examples:
-        if not example.rationales:
-            raise TrainError(
-                f"example {example.id!r} has no rationale to imitate; give every example of the pool one, "
-                "or leave SFT out of its recipes"
-            )
+    rationales = rows.examples.lengths("rationales")
+    if 0 in rationales:
+        raise TrainError(
+            f"example {rows.examples[rationales.index(0)].id!r} has no rationale to imitate; give every example of the "
+            "pool one, or leave SFT out of its recipes"
+        )
 
     def row(example: Example) -> dict[str, Any]:
         prompt, completion = reader.render(example), reader.completion(response(example, rows))
@@ -118,7 +135,7 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
 
 def response(example: Example, rows: Rows) -> str:
     """Return the response that SFT imitates."""
-    return prompts.target(example.rationales[0], example.gold, rows.reader.prompt)
+    return prompts.target(example.rationales[0], answer(example.gold), rows.reader.prompt)
 
 
 def grpo_dataset(rows: Rows) -> Dataset:
@@ -143,14 +160,14 @@ def grpo_dataset(rows: Rows) -> Dataset:
     return _lazy(rows.examples, row)
 
 
-def refuse_mixed(examples: Sequence[Example], why: str) -> None:
+def refuse_mixed(examples: Shards, why: str) -> None:
     """Raise TrainError where some examples have an image and others have none."""
-    with_image = [example for example in examples if example.images]
-    if with_image and len(with_image) < len(examples):
-        text_only = next(example for example in examples if not example.images)
+    has_image = [n > 0 for n in examples.lengths("images")]
+    if True in has_image and False in has_image:
+        visual, text_only = (examples[has_image.index(kind)].id for kind in (True, False))
         raise TrainError(
-            f"{len(with_image)} of {len(examples)} examples have an image (such as {with_image[0].id!r}), the "
-            f"others have none (such as {text_only.id!r}): {why}; use a pool of one kind"
+            f"{sum(has_image)} of {len(has_image)} examples have an image (such as {visual!r}), the others have none "
+            f"(such as {text_only!r}): {why}; use a pool of one kind"
         )
 
 
@@ -180,7 +197,7 @@ def check_prompt(example: Example, trained: Sequence[int], rows: Rows) -> None:
         )
 
 
-def _lazy(examples: list[Example], row: Callable[[Example], dict[str, Any]], blanks: int = 0) -> Dataset:
+def _lazy(examples: Sequence[Example], row: Callable[[Example], dict[str, Any]], blanks: int = 0) -> Dataset:
     """Return a dataset that decodes a row when it is drawn; a row drawn several times at once is decoded once."""
 
     def draw(index: int) -> dict[str, Any]:

@@ -146,9 +146,10 @@ def _refuse_several(rows: data.Rows) -> None:
     Raises:
         TrainError: it does.
     """
-    several = next((example for example in rows.examples if len(example.images) > 1), None)
-    if several is not None:
-        reader = rows.reader
+    images = rows.examples.lengths("images")
+    index = next((index for index, n in enumerate(images) if n > 1), None)
+    if index is not None:
+        several, reader = rows.examples[index], rows.reader
         if "batch_num_images" in reader.encode([reader.render(several)], [reader.pictures(several)]):
             raise TrainError(
                 f"example {several.id!r} has {len(several.images)} images, which TRL's GRPO cannot take for "

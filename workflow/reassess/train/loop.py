@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
-from reassess.data.shards import read_shards
+from reassess.data.shards import Shards
 from reassess.data.subset import ids_sha256
 from reassess.models import load, parts
 from reassess.models.reader import Reader
@@ -94,7 +94,7 @@ class Started(NamedTuple):
 
 
 def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, **fixed: Any) -> Started:
-    """Read the rows, make config and plan, and load the weights of the parent or of the checkpoint to go on from.
+    """Make config, rows and plan, and load the weights of the parent or of the checkpoint to go on from.
 
     Args:
         task: the run.
@@ -108,12 +108,6 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     """
     spec, stage, parent, world = task.model, task.stage, task.parents[0].path, ranks.world()
     assert isinstance(stage, Trained)
-    examples = read_shards(task.examples, task.subset["ids"])
-    rows = data.Rows(examples, Reader.of(parent, spec, task.graph.study.prompt))
-    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
-    if ranks.is_first():
-        task.checkpoints.mkdir(parents=True, exist_ok=True)
-        records.write_lines(task.checkpoints / published.PUT_ASIDE, (item._asdict() for item in usable.out))
     options = _options(task, stage)
     try:
         args = config(**options, **fixed)
@@ -121,6 +115,11 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
         raise TrainError(f"stages.{task.run.stage}.args: {error}") from None
     ranks.check(args)
     _check_optimizer(args, f"stages.{task.run.stage}.args.optim")
+    rows = data.Rows(Shards(task.examples, task.subset["ids"]), Reader.of(parent, spec, task.graph.study.prompt))
+    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
+    if ranks.is_first():
+        task.checkpoints.mkdir(parents=True, exist_ok=True)
+        records.write_lines(task.checkpoints / published.PUT_ASIDE, (item._asdict() for item in usable.out))
     planned = plan(stage, args, epoch(stage, args, len(usable.rows.examples), world.processes))
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
@@ -207,7 +206,7 @@ def _choose_weights(task: Task, stage: Trained, model: Any, rows: data.Rows) -> 
         TrainError: the model has no such part or layer, or examples without an image have nothing to train.
     """
     where = f"stages.{task.run.stage}"
-    if "language_model" in stage.freeze and not all(example.images for example in rows.examples):
+    if "language_model" in stage.freeze and 0 in rows.examples.lengths("images"):
         raise TrainError(f"{where}.freeze: examples without an image train the language model alone; leave it free")
     try:
         if stage.lora is None:
@@ -347,7 +346,7 @@ def _facts(started: Started, model: Any) -> dict[str, Any]:
         "weights": {"trainable": _trainable(model), "total": started.weights},
         "put_aside": dict(Counter(item.reason for item in started.usable.out)),
         "image_tokens": started.usable.image_tokens.record(),
-        "trained_ids_sha256": ids_sha256(example.id for example in started.rows.examples),
+        "trained_ids_sha256": ids_sha256(started.rows.examples.column("id")),
         "steps_planned": planned.steps,
         "steps_done": planned.steps,
         "samples_seen": planned.samples,

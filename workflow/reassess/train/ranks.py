@@ -14,9 +14,14 @@ from reassess.train.plan import TrainError
 T = TypeVar("T")
 
 
+def number() -> int:
+    """Return this process' number among them, from 0."""
+    return launch.rank()
+
+
 def is_first() -> bool:
     """Whether this process writes files and speaks for all."""
-    return launch.rank() == 0
+    return number() == 0
 
 
 def world() -> World:
@@ -74,15 +79,19 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def gather(value: T) -> list[T]:
+    """Return the values of all processes, in their order."""
+    values = [value] * world().processes
+    if len(values) > 1:
+        import torch.distributed as dist
+
+        dist.all_gather_object(values, value)
+    return values
+
+
 def total(value: float) -> float:
     """Return the sum of a number over the processes."""
-    if world().processes == 1:
-        return value
-    import torch.distributed as dist
-
-    values: list[float] = [0.0] * world().processes
-    dist.all_gather_object(values, value)
-    return sum(values)
+    return sum(gather(value))
 
 
 def part() -> None:

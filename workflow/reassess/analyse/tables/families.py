@@ -21,6 +21,9 @@ from reassess.analyse.tables.shared import (
 
 _COLUMNS = [*NUMBERS[:5], "group", *NUMBERS[5:], *COUNTS[1:]]
 
+# More are no levels: a number that every question has for itself.
+_LEVELS = 20
+
 
 def build(estimates: Estimates) -> Built:
     """Return accuracy by task family and by difficulty, each recipe at its largest size."""
@@ -31,7 +34,7 @@ def build(estimates: Estimates) -> Built:
     labels = list(dict.fromkeys(text for found in by_model.values() for text in found))
     table = Table(
         "families",
-        "Accuracy by task family and by difficulty (reasoning steps) at the largest training size.",
+        "Accuracy by task family and by difficulty (the source's own level) at the largest training size.",
         ["Benchmark", "Group", "Items", FLOOR, *labels],
         text_columns=2,
     )
@@ -66,11 +69,12 @@ def _accuracy(sheet: Sheet, method: Method, benchmark: str, group: str, picked: 
 
 
 def _groups(questions: pd.DataFrame) -> list[tuple[str, pd.Series[bool]]]:
-    """Return the families of a benchmark and, where there are several, its levels of difficulty, as masks."""
+    """Return the families of a benchmark and its levels of difficulty, where there are several but few, as masks."""
     found = []
     for family in sorted(questions["family"].dropna().unique()):
         found.append((str(family) or "(no family)", questions["family"] == family))
     levels = sorted(questions["difficulty"].dropna().unique())
-    for level in levels if len(levels) > 1 else ():
-        found.append((f"difficulty {level}", (questions["difficulty"] == level).fillna(False)))
+    for level in levels if 1 < len(levels) <= _LEVELS else ():
+        group = f"difficulty {level}" if level else "difficulty unknown"
+        found.append((group, (questions["difficulty"] == level).fillna(False)))
     return found

@@ -19,7 +19,7 @@ SOURCE = Hub("hiyouga/geometry3k", "train", "fd21e533e1e50d0662a2bf7b223e60511bd
 MODALITY = "visual"
 CARD = Card(
     "School geometry: a diagram, a question and a short answer.",
-    traps=("1,736 of its pictures differ over train and test: the same diagram stands in both.",),
+    traps=("Its pictures repeat: 1,736 differ over the 2,702 rows of its training and test split.",),
 )
 
 
