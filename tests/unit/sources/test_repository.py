@@ -33,6 +33,7 @@ from reassess.sources.base import Row
 from reassess.sources.hub import HubSource
 from reassess.sources.published import Published
 from reassess.study.read import dump
+from reassess.work.records import file_sha256
 
 STUDY: dict[str, Any] = {
     "name": "charts",
@@ -115,6 +116,13 @@ def test_a_benchmark_is_built_from_the_hub_and_then_without_it(hub: Hub, monkeyp
     manifest = build()
     assert [item.gold for item in read_shards(paths.benchmark("chartqa"))] == ["1", "2", "3"], "one split, in order"
     assert hub.fetched == FILES, "each once, and of no other split"
+    assert manifest["files"] == {
+        f"hf://datasets/lmms-lab/ChartQA@{REVISION}/{name}": {
+            "bytes": (hub.folder / name).stat().st_size,
+            "sha256": file_sha256(hub.folder / name),
+        }
+        for name in FILES
+    }
     places = [row.place for row in repository.rows(LOCATION) if isinstance(row, Row)]
     assert [place.removeprefix("lmms-lab/ChartQA ") for place in places] == [
         f"{FILES[0]} row 0",

@@ -52,7 +52,7 @@ def jsonl(path: Path, lines: list[Any]) -> JsonlSource:
 
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, dict[str, Any]]]:
-    """Options of every kind of source, and one value that each refuses."""
+    """Options of every kind of source, and one value that each refuses; the hub is played on this machine."""
     pq.write_table(pa.Table.from_pylist([row(EXAMPLE)], schema=SCHEMA), tmp_path / "mine.parquet")
     jsonl(tmp_path / "mine.jsonl", [line(0), b"{"])
     mine, refused = str(tmp_path / "mine"), {"path": "nowhere"}
@@ -64,33 +64,30 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
     datasets.Dataset.from_dict({"question": ["1+1?"], "answer": ["2"]}).save_to_disk(f"{mine}-saved")
     geometry = {"images": [{"bytes": png(), "path": None}], "problem": "<image>Find x.", "answer": "3"}
     pq.write_table(pa.Table.from_pylist([geometry]), tmp_path / "geometry3k.parquet")
-    (tmp_path / "hub").mkdir()
-    (tmp_path / "hub/test.csv").write_text("question,answer\n1+1?,2\n")
-    hub = {"kind": "hub", "path": "owner/name", "revision": REVISION, "split": "test", "licence": "MIT"}
-    with serving(tmp_path / "hub", "owner/name", "datasets") as server:
+    (tmp_path / "repository/data").mkdir(parents=True)
+    sums = pa.table({"question": ["1+1?"], "answer": ["2"]})
+    pq.write_table(sums, tmp_path / "repository/data/train-00000-of-00001.parquet")
+    hub = {"path": "owner/sums", "revision": REVISION, "split": "train", "licence": "MIT"}
+    found = {
+        "hub": {"kind": "hub", **hub, "refused": {"revision": "main"}},
+        "easy-vqa": {"kind": "easy-vqa", "n": 3, "refused": {"split": "dev"}},
+        "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
+        "set": {
+            "kind": "set",
+            "name": "geometry3k",
+            "path": str(tmp_path / "geometry3k.parquet"),
+            "refused": {"name": "geometry4k"},
+        },
+        "parquet": {"kind": "parquet", "path": f"{mine}.parquet", "licence": "MIT", "refused": refused},
+        "jsonl": {"kind": "jsonl", "path": f"{mine}.jsonl", "licence": "MIT", "refused": refused},
+        "tsv": {"kind": "tsv", "path": f"{mine}.tsv", "licence": "MIT", "refused": refused},
+        "table": {"kind": "table", "path": f"{mine}.csv", "licence": "MIT", "refused": {"path": f"{mine}.tsv"}},
+        "folder": {"kind": "folder", "path": f"{mine}-pictures", "licence": "MIT", "refused": {"path": f"{mine}.csv"}},
+        "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
+    }
+    with serving(tmp_path / "repository", "owner/sums", "datasets") as server:
         use(server, tmp_path / "home", monkeypatch)
-        yield {
-            "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
-            "easy-vqa": {"kind": "easy-vqa", "n": 3, "refused": {"split": "dev"}},
-            "hub": {**hub, "refused": {"revision": "main"}},
-            "set": {
-                "kind": "set",
-                "name": "geometry3k",
-                "path": str(tmp_path / "geometry3k.parquet"),
-                "refused": {"name": "geometry4k"},
-            },
-            "parquet": {"kind": "parquet", "path": f"{mine}.parquet", "licence": "MIT", "refused": refused},
-            "jsonl": {"kind": "jsonl", "path": f"{mine}.jsonl", "licence": "MIT", "refused": refused},
-            "tsv": {"kind": "tsv", "path": f"{mine}.tsv", "licence": "MIT", "refused": refused},
-            "table": {"kind": "table", "path": f"{mine}.csv", "licence": "MIT", "refused": {"path": f"{mine}.tsv"}},
-            "folder": {
-                "kind": "folder",
-                "path": f"{mine}-pictures",
-                "licence": "MIT",
-                "refused": {"path": f"{mine}.csv"},
-            },
-            "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
-        }
+        yield found
 
 
 EXAMPLE = Example("a", (), "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')

@@ -78,6 +78,9 @@ class HubSource(RowsSource):
     def is_uniform(self) -> bool:
         return repository.is_uniform(self.location)
 
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        return repository.provenance(self.location)
+
     def rows(self) -> Iterator[Row | PutAside]:
         return repository.rows(self.location, self._whole, labels=True)
 
