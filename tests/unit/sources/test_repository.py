@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from hub_server import PIECE, REVISION, Hub, serving, use
 from reassess import graph, paths
 from reassess.data.pool import build_examples
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.example import DataError, Example, PutAside
 from reassess.sources import fields, repository
 from reassess.sources.base import Row
@@ -114,7 +114,7 @@ def values(hub: repository.Hub, whole: bool = True) -> list[Any]:
 
 def test_a_benchmark_is_built_from_the_hub_and_then_without_it(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = build()
-    assert [item.gold for item in read_shards(paths.benchmark("chartqa"))] == ["1", "2", "3"], "one split, in order"
+    assert [item.gold for item in stream(paths.benchmark("chartqa"))] == ["1", "2", "3"], "one split, in order"
     assert hub.fetched == FILES, "each once, and of no other split"
     assert manifest["files"] == {
         f"hf://datasets/lmms-lab/ChartQA@{REVISION}/{name}": {
@@ -352,7 +352,7 @@ def test_any_data_set_of_the_hub_is_a_source(hub: Hub) -> None:
     job = found["benchmark", "mine"]
     assert job.inputs == ()
     build_examples(found, job)
-    first, second = read_shards(paths.benchmark("mine"))
+    first, second = stream(paths.benchmark("mine"))
     assert (first.gold, first.images, first.source) == ("red", (png("red"),), "ChartQA")
     assert (second.gold, second.images) == ("blue", (png("blue"),))
     manifest = json.loads(Path(paths.benchmark("mine", "manifest.json")).read_text())
