@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +20,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from hub_server import REVISION, Hub, use
+from hub_server import REVISION, serving, use
 from reassess import graph, paths
 from reassess.data.pool import build_examples
 from reassess.example import DataError, Example, PutAside
@@ -86,11 +85,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         "folder": {"kind": "folder", "path": f"{mine}-pictures", "licence": "MIT", "refused": {"path": f"{mine}.csv"}},
         "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
     }
-    with Hub(tmp_path / "repository", "owner/sums", "datasets") as server:
+    with serving(tmp_path / "repository", "owner/sums", "datasets") as server:
         use(server, tmp_path / "home", monkeypatch)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield found
-        server.shutdown()
 
 
 EXAMPLE = Example("a", (), "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')
