@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 import urllib.parse
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ class Hub(ThreadingHTTPServer):
         closed: refuse content alone, as of gated data, whose files anyone may list.
     """
 
-    def __init__(self, folder: Path, repository: str = "owner/toy", kind: str = "models") -> None:
+    def __init__(self, folder: Path, repository: str, kind: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder = folder
         self.api = f"/api/{kind}/{repository}/"
@@ -131,6 +133,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+@contextmanager
+def serving(folder: Path, repository: str, kind: str = "models") -> Iterator[Hub]:
+    """Serve a folder as long as the block runs."""
+    with Hub(folder, repository, kind) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        yield hub
+        hub.held = ""
+        hub.shutdown()
 
 
 def use(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

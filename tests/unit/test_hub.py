@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hub_server import PIECE, REVISION, Hub, use
+from hub_server import PIECE, REVISION, Hub, serving, use
 from reassess import graph, paths
 from reassess.models.base import ModelError, build_base
 from reassess.models.load import fingerprint
@@ -29,11 +28,8 @@ def hub(toy_checkpoint: Path, tmp_path: Path) -> Iterator[Hub]:
     (folder / "long.txt").write_bytes(bytes(range(256)) * (24 << 12))
     (folder / "pytorch_model.bin").write_bytes(b"code that loading would run")
     (folder / "modeling.py").write_bytes(b"raise SystemExit")
-    with Hub(folder) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(folder, "owner/toy") as server:
         yield server
-        server.held = ""
-        server.shutdown()
 
 
 @pytest.fixture

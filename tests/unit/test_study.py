@@ -144,7 +144,11 @@ MALFORMED = [
     ("suites/held-out", ..., ["stages.grpo.trajectory: no suite"]),
     ("benchmarks/toy-id/sources/0/split", "train", ["benchmarks.toy-id.sources: split 'train' is for pools"]),
     ("benchmarks/toy-text/modality", "visual", ["benchmarks.toy-text.sources: modality 'visual' does not fit"]),
-    ("benchmarks/toy-id/sources/0/kind", "tsv", ["benchmarks.toy-id.sources.0: kind: 'tsv' is not valid", "'parquet'"]),
+    (
+        "benchmarks/toy-id/sources/0/kind",
+        "yaml",
+        ["benchmarks.toy-id.sources.0: kind: 'yaml' is not valid", "'parquet'"],
+    ),
     ("pools/toy/sources", [{"kind": "parquet", "path": "nowhere", "licence": "MIT"}], ["no such file or directory"]),
     ("pools/toy/max_put_aside", 2, ["pools.toy.max_put_aside", "2", "less than or equal to 1"]),
     ("exclude", [{"recipe": "dpo"}], ["exclude[0].recipe: 'dpo' is not in the study", "valid: base, sft"]),

@@ -10,7 +10,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -22,16 +21,19 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 from PIL import Image
+from pydantic import ValidationError
 
-from hub_server import PIECE, REVISION, Hub, use
+from hub_server import PIECE, REVISION, Hub, serving, use
 from reassess import graph, paths
 from reassess.data.pool import build_examples
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.example import DataError, Example, PutAside
 from reassess.sources import fields, repository
 from reassess.sources.base import Row
+from reassess.sources.hub import HubSource
 from reassess.sources.published import Published
 from reassess.study.read import dump
+from reassess.work.records import file_sha256
 
 STUDY: dict[str, Any] = {
     "name": "charts",
@@ -84,12 +86,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     write(folder / "data/train-00000-of-00001.parquet", ["0"])
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    with Hub(folder, "lmms-lab/ChartQA", "datasets") as server:
+    with serving(folder, "lmms-lab/ChartQA", "datasets") as server:
         use(server, tmp_path / "home", monkeypatch)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.held = ""
-        server.shutdown()
 
 
 def build() -> dict[str, Any]:
@@ -115,8 +114,15 @@ def values(hub: repository.Hub, whole: bool = True) -> list[Any]:
 
 def test_a_benchmark_is_built_from_the_hub_and_then_without_it(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = build()
-    assert [item.gold for item in read_shards(paths.benchmark("chartqa"))] == ["1", "2", "3"], "one split, in order"
+    assert [item.gold for item in stream(paths.benchmark("chartqa"))] == ["1", "2", "3"], "one split, in order"
     assert hub.fetched == FILES, "each once, and of no other split"
+    assert manifest["files"] == {
+        f"hf://datasets/lmms-lab/ChartQA@{REVISION}/{name}": {
+            "bytes": (hub.folder / name).stat().st_size,
+            "sha256": file_sha256(hub.folder / name),
+        }
+        for name in FILES
+    }
     places = [row.place for row in repository.rows(LOCATION) if isinstance(row, Row)]
     assert [place.removeprefix("lmms-lab/ChartQA ") for place in places] == [
         f"{FILES[0]} row 0",
@@ -327,6 +333,61 @@ def test_a_few_pictures_are_read_without_fetching_the_archive(hub: Hub) -> None:
     found = list(Published("drawn", __name__, location, None, None, "MIT").sample(1))
     assert [item.images for item in found if isinstance(item, Example)] == [(png(),)]
     assert hub.sent < 4_000_000
+
+
+def source(**options: Any) -> HubSource:
+    given = {"kind": "hub", "path": "lmms-lab/ChartQA", "revision": REVISION, "split": "train", "licence": "MIT"}
+    return HubSource.model_validate({**given, **options})
+
+
+def test_any_data_set_of_the_hub_is_a_source(hub: Hub) -> None:
+    rows = [{"question": "Which colour?", "answer": colour, "image": f"{colour}.png"} for colour in ("red", "blue")]
+    members = {"pictures/red.png": png("red"), "pictures/blue.png": png("blue")}
+    (hub.folder / "pictures.zip").write_bytes(put_pictures(hub, [], members))
+    (hub.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, [*rows, {**rows[0], "image": "green.png"}])))
+    options = {"kind": "hub", "path": "lmms-lab/ChartQA", "revision": REVISION, "split": "train", "licence": "MIT"}
+    options |= {"data_files": ["rows.*"], "archives": ["*.zip"]}
+    benchmarks = {"mine": {"sources": [options], "max_put_aside": 0.5}}
+    found = graph.parse({**STUDY, "benchmarks": benchmarks, "suites": {"main": {"benchmarks": ["mine"]}}}, "study")
+    job = found["benchmark", "mine"]
+    assert job.inputs == ()
+    build_examples(found, job)
+    first, second = stream(paths.benchmark("mine"))
+    assert (first.gold, first.images, first.source) == ("red", (png("red"),), "ChartQA")
+    assert (second.gold, second.images) == ("blue", (png("blue"),))
+    manifest = json.loads(Path(paths.benchmark("mine", "manifest.json")).read_text())
+    assert manifest["put_aside"] == {"its picture is in none of the archives": 1}
+    assert manifest["licences"] == {"ChartQA": "MIT"}
+    assert json.loads(job.spec)["sources"] == [{key: value for key, value in options.items() if key != "licence"}]
+
+
+def test_a_source_of_the_hub_is_sampled_and_described_without_fetching_files(hub: Hub) -> None:
+    (found,) = source().sample(3)
+    assert isinstance(found, Example)
+    assert (found.gold, found.images, found.source) == ("0", (png(),), "ChartQA")
+    assert "question" in source().described()
+    assert not cached("data/train-00000-of-00001.parquet").exists()
+    assert [item.id for item in source(name="charts").read()] == ["charts-000000"]
+    assert cached("data/train-00000-of-00001.parquet").exists()
+
+
+NOT_PINNED = "take the newest of the list of commits at https://huggingface.co/datasets/lmms-lab/ChartQA/commits/main"
+MISTAKES = [
+    ({"revision": "main"}, f"revision: 'main' is no commit of 40 hex digits; {NOT_PINNED}"),
+    ({"revision": None}, f"revision: required, but missing; {NOT_PINNED}"),
+    ({"path": "ChartQA"}, "path"),
+    ({"path": "../x/y"}, "path"),
+    ({"data_files": ["/etc/*"]}, "'/etc/*': should be a path inside the repository"),
+    ({"archives": ["../x.zip"]}, "'../x.zip': should be a path inside the repository"),
+    ({"split": None}, "split"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), MISTAKES)
+def test_mistakes_are_named(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        source(**options)
+    assert said in str(caught.value)
 
 
 def test_a_damaged_file_is_named_with_what_to_remove(hub: Hub) -> None:

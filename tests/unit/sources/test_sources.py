@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from hub_server import REVISION, serving, use
 from reassess import graph, paths
 from reassess.data.pool import build_examples
 from reassess.example import DataError, Example, PutAside
@@ -50,8 +51,8 @@ def jsonl(path: Path, lines: list[Any]) -> JsonlSource:
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
-    """Options of every kind of source, and one value that each refuses."""
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, dict[str, Any]]]:
+    """Options of every kind of source, and one value that each refuses; the hub is played on this machine."""
     pq.write_table(pa.Table.from_pylist([row(EXAMPLE)], schema=SCHEMA), tmp_path / "mine.parquet")
     jsonl(tmp_path / "mine.jsonl", [line(0), b"{"])
     mine, refused = str(tmp_path / "mine"), {"path": "nowhere"}
@@ -63,7 +64,13 @@ def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
     datasets.Dataset.from_dict({"question": ["1+1?"], "answer": ["2"]}).save_to_disk(f"{mine}-saved")
     geometry = {"images": [{"bytes": png(), "path": None}], "problem": "<image>Find x.", "answer": "3"}
     pq.write_table(pa.Table.from_pylist([geometry]), tmp_path / "geometry3k.parquet")
-    return {
+    (tmp_path / "repository/data").mkdir(parents=True)
+    sums = pa.table({"question": ["1+1?"], "answer": ["2"]})
+    pq.write_table(sums, tmp_path / "repository/data/train-00000-of-00001.parquet")
+    hub = {"path": "owner/sums", "revision": REVISION, "split": "train", "licence": "MIT"}
+    found = {
+        "hub": {"kind": "hub", **hub, "refused": {"revision": "main"}},
+        "easy-vqa": {"kind": "easy-vqa", "n": 3, "refused": {"split": "dev"}},
         "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
         "set": {
             "kind": "set",
@@ -78,6 +85,9 @@ def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "folder": {"kind": "folder", "path": f"{mine}-pictures", "licence": "MIT", "refused": {"path": f"{mine}.csv"}},
         "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
     }
+    with serving(tmp_path / "repository", "owner/sums", "datasets") as server:
+        use(server, tmp_path / "home", monkeypatch)
+        yield found
 
 
 EXAMPLE = Example("a", (), "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')

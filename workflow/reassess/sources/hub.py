@@ -78,10 +78,22 @@ class HubSource(RowsSource):
     def is_uniform(self) -> bool:
         return repository.is_uniform(self.location)
 
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        return repository.provenance(self.location)
+
     def rows(self) -> Iterator[Row | PutAside]:
+        return repository.rows(self.location, self._whole, labels=True)
+
+    def read(self) -> Iterator[Example | PutAside]:
+        """Yield the rows as examples; a row that cannot be one is put aside.
+
+        Raises:
+            DataError: it cannot be fetched, a file is damaged, or its columns do not say where question and answer are.
+        """
         root = Path(self.image_root) if self.image_root else None
+        # Rows are looked at before they become examples, so that the last may be read before the first picture.
         with repository.pictures(self.location, root, self._whole) as self._pictures:
-            yield from repository.rows(self.location, self._whole, labels=True)
+            yield from super().read()
 
     def picture(self, path: str, place: str) -> bytes:
         assert self._pictures is not None, "a picture is asked for while its row is read"

@@ -88,3 +88,7 @@ class SetSource(SourceOptions):
             DataError: it cannot be fetched, or its rows have not the published columns.
         """
         return self.published.read()
+
+    def sample(self, n: int) -> Iterator[Example | PutAside]:
+        """Yield the first rows as `read` does, without fetching whole files from the hub. Raises DataError."""
+        return self.published.sample(n)

@@ -79,8 +79,8 @@ class Published(NamedTuple):
         return {"of": self.of, **where, "version": self._module.VERSION}
 
     def provenance(self) -> dict[str, dict[str, Any]]:
-        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
-        return {}
+        """Return what the manifest says of files that were read and are not the user's. Raises DataError."""
+        return repository.provenance(self.location) if self.path is None else {}
 
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the rows as examples; those without an id of their own get one from their place.

@@ -89,6 +89,15 @@ def is_uniform(hub: Hub) -> bool:
     return not any("json" in formats.format_of(file.path) for file in _row_files(hub))
 
 
+def provenance(hub: Hub) -> dict[str, dict[str, Any]]:
+    """Return the size and the hash of each file that rows and pictures are read from. Raises DataError."""
+    files = [*_row_files(hub), *(_matching(hub, hub.archives) if hub.archives else ())]
+    return {
+        f"hf://{_address(hub, file.path)}": {"bytes": file.size, "sha256": records.file_sha256(fetch(hub, file))}
+        for file in files
+    }
+
+
 @contextmanager
 def pictures(hub: Hub, root: Path | None, whole: bool = True) -> Iterator[Pictures]:
     """Give the pictures in the archives of a data set, else below `root`; `whole` and errors as for `rows`."""
