@@ -45,13 +45,14 @@ def study(n: int, is_text: bool) -> dict[str, Any]:
     modality = "text" if is_text else "visual"
     return {
         "name": "memory",
-        "models": {"toy-xs": {"toy": {"size": "xs", "steps": 2}, "max_pixels": 1024, "max_prompt_length": 160}},
+        "models": {"toy-xs": {"toy": {"size": "xs", "steps": 2}, "max_pixels": 1024, "max_prompt_length": 400}},
         "pools": {"big": {"sources": [source], "modality": modality}},
         "sizes": [n],
         "seeds": [1],
         "stages": {"sft": {"kind": "sft", "batch_size": 8, "args": {"max_steps": 1, "learning_rate": 1.0e-3}}},
         "recipes": {"base": [], "sft": ["sft"]},
         "benchmarks": {"big": {"sources": [source], "modality": modality}},
+        "prompt": {"instruction": "Think, then answer."},
         "suites": {"main": {"benchmarks": ["big"], "decoding": {"max_tokens": 4}}},
         "evaluation": {"engine": "transformers"},
     }
@@ -65,7 +66,7 @@ def rows(n: int, is_text: bool) -> Iterator[dict[str, Any]]:
     for i in range(n):
         pixels[1:9] = i.to_bytes(8, "little")
         images = [] if is_text else [{"bytes": png(pixels), "path": None}]
-        question = f"Of {i} apples in {i % 97} boxes {i % 13} are red. " + "Some are green, and some are not. " * 5
+        question = f"Of {i} apples in {i % 97} boxes {i % 13} are red. Some are green, and some are not. "
         yield {
             **{"id": f"row-{i:08d}", "images": images, "question": f"{question}How many?", "options": []},
             **{"gold": str(i % 7), "kind": "numeric", "rationales": ["They are counted, one after the other. " * 3]},
