@@ -267,7 +267,7 @@ def retyped(item: Example, rng: random.Random) -> Iterator[tuple[str, Example]]:
     text, options = item.question, item.options
     yield "as it is", item
     yield "upper case, other spaces", example("", textwrap.fill(text.upper(), rng.randint(30, 60)), (), options)
-    yield "no punctuation", example("", "".join(c for c in text if c.isalnum() or c == " "), (), options)
+    yield "no punctuation", example("", "".join(c if c.isalnum() else " " for c in text), (), options)
     inline = "\n".join([text, *(f"({chr(65 + i)}) {option}" for i, option in enumerate(options))])
     yield "options in the question", example("", inline)
     hint = "Hint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
@@ -294,7 +294,9 @@ def texts(rng: random.Random) -> None:
         copies = [pair for item in benchmark for pair in retyped(item, rng)]
         looked_up = Decontamination(Decontaminate(against=("b",), images=False), {"b": benchmark})
         looked_up.count(iter([*pool, *(item for form, item in copies if form == "as it is")]))
-        said = {form: [bool(looked_up.matches(item)) for other, item in copies if other == form] for form, _ in copies}
+        said: dict[str, list[bool]] = {}
+        for form, item in copies:
+            said.setdefault(form, []).append(bool(looked_up.matches(item)))
         false = [looked_up.matches(item) for item in pool]
         shares = ", ".join(f"{form} {100 * np.mean(found):.1f} %" for form, found in said.items())
         print(f"  {name} ({len(own)} in the benchmark): {shares}; false alarms: {sum(map(bool, false))} of {len(rest)}")

@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from reassess import graph, paths
+from reassess.analyse.statistics import floor_hits
 from reassess.data.collection import content_sha256
 from reassess.data.pool import build, build_examples
-from reassess.data.shards import BATCH_ROWS, stream
+from reassess.data.shards import BATCH_ROWS, Shards, stream
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example, PutAside, record_sha256
 from reassess.graph import Graph
@@ -325,3 +327,15 @@ def test_an_empty_option_puts_its_row_aside(root: Path, tmp_path: Path) -> None:
     rows = [row(0), row(1, options=["a", None]), row(2, rationales=[None])]
     build_pool(study_of(root, rows, tmp_path, max_put_aside=0.7))
     assert manifest("mine")["put_aside"] == {"options has an empty value": 1, "rationales has an empty value": 1}
+
+
+def test_golds_of_one_option_are_one_gold_however_they_are_spelt(root: Path, tmp_path: Path) -> None:
+    spelt = ["B", "b", "(B)", "B.", "blue", "1", "Option B", "B: blue"]
+    options = ["red", "blue", "green", "white"]
+    rows = [row(i, kind="mcq", gold=gold, options=options) for i, gold in enumerate(spelt)]
+    build_pool(study_of(root, rows, tmp_path))
+    golds = Shards(paths.pool("mine")).column("gold")
+    assert golds == ["B"] * len(spelt)
+    questions = pd.DataFrame({"benchmark": "mine", "family": "f", "gold": golds})
+    assert floor_hits(questions).mean() == 1.0
+    assert manifest("mine")["noted"] == {"pictures of a single colour": 8, "gold rewritten": 7}

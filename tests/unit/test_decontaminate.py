@@ -23,7 +23,7 @@ from reassess.data.decontaminate import Decontamination, Match
 from reassess.data.overlaps import overlaps
 from reassess.data.pool import build_examples
 from reassess.data.same_text import BOILERPLATE, WORDS, Texts, normalised
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example
 from reassess.graph import Graph, Job
@@ -256,7 +256,7 @@ AGAINST = {"decontaminate": {"against": ["vis-a"]}}
 def test_rows_are_taken_out_listed_and_counted() -> None:
     # No row is put aside, and those that are taken out do not count as such.
     found = made(study_of(pool={**AGAINST, "max_put_aside": 0}))
-    assert [item.id for item in read_shards(paths.pool("pool"))] == ["p0", "p1", "p2", "p4", "p6", "p7"]
+    assert [item.id for item in stream(paths.pool("pool"))] == ["p0", "p1", "p2", "p4", "p6", "p7"]
     assert (found["n"], found["put_aside"]) == (6, {})
     assert found["decontaminated"] == {"vis-a": {"text": 1, "image": 1, "both": 0}}
     assert found["decontamination"]["removed"] == 2

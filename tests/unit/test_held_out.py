@@ -16,7 +16,7 @@ from reassess import paths
 from reassess.data.examples import build_set
 from reassess.data.held_out import not_trained_on
 from reassess.data.pool import build_examples
-from reassess.data.shards import read_shards
+from reassess.data.shards import stream
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example
 from reassess.graph import Graph, parse
@@ -80,7 +80,7 @@ def study_of(
 
 
 def ids(directory: str) -> list[str]:
-    return [item.id for item in read_shards(directory)]
+    return [item.id for item in stream(directory)]
 
 
 def record(path: str) -> dict[str, Any]:

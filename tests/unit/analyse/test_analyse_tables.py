@@ -449,3 +449,10 @@ def test_a_level_of_any_size_is_tabled() -> None:
         pq.write_table(table.set_column(table.schema.get_field_index("difficulty"), "difficulty", large), file)
     tables(graph)
     assert set(csv("families")["group"]) >= {"difficulty 3000000000", "difficulty 3000000001"}
+
+
+def test_a_seed_of_any_size_is_tabled() -> None:
+    graph = small_study(seeds=[2**32 - 1])
+    write_results(graph, first({"sft": 20}))
+    tables(graph)
+    assert row("capacity", "sft")[0].split()[0] == "50.0"

@@ -281,6 +281,15 @@ def test_the_study_names_columns_kinds_and_the_source(tmp_path: Path) -> None:
     assert [item.kind for item in found.examples.values()] == ["math"]
 
 
+def test_the_study_says_that_no_column_holds_something(tmp_path: Path) -> None:
+    row = {"id": 1, "question": "?", "answer": "4", "image": "gone.png", "options": "unclear", "reasoning": "r"}
+    nothing = {"id": "", "image": [], "options": "", "rationale": "", "family": "", "difficulty": ""}
+    found = built(tmp_path, [row, row], columns=nothing)
+    assert list(found.examples.values()) == [
+        Example(number(i), (), "?", (), "4", "numeric", (), "mine", "", 0) for i in range(2)
+    ]
+
+
 def test_columns_that_cannot_be_found_are_one_error(tmp_path: Path) -> None:
     file = lines(tmp_path, [{"text": "?", "answer": "4"}, {"text": "?"}])
     with pytest.raises(DataError) as error:

@@ -191,6 +191,8 @@ def test_a_response_is_taken_apart(response: str, gold: str, rationale: str | No
         ("<think>r</think>" + LONG, NO_ANSWER),
         ("<think>r</think>", NO_ANSWER),
         ("<think>r</think><answer> </answer>", NO_ANSWER),
+        ("It is." + "\n" * 200_000 + "It is.", NO_ANSWER),
+        (" " * 200_000 + "<think>", "the tags of the response do not match"),
         (LONG + "The answer is found by adding.\nAnd so on.", NO_ANSWER),
         ("<think>r", "the tags of the response do not match"),
         ("<think>r</think><answer>5", "the tags of the response do not match"),

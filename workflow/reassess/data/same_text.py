@@ -172,8 +172,9 @@ class _Index:
 
     def is_boilerplate(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of those at some places too many different texts have, of the benchmarks or of the pool."""
-        texts = self.starts[places + 1] - self.starts[places]
-        return (texts > BOILERPLATE) | (self.counts[places] > BOILERPLATE)
+        texts = np.maximum(self.starts[places + 1] - self.starts[places], self.counts[places])
+        found: NDArray[np.bool_] = texts > BOILERPLATE
+        return found
 
 
 def normalised(text: str) -> str:

@@ -11,11 +11,13 @@ from reassess.judge.extract import SHORT_REPLY_CHARACTERS, boxed_spans, last_box
 NO_ANSWER = "no final answer stands in the response"
 
 # Chat templates may have put the opening tag into the prompt.
-_THINK = re.compile(r"\s*(?:<think>)?(.*?)</think>(.*)", re.DOTALL | re.IGNORECASE)
+_THINK = re.compile(r"(?:<think>)?(.*?)</think>(.*)", re.DOTALL | re.IGNORECASE)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 # GSM8K (openai/grade-school-math): the work, then the answer on a line of its own.
 _HASHES = re.compile(r"(?<!#)####(?!#)[ \t]*([^\n]+?)[ \t]*$", re.MULTILINE)
+# A model that repeats itself writes very long responses, which are not searched for sentences.
+_LAST_CHARACTERS = 300
 # "So the final answer is (B)." as the last sentence.
 _LAST = re.compile(
     r"(?:^|(?<=[.!?])\s+|\n\s*)[*#]*(?:(?:so|thus|hence|therefore)\b[, ]*)?(?:the |my )?(?:final |correct )?"
@@ -47,7 +49,7 @@ def read_response(response: str, column: str) -> Reading:
         RowError: there is no final answer, or its tags do not match.
     """
     thinking, reply = None, response
-    if thought := _THINK.fullmatch(response):
+    if thought := _THINK.fullmatch(response.strip()):
         thinking, reply = thought[1], thought[2]
     found = _final(reply, column)
     return Reading(found.gold, thinking if thinking is not None else found.rationale)
@@ -70,11 +72,12 @@ def _final(reply: str, column: str) -> Reading:
         return _made(boxed, _unboxed(reply), column)
     if hashes := list(_HASHES.finditer(reply)):
         return _made(hashes[-1][1], reply[: hashes[-1].start()].strip(), column)
-    if stated := _LAST.search(reply):
+    reply = reply.strip()
+    if stated := _LAST.search(reply, max(0, len(reply) - _LAST_CHARACTERS)):
         return _made(stated[1], reply[: stated.start()].strip(), column)
-    if len(reply.strip()) > SHORT_REPLY_CHARACTERS:
+    if len(reply) > SHORT_REPLY_CHARACTERS:
         raise RowError(NO_ANSWER, column)
-    return _made(reply.strip(), "", column)
+    return _made(reply, "", column)
 
 
 def _made(gold: str, rationale: str, column: str) -> Reading:

@@ -18,10 +18,13 @@ from reassess.spec import Strict, near
 
 
 class Columns(Strict):
-    """Which columns of a file hold what; what is not said is recognised by the columns' usual names."""
+    """Which columns of a file hold what; what is not said is recognised by the columns' usual names.
+
+    `''` and `[]` say that none does.
+    """
 
     id: str | None = None
-    """The id, unique within the source; by default the rows are numbered."""
+    """The id, unique within the source; rows without one are numbered."""
     question: str | None = None
     """The question, or a conversation."""
     image: str | tuple[str, ...] | None = None
@@ -48,7 +51,8 @@ class Columns(Strict):
         for key in type(self).model_fields:
             named = getattr(self, key)
             for column in (named,) if isinstance(named, str) else named or ():
-                yield key, column
+                if column:
+                    yield key, column
 
 
 class Roles(NamedTuple):
@@ -133,7 +137,7 @@ _RESPONSE = ("response", "completion", "output")
 _RATIONALE = ("rationales", "rationale", "reasoning", "reasoning_content", "thinking", "cot", "explanation", "solution")
 _IMAGE = (
     *("decoded_image", "images", "image", "img", "picture", "image_bytes", "image_base64", "image_path", "image_paths"),
-    *("image_file", "image_file_name", "file_name", "file_names", "filename", "image_name", "imagename", "image_url"),
+    *("image_file", "image_file_name", "file_name", "file_names", "image_name", "imagename", "image_url"),
 )
 _OPTIONS = ("options", "choices", "option", "choice", "candidates")
 _FAMILY = ("family", "category", "subject", "task", "l2_category")
@@ -156,10 +160,13 @@ def roles_of(columns: tuple[str, ...], given: Columns | None) -> Roles:
     def find(known: tuple[str, ...], *taken: str | None) -> str | None:
         return next((names[name] for name in known if name in names and names[name] not in taken), None)
 
+    def named(column: str | None, known: tuple[str, ...], *taken: str | None) -> str | None:
+        return find(known, *taken) if column is None else column or None
+
     chat = find(_CHATS)
     plain_question = given.question or find(_QUESTION)
     gold = given.gold or (None if given.response else find(_GOLD, given.question))
-    response = given.response or find(_RESPONSE, given.question, given.gold)
+    response = named(given.response, _RESPONSE, given.question, given.gold)
     if given.question is None and chat is not None and (plain_question is None or (gold is None and response is None)):
         question: str | None = chat
         response = given.response or chat
@@ -167,7 +174,7 @@ def roles_of(columns: tuple[str, ...], given: Columns | None) -> Roles:
         question = plain_question
         response = response or (None if gold else question if _plain(question or "") in _CHATS else chat)
     alpaca = _plain(question or "") == "instruction"
-    rationale = given.rationale or find(_RATIONALE, gold, question, response)
+    rationale = named(given.rationale, _RATIONALE, gold, question, response)
     numbered, single = _images(names, given)
     return Roles(
         shape=_shape(names, given, question, gold, response, is_record=is_record),
@@ -179,11 +186,11 @@ def roles_of(columns: tuple[str, ...], given: Columns | None) -> Roles:
         image=single,
         numbered=numbered,
         options=_options(columns, names, given),
-        id=given.id or find(_ID, question, gold),
+        id=named(given.id, _ID, question, gold),
         kind=given.kind or (names.get("kind") if is_record else None),
         rationale=rationale,
-        family=given.family or find(_FAMILY, question, gold),
-        difficulty=given.difficulty or find(_DIFFICULTY, question, gold),
+        family=named(given.family, _FAMILY, question, gold),
+        difficulty=named(given.difficulty, _DIFFICULTY, question, gold),
         source=names["source"] if is_record else None,
         metadata=given.metadata or (("metadata",) if is_record and "metadata" in columns else ()),
         rejected=tuple(names[name] for name in _REJECTED if name in names),
@@ -198,7 +205,7 @@ def _plain(column: str) -> str:
 def _images(names: dict[str, str], given: Columns) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the columns of images that are all read, and those of which one is."""
     if given.image is not None:
-        return ((), (given.image,)) if isinstance(given.image, str) else (given.image, ())
+        return ((), (given.image,) if given.image else ()) if isinstance(given.image, str) else (given.image, ())
     found = sorted((int(match[1]), names[name]) for name in names if (match := _NUMBERED.fullmatch(name)))
     if not found:
         return (), tuple(names[name] for name in _IMAGE if name in names)
@@ -209,7 +216,7 @@ def _images(names: dict[str, str], given: Columns) -> tuple[tuple[str, ...], tup
 
 def _options(columns: tuple[str, ...], names: dict[str, str], given: Columns) -> tuple[str, ...]:
     if given.options is not None:
-        return (given.options,) if isinstance(given.options, str) else given.options
+        return tuple(filter(None, (given.options,))) if isinstance(given.options, str) else given.options
     listed = next((names[name] for name in _OPTIONS if name in names), None)
     if listed is not None:
         return (listed,)

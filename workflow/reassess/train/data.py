@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from datasets import Dataset
@@ -15,6 +15,7 @@ from reassess.example import Example, PutAside
 from reassess.models.reader import TOO_LONG, Counted, Reader, Unreadable
 from reassess.train import ranks
 from reassess.train.plan import TrainError
+from reassess.work.progress import Progress
 
 # Rows of the preflight.
 CHECKED = 8
@@ -73,11 +74,13 @@ def put_aside(rows: Rows, share: float) -> Usable:
     return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted)
 
 
-def _unusable(rows: Rows, indices: Iterable[int]) -> tuple[dict[int, PutAside], Counted]:
+def _unusable(rows: Rows, indices: Sequence[int]) -> tuple[dict[int, PutAside], Counted]:
     """Return what of some rows is put aside, by index, and what the images of the others take."""
     out: dict[int, PutAside] = {}
     counted = Counted()
+    progress = Progress("reading examples", len(indices), "examples")
     for index in indices:
+        progress.update(1)
         example = rows.examples[index]
         try:
             read = rows.reader.read(example)
@@ -87,6 +90,7 @@ def _unusable(rows: Rows, indices: Iterable[int]) -> tuple[dict[int, PutAside], 
             out[index] = PutAside(example.id, example.source, str(reason))
         else:
             counted.add(read)
+    progress.close()
     return out, counted
 
 
