@@ -161,7 +161,7 @@ def test_an_odd_value_puts_its_row_aside() -> None:
     """Other rows are not touched by it; where all have it, none can be used."""
     write([row("1"), row("2", image={"bytes": None, "path": "x.png"})])
     manifest = built(parsed(path="rows", max_put_aside=1.0))
-    assert (manifest["n"], manifest["put_aside"]) == (1, {"its picture is a path without a file": 1})
+    assert (manifest["n"], manifest["put_aside"]) == (1, {"no such image file": 1})
     (line,) = Path(paths.benchmark("chartqa", "put_aside.jsonl")).read_text().splitlines()
     assert (json.loads(line)["id"], json.loads(line)["column"]) == ("chartqa-00001", "image")
     for table, expected in (

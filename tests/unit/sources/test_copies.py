@@ -105,12 +105,12 @@ def checked(found: list[Example | PutAside], first: tuple[bytes, ...], reason: s
 def test_pictures_beside_a_copy(copy: Path) -> None:
     (copy / "images/1.png").write_bytes(b"one")
     (copy / "2.png").write_bytes(b"two")
-    checked(read(copy), (b"one", b"two"), "its picture is a path without a file")
-    checked(read(copy / "test.jsonl"), (b"one", b"two"), "its picture is a path without a file")
+    checked(read(copy), (b"one", b"two"), "no such image file")
+    checked(read(copy / "test.jsonl"), (b"one", b"two"), "no such image file")
     copy.rename(copy.with_name("pictures"))
     (copy.with_name("rows.jsonl")).write_text((copy.with_name("pictures") / "test.jsonl").read_text())
     found = read(copy.with_name("rows.jsonl"), copy.with_name("pictures"))
-    checked(found, (b"one", b"two"), "its picture is a path without a file")
+    checked(found, (b"one", b"two"), "no such image file")
 
 
 def test_pictures_in_archives_of_a_copy(copy: Path) -> None:
@@ -119,7 +119,7 @@ def test_pictures_in_archives_of_a_copy(copy: Path) -> None:
     with zipfile.ZipFile(copy / "more.zip", "w") as archive:
         archive.writestr("2.png", b"two")
     found = read(copy, archives=("images.zip", "folder/more.zip"))
-    checked(found, (b"one", b"two"), "its picture is a path without a file")
+    checked(found, (b"one", b"two"), "no such image file")
 
 
 def test_a_copy_without_the_split_is_said(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from reassess.example import DataError, RowError
+from reassess.sources.pictures import below
 
 NO_FILE = "its picture is a path without a file"
 
@@ -95,16 +96,17 @@ class Pictures:
     def read(self, path: str, column: str = "") -> bytes:
         """Return the picture at a path. Raises RowError where there is none, naming the column that the path is of."""
         wanted = posixpath.normpath(path.removeprefix("file://").lstrip("/"))
-        if wanted == ".." or wanted.startswith("../"):
-            raise RowError("the path of its picture leads out of its directory", column)
         for archive in self._archives:
             inside = (folder + wanted for folder in archive.folders)
             for name in (wanted, *inside, wanted.removeprefix(f"{archive.name}/")):
                 if name in archive.opened.NameToInfo:
                     return _member(archive.opened, name, column)
-        if self._root is not None:
-            return _file(self._root, wanted, column)
-        raise RowError("its picture is in none of the archives" if self._archives else NO_FILE, column)
+        if self._root is None:
+            raise RowError("its picture is in none of the archives" if self._archives else NO_FILE, column)
+        try:
+            return below(self._root, path)
+        except RowError as error:
+            raise RowError(error.reason, column) from None
 
 
 def _opened(name: str, parts: list[BinaryIO]) -> _Archive:
@@ -128,16 +130,5 @@ def _member(archive: zipfile.ZipFile, name: str, column: str) -> bytes:
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
         # A RuntimeError is what an encrypted member, and one of an unknown compression, comes as.
         raise RowError("its picture in the archive cannot be read", column) from None
-
-
-def _file(root: Path, wanted: str, column: str) -> bytes:
-    try:
-        file = (root / wanted).resolve()
-        if not file.is_relative_to(root.resolve()):
-            raise RowError("the path of its picture leads out of its directory", column)
-        return file.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise RowError(NO_FILE, column) from None
-    except (OSError, RuntimeError, ValueError):
-        # A circle of links is a RuntimeError before Python 3.13, a zero byte in a path a ValueError.
-        raise RowError("its picture cannot be read", column) from None
+    except OSError as error:
+        raise DataError(f"{archive.filename or 'an archive'}: cannot be read ({error})") from None
