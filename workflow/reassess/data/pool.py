@@ -84,17 +84,8 @@ def build(
             decontamination.count(item for source in spec.origins for item in source.read())
             found = decontamination.kept(found, made.beside("decontaminated.jsonl"))
         made.write(found, *([groups.add] if groups else []))
-        total = made.n + made.put_aside
-        if made.first is not None and made.put_aside > spec.max_put_aside * total:
-            raise DataError(
-                f"{name}: {made.put_aside} of {total} rows cannot be used ({made.why()}; the first is "
-                f"{made.first.id!r}, all are listed in {made.keep_left_out()}), more than max_put_aside "
-                f"{spec.max_put_aside}; {_advice(made.reasons)}"
-            )
-        if not made.n:
-            removed = f"; {decontamination.removed} stand in benchmarks" if decontamination else ""
-            why = made.why() or "the sources are empty"
-            raise DataError(f"{name}: not one of {total} rows can be used ({why}){removed}")
+        removed = decontamination.removed if decontamination else 0
+        _check(name, spec, made, removed)
         manifest: dict[str, Any] = {
             "name": name,
             "spec": identity,
@@ -111,8 +102,23 @@ def build(
             "seconds": round(time.monotonic() - start, 2),
         }
         made.put_in_place(manifest)
-    removed = f", {decontamination.removed} taken out that stand in benchmarks" if decontamination else ""
-    print(f"{name}: {made.n} examples, {made.put_aside} put aside{removed}")
+    taken = f", {removed} taken out that stand in benchmarks" if decontamination else ""
+    print(f"{name}: {made.n} examples, {made.put_aside} put aside{taken}")
+
+
+def _check(name: str, spec: FromSources, made: Collection, removed: int) -> None:
+    """Raise DataError where too much is put aside, or nothing is left; `removed` stand in benchmarks."""
+    total = made.n + made.put_aside
+    if made.first is not None and made.put_aside > spec.max_put_aside * total:
+        raise DataError(
+            f"{name}: {made.put_aside} of {total} rows cannot be used ({made.why()}; the first is {made.first.id!r}, "
+            f"all are listed in {made.keep_left_out()}), more than max_put_aside {spec.max_put_aside}; "
+            f"{_advice(made.reasons)}"
+        )
+    if not made.n:
+        why = made.why() or "the sources are empty"
+        also = f"; {removed} stand in benchmarks" if removed else ""
+        raise DataError(f"{name}: not one of {total} rows can be used ({why}){also}")
 
 
 def _files(spec: FromSources) -> dict[str, dict[str, Any]]:
