@@ -65,10 +65,8 @@ def test_what_jobs_would_refuse_is_refused(root: Path, tmp_path: Path, capsys: p
         "SFT out of the recipes"
     ]
     study = parsed(root, [{} for _ in range(20)])
-    assert rows.overview(study).problems == []
-    assert rows.overview(study, every=True).problems == [
-        "pools.mine: 20 examples can be used, fewer than sizes: 32",
-    ]
+    for every in (False, True):
+        assert rows.overview(study, every).problems == ["pools.mine: 20 examples can be used, fewer than sizes: 32"]
     found = rows.overview(parsed(root, [{"question": ""} for _ in range(40)], max_put_aside=1.0))
     assert found.problems[0] == "pools.mine: not one of 40 rows can be used; question is empty"
     (tmp_path / "study.yaml").write_text(json.dumps(study.study.model_dump(mode="json")))
@@ -82,3 +80,20 @@ def test_only_the_first_rows_are_read_unless_all_are_asked_for(root: Path) -> No
     pool = [*[{} for _ in range(rows.SAMPLE)], {"gold": ""}]
     assert "put aside" not in "\n".join(rows.overview(parsed(root, pool)).lines)
     assert "1 x gold is empty" in "\n".join(rows.overview(parsed(root, pool), every=True).lines)
+
+
+def test_the_shape_of_a_file_is_said(root: Path) -> None:
+    study = parsed(root, [{} for _ in range(40)])
+    assert "      example records" in rows.overview(study).lines
+    turns = [{"from": "human", "value": "1 + 2?"}, {"from": "gpt", "value": "<think>I add.</think><answer>3</answer>"}]
+    Path("pool.jsonl").write_text((json.dumps({"conversations": turns}) + "\n") * 40)
+    found = rows.overview(study)
+    assert "      ShareGPT: question and answer from `conversations`" in found.lines
+    assert found.problems == []
+    Path("pool.jsonl").write_text('{"conversation": [], "asked": "1 + 2?"}\n{"asked": "1 + 2?"}\n')
+    assert "ShareGPT: question and answer from `conversation`" in "\n".join(rows.overview(study).lines)
+    Path("pool.jsonl").write_text('{"asked": "1 + 2?", "answer": 3}\n')
+    (problem,) = rows.overview(study).problems
+    assert problem.startswith(
+        "pools.mine: pool.jsonl:1: no column is known to hold the question; the columns are asked"
+    )

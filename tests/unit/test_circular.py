@@ -53,6 +53,7 @@ def test_images_go_with_the_options_that_show_them() -> None:
         replace(CHOICE, options=("x", "y", "None of the above")),
         replace(CHOICE, options=("x", "y", "A and B")),
         replace(CHOICE, options=("x", "y", "(A), (B)")),
+        replace(CHOICE, options=("A", "B", "C")),
     ],
 )
 def test_what_cannot_be_rotated_is_asked_as_it_is(item: Example) -> None:
@@ -73,7 +74,7 @@ def test_a_benchmark_is_built_with_all_rotations(root: Path, tmp_path: Path, mon
     study = graph.parse(data, "test")
     assert json.loads(study["benchmark", name].spec)["circular"] is True
     build_examples(study, study["benchmark", name])
-    found = list(stream(paths.benchmark(name)))
+    found = stream(paths.benchmark(name))
     assert [(item.id, item.options, item.gold) for item in found] == [
         ("a~rotated0", ("x", "y"), "B"),
         ("a~rotated1", ("y", "x"), "A"),

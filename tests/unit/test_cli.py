@@ -31,6 +31,11 @@ def test_check_prints_cells_and_jobs(root: Path, capsys: pytest.CaptureFixture[s
     assert "28 jobs from nothing" in text
 
 
+def test_the_reference_of_data_sets_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reference", "--data"]) == 0
+    assert capsys.readouterr().out == (root / "docs/data.md").read_text(encoding="utf-8")
+
+
 def test_a_mistake_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("name: a\nname: b\n")
@@ -46,7 +51,8 @@ def test_a_job_records_what_it_cost(tiny_results: Path, root: Path, capsys: pyte
         times.unlink()
     data = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
     # How many examples a file has is seen only when it is read.
-    data["pools"]["toy"]["sources"] = [{"kind": "parquet", "path": "results/pools/toy/shards", "licence": "MIT"}]
+    Path("mine.jsonl").write_text("")
+    data["pools"]["toy"]["sources"] = [{"kind": "jsonl", "path": "mine.jsonl", "licence": "MIT"}]
     data.update(seeds=[5], sizes=[8, 9999], exclude=[])
     Path("study.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
     assert cli.main(["subset", "toy/seed5/8", "--study", "study.yaml"]) == 0

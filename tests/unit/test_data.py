@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from reassess import graph, paths
+from reassess.analyse.statistics import floor_hits
 from reassess.data.collection import content_sha256
 from reassess.data.pool import build, build_examples
-from reassess.data.shards import BATCH_ROWS, stream
+from reassess.data.shards import BATCH_ROWS, Shards, stream
 from reassess.data.subset import build_subset
 from reassess.example import DataError, Example, PutAside, record_sha256
 from reassess.graph import Graph
@@ -109,15 +111,19 @@ def test_too_many_unusable_rows_fail_the_job(root: Path, tmp_path: Path) -> None
     assert not Path(paths.pool("mine", "manifest.json")).exists()
 
 
-def test_an_id_that_stands_twice_is_an_error(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the id 'r0' stands twice"):
-        build_pool(study_of(root, [row(0), row(0)], tmp_path))
+def test_of_an_id_that_stands_twice_the_first_row_stays(root: Path, tmp_path: Path) -> None:
+    rows = [row(0), row(1, gold=""), row(0, question="another?"), row(1, question="once more?")]
+    build_pool(study_of(root, rows, tmp_path, max_put_aside=0.5))
+    assert [item.question for item in stream(paths.pool("mine"))] == ["question 0?", "once more?"]
+    assert manifest("mine")["put_aside"] == {"id stands twice": 1, "gold is empty": 1}
+    lines = [json.loads(line) for line in Path(paths.pool("mine", "put_aside.jsonl")).read_text().splitlines()]
+    assert lines[1] == {"id": "r0", "source": "mine", "reason": "id stands twice", "column": "id"}
 
 
 def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0)], tmp_path)
     pq.write_table(pa.table({"id": ["a"], "question": ["?"]}), tmp_path / "mine.parquet")
-    with pytest.raises(DataError, match=r"mine\.parquet: columns missing: images, options, gold"):
+    with pytest.raises(DataError, match=r"mine\.parquet row 0: no column is known to hold the right answer; the col"):
         build_pool(study)
     (tmp_path / "mine.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match=r"mine\.parquet: not a readable Parquet file"):
@@ -200,8 +206,11 @@ def test_a_changed_gold_or_rationale_is_another_pool(root: Path, tmp_path: Path)
 
 def test_an_image_given_by_path_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
     study = study_of(root, [row(0), row(1, image={"bytes": None, "path": "x.png"})], tmp_path)
-    with pytest.raises(DataError, match=r"mine\.parquet: row 'r1' names an image by path \('x\.png'\)"):
+    with pytest.raises(DataError, match=r"1 of 2 rows cannot be used \(1 x no such image file; the first is 'r1'"):
         build_pool(study)
+    (tmp_path / "x.png").write_bytes(image("blue"))
+    build_pool(study)
+    assert [item.images for item in stream(paths.pool("mine"))] == [(image(),), (image("blue"),)]
 
 
 class Counted(SourceOptions):
@@ -299,7 +308,7 @@ def test_a_kill_leaves_the_old_pool_or_none_that_looks_whole(root: Path, tmp_pat
 
 def test_a_pool_that_fails_leaves_the_one_that_is_there(root: Path, tmp_path: Path) -> None:
     build_pool(study_of(root, [row(i) for i in range(40)], tmp_path))
-    for rows in ([row(0), row(0)], [row(i, gold="") for i in range(32)], []):
+    for rows in ([row(0), row(0), row(0)], [row(i, gold="") for i in range(32)], []):
         with pytest.raises(DataError):
             build_pool(study_of(root, rows, tmp_path))
         assert manifest("mine")["n"] == 40
@@ -318,3 +327,15 @@ def test_an_empty_option_puts_its_row_aside(root: Path, tmp_path: Path) -> None:
     rows = [row(0), row(1, options=["a", None]), row(2, rationales=[None])]
     build_pool(study_of(root, rows, tmp_path, max_put_aside=0.7))
     assert manifest("mine")["put_aside"] == {"options has an empty value": 1, "rationales has an empty value": 1}
+
+
+def test_golds_of_one_option_are_one_gold_however_they_are_spelt(root: Path, tmp_path: Path) -> None:
+    spelt = ["B", "b", "(B)", "B.", "blue", "1", "Option B", "B: blue"]
+    options = ["red", "blue", "green", "white"]
+    rows = [row(i, kind="mcq", gold=gold, options=options) for i, gold in enumerate(spelt)]
+    build_pool(study_of(root, rows, tmp_path))
+    golds = Shards(paths.pool("mine")).column("gold")
+    assert golds == ["B"] * len(spelt)
+    questions = pd.DataFrame({"benchmark": "mine", "family": "f", "gold": golds})
+    assert floor_hits(questions).mean() == 1.0
+    assert manifest("mine")["noted"] == {"pictures of a single colour": 8, "gold rewritten": 7}

@@ -3,93 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hub_server import PIECE, REVISION, Hub, serving, use
 from reassess import graph, paths
 from reassess.models.base import ModelError, build_base
 from reassess.models.load import fingerprint
 from reassess.study import read
-
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-# The client writes what it receives in pieces of 10 MiB.
-PIECE = 10 << 20
-
-
-class Hub(ThreadingHTTPServer):
-    """Serves one repository, `owner/toy`; a file named in `held` stops after its first piece until it is let go."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder = folder
-        self.held = ""
-        self.fetched: list[str] = []
-        # The status, and the code of the hub, with which everything is refused.
-        self.refusal: tuple[int, str] | None = None
-        self.daemon_threads = True
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
-        if self.server.refusal is not None:
-            status, code = self.server.refusal
-            self.send_response(status)
-            self.send_header("X-Error-Code", code)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if path == f"/api/models/owner/toy/tree/{REVISION}":
-            files = [file for file in sorted(self.server.folder.rglob("*")) if file.is_file()]
-            rows = [
-                {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": f"oid-{file.name}"}
-                for file in files
-            ]
-            self._send(json.dumps(rows).encode(), {"Content-Type": "application/json"})
-            return
-        file = self.server.folder / path.removeprefix(f"/owner/toy/resolve/{REVISION}/")
-        if not file.is_file():
-            self.send_error(404)
-            return
-        self._send(file.read_bytes(), {"ETag": f'"{file.name}"', "X-Repo-Commit": REVISION}, file.name)
-
-    def _send(self, data: bytes, headers: dict[str, str], name: str = "") -> None:
-        self.send_response(200)
-        for key, value in {**headers, "Content-Length": str(len(data))}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        if name:
-            self.server.fetched.append(name)
-        piece = PIECE + (1 << 20) if name and name == self.server.held else len(data)
-        self.wfile.write(data[:piece])
-        while name and name == self.server.held:
-            time.sleep(0.02)
-        # A client that was killed does not listen.
-        with suppress(ConnectionError):
-            self.wfile.write(data[piece:])
-
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -99,20 +28,15 @@ def hub(toy_checkpoint: Path, tmp_path: Path) -> Iterator[Hub]:
     (folder / "long.txt").write_bytes(bytes(range(256)) * (24 << 12))
     (folder / "pytorch_model.bin").write_bytes(b"code that loading would run")
     (folder / "modeling.py").write_bytes(b"raise SystemExit")
-    with Hub(folder) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(folder, "owner/toy") as server:
         yield server
-        server.held = ""
-        server.shutdown()
 
 
 @pytest.fixture
 def command(root: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The command of the rule for a hub model, in an empty directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    use(hub, tmp_path / "home", monkeypatch)
     raw = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
     raw["models"] = {"hub": {"path": "owner/toy", "revision": REVISION, "parameters": 500_000}}
     read.dump(read.parse(raw, "study"), "study.json")
@@ -160,16 +84,8 @@ def refused(command: list[str]) -> str:
 
 
 @pytest.fixture
-def build(command: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes the model in this process, which has read where the hub is at its start."""
-    from huggingface_hub import constants
-
-    hub = os.environ["HF_ENDPOINT"]
-    monkeypatch.setattr(constants, "ENDPOINT", hub)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+def build(command: list[str]) -> Callable[[], None]:
+    """Makes the model in this process."""
     study = graph.load("study.json")
     return lambda: build_base(study, study["model", "hub"])
 

@@ -163,6 +163,7 @@ def test_response_to_an_unknown_example_is_refused(evaluate: Any) -> None:
 
 
 def test_scoring_imports_no_engine() -> None:
-    code = "import sys, reassess.evaluate.score; print(sorted({'torch', 'vllm', 'transformers'} & set(sys.modules)))"
+    rooms = "reassess.evaluate.score, reassess.evaluate.imported, reassess.evaluate.export"
+    code = f"import sys, {rooms}; print(sorted({{'torch', 'vllm', 'transformers'}} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

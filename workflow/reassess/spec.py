@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from reassess.paths import RESULTS
+
 # Names become directories and Snakemake wildcards, and "@", "+" and "/" are the grammar of a cell's path.
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
@@ -23,14 +25,24 @@ def _existing_file(path: str) -> str:
 
 
 def _existing_path(path: str) -> str:
-    if not Path(path).exists():
+    # An empty path is the working directory, which nobody means by it.
+    if not path or not Path(path).exists():
         raise ValueError(f"no such file or directory: {path!r}")
+    return path
+
+
+def _not_made(path: str) -> str:
+    if Path(path).resolve().is_relative_to(Path(RESULTS).resolve()):
+        raise ValueError(f"{path!r} lies in {RESULTS}/, which the workflow itself writes; give a copy elsewhere")
     return path
 
 
 # Of the user's own data.
 ExistingFile = Annotated[str, AfterValidator(_existing_file)]
 ExistingPath = Annotated[str, AfterValidator(_existing_path)]
+# Rows that examples are made from.
+RowsFile = Annotated[ExistingFile, AfterValidator(_not_made)]
+RowsPath = Annotated[ExistingPath, AfterValidator(_not_made)]
 
 
 class Strict(BaseModel):

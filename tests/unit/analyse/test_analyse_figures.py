@@ -30,7 +30,7 @@ def test_figures_are_written_and_reproducible() -> None:
     graph = make_study()
     write_results(graph)
     written = {path: Path(path).read_bytes() for path in figures(graph)}
-    assert set(written) == set(files("figures"))
+    assert set(written) == set(files(graph.study, "figures"))
     assert {path: Path(path).read_bytes() for path in figures(graph)} == written
 
 

@@ -20,7 +20,8 @@ from reassess.analyse.latex import escape, latex
 from reassess.analyse.layout import Block, Entry, Table, markdown
 from reassess.analyse.write import tables
 from reassess.console.show import summary
-from reassess.graph.report import TABLES, files
+from reassess.graph.report import files
+from reassess.graph.report import tables as names
 from reassess.work.records import RecordError
 
 
@@ -315,7 +316,7 @@ def test_every_table_says_what_it_rests_on_and_is_the_same_each_time() -> None:
     graph = make_study()
     write_results(graph)
     written = {path: Path(path).read_bytes() for path in tables(graph)}
-    assert set(written) == set(files("tables"))
+    assert set(written) == set(files(graph.study, "tables"))
     line = "Items: vis-a 40, vis-b 40, txt 40. Seeds: 1, 2. 200 bootstrap resamples"
     assert line in written[paths.table("capacity", "md")].decode()
     assert "Judge version 1. Engine: transformers 5.16." in written[paths.table("capacity", "tex")].decode()
@@ -426,7 +427,7 @@ def test_latex_compiles() -> None:
     shutil.rmtree(paths.evaluation("m1/pool/seed1/sft@20/main"))
     tables(graph, partial=True)
     Path("awkward.tex").write_text(latex(awkward()))
-    files = [paths.table(name, "tex", partial=True) for name in TABLES]
+    files = [paths.table(name, "tex", partial=True) for name in names(graph.study)]
     body = "\n".join(rf"\input{{{file}}}\clearpage" for file in [*files, "awkward.tex"])
     document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
     Path("main.tex").write_text(document)
@@ -448,3 +449,10 @@ def test_a_level_of_any_size_is_tabled() -> None:
         pq.write_table(table.set_column(table.schema.get_field_index("difficulty"), "difficulty", large), file)
     tables(graph)
     assert set(csv("families")["group"]) >= {"difficulty 3000000000", "difficulty 3000000001"}
+
+
+def test_a_seed_of_any_size_is_tabled() -> None:
+    graph = small_study(seeds=[2**32 - 1])
+    write_results(graph, first({"sft": 20}))
+    tables(graph)
+    assert row("capacity", "sft")[0].split()[0] == "50.0"

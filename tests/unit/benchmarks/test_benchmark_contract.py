@@ -34,6 +34,7 @@ def test_a_module_names_its_source_and_has_a_rule(name: str) -> None:
     assert found.__name__ == KNOWN[name] == f"reassess.benchmarks.{name}"
     assert found.__doc__ is not None
     assert re.search(r"^Sources?: \S", found.__doc__, re.MULTILINE), "which code or paper the rule follows"
+    assert re.match(r"[^:\n]+: \S", found.__doc__), "the rule in a few words, for docs/data.md"
     assert isinstance(found.METADATA, frozenset)
     assert isinstance(found.judge(Item("", "", (), dict.fromkeys(found.METADATA, "1"))), Outcome)
     assert callable(getattr(found, "summary", len))

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import json
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from reassess.data.right import right
 from reassess.example import DataError, Example, RowError
 from reassess.judge import judge
 from reassess.sources.sets import SETS, _texts
 
-PNG = b"\x89PNG"
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((40, 30)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+PNG = png()
 PICTURE = {"bytes": PNG, "path": "a.png"}
 THOUGHT = "<think>\nTwice 3 is 6.\n</think>\n\n<answer>6</answer>"
 OPTIONS = "Which is a mammal?\n(A) a trout\n(B) a whale\n(C) a wren"
 
 
 def made(name: str, row: dict[str, Any]) -> Example:
+    """Return the example of a row, which the check of every row has nothing to mend in."""
     found: Example = importlib.import_module(SETS[name]).example(row)
-    verdict = judge(f"<answer>{found.gold}</answer>", found.gold, found.kind, found.options or None)
-    assert verdict.correct is True, (found.gold, verdict)
+    noted: Counter[str] = Counter()
+    named = replace(found, id=found.id or "x")
+    assert right(named, noted) == named
+    assert not any(noted.values())
     assert not judge("<answer>no such answer</answer>", found.gold, found.kind, found.options or None).correct
-    for rationale in found.rationales:
-        assert not any(mark in rationale for mark in ("<think>", "</think>", "<answer>", "\\boxed", "<|"))
     return found
 
 
@@ -77,7 +90,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "solution": "BC = $\\boxed{\\frac{1}{2}}$",
         "year": "eight",
         "difficult": "easy",
-        "knowledge": ["triangles"],
+        "knowledge": {"level_1": "Triangles", "level_2": "Congruence"},
     },
     "mmk12": {"id": "1", "question": "Find x.", "answer": "$$6$$", "subject": "math", "image": PICTURE},
     "multimodal-open-r1": {
@@ -175,7 +188,13 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "difficulty": 3,
         "rationales": ("Here $3+3=6$ holds, so it is $6$.",),
     },
-    "mm-math": {"images": (PNG,), "gold": "\\frac{1}{2}", "rationales": ("BC = $\\frac{1}{2}$",)},
+    "mm-math": {
+        "images": (PNG,),
+        "gold": "\\frac{1}{2}",
+        "rationales": ("BC = $\\frac{1}{2}$",),
+        "family": "Triangles",
+        "difficulty": 1,
+    },
     "mmk12": {"gold": "6", "kind": "numeric", "family": "math"},
     "multimodal-open-r1": {"gold": "6", "rationales": ("Twice 3 is 6.",)},
     "openr1-math": {"images": (), "gold": "6", "rationales": ("right", "judged"), "family": "Algebra"},
@@ -202,11 +221,12 @@ def test_a_row_as_it_is_published(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_nulls_put_a_row_aside_or_leave_fields_empty(name: str) -> None:
-    """No null ends a job: what is missing is empty, and the check of every row puts it aside, or the module does."""
+def test_nulls_and_other_types_put_a_row_aside_or_leave_fields_empty(name: str) -> None:
+    """None ends a job: what is missing is empty, and the check of every row puts it aside, or the module does."""
     for column in ROWS[name]:
-        outcome = tried(name, {**ROWS[name], column: None})
-        assert outcome in (*ROWS[name], "an example")
+        for value in (None, [], [None], [{}], {"a": 1}, True, 0.5, "x"):
+            outcome = tried(name, {**ROWS[name], column: value})
+            assert outcome in (*ROWS[name], "an example"), (column, value)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -250,6 +270,7 @@ ODD: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("multimodal-open-r1", {"problem": OPTIONS, "solution": "<think>Air.</think><answer>(B)</answer>"}, {"gold": "B"}),
     ("openr1-math", {"correctness_llama": None}, {"rationales": ("right",)}),
     ("openr1-math", {"generations": None}, {"rationales": ()}),
+    ("openr1-math", {"generations": [None, *GENERATIONS["generations"][1:]]}, {"rationales": ("right", "judged")}),
     ("openr1-math", {"problem": OPTIONS, "answer": "B", "uuid": None}, {"gold": "B", "kind": "mcq"}),
     ("openthoughts", {"ground_truth_solution": "So \\boxed{7}."}, {"gold": "7"}),
     ("virl39k", {"question": "Find x.", "image": []}, {"images": (), "question": "Find x."}),
@@ -319,6 +340,28 @@ def test_tags_and_boxes_are_taken_off() -> None:
     assert _texts.without_boxes("\\boxed{\\frac{1}{\\boxed{2}}} and \\boxed{3}") == "\\frac{1}{2} and 3"
     assert _texts.without_boxes("no {box}") == "no {box}"
     assert _texts.response("so<think>a</think>b<think>c</think>d", "x") == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    ("question", "left"),
+    [
+        ("How many?\nAnswer the question using a single word or phrase.", "How many?"),
+        (f"{OPTIONS}\nAnswer with the option's letter from the given choices directly.", OPTIONS),
+        (
+            "<image>\nHint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the "
+            "end.\nQuestion: Why?",
+            "<image>Question: Why?",
+        ),
+        ("Answer with Yes.", "Answer with Yes."),
+    ],
+)
+def test_requests_for_a_form_of_answer_are_left_to_the_study(question: str, left: str) -> None:
+    assert _texts.asked(question, "red").question == left
+
+
+def test_options_are_found_before_such_a_request() -> None:
+    found = _texts.asked(f"{OPTIONS}\nAnswer with the option's letter from the given choices directly.", "B")
+    assert (found.question, found.options) == ("Which is a mammal?", ("a trout", "a whale", "a wren"))
 
 
 def test_a_number_is_no_index_of_an_option() -> None:

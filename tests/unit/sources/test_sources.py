@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from hub_server import REVISION, serving, use
 from reassess import graph, paths
 from reassess.data.pool import build_examples
 from reassess.example import DataError, Example, PutAside
@@ -49,14 +51,26 @@ def jsonl(path: Path, lines: list[Any]) -> JsonlSource:
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
-    """Options of every kind of source, and one value that each refuses."""
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, dict[str, Any]]]:
+    """Options of every kind of source, and one value that each refuses; the hub is played on this machine."""
     pq.write_table(pa.Table.from_pylist([row(EXAMPLE)], schema=SCHEMA), tmp_path / "mine.parquet")
     jsonl(tmp_path / "mine.jsonl", [line(0), b"{"])
     mine, refused = str(tmp_path / "mine"), {"path": "nowhere"}
+    (tmp_path / "mine.csv").write_text("question,answer\n1+1?,2\n")
+    (tmp_path / "mine.tsv").write_text("index\tquestion\tanswer\n0\t1+1?\t2\n")
+    (tmp_path / "mine-pictures").mkdir()
+    (tmp_path / "mine-pictures/a.png").write_bytes(png())
+    (tmp_path / "mine-pictures/metadata.csv").write_text("file_name,question,answer\na.png,What colour?,red\n")
+    datasets.Dataset.from_dict({"question": ["1+1?"], "answer": ["2"]}).save_to_disk(f"{mine}-saved")
     geometry = {"images": [{"bytes": png(), "path": None}], "problem": "<image>Find x.", "answer": "3"}
     pq.write_table(pa.Table.from_pylist([geometry]), tmp_path / "geometry3k.parquet")
-    return {
+    (tmp_path / "repository/data").mkdir(parents=True)
+    sums = pa.table({"question": ["1+1?"], "answer": ["2"]})
+    pq.write_table(sums, tmp_path / "repository/data/train-00000-of-00001.parquet")
+    hub = {"path": "owner/sums", "revision": REVISION, "split": "train", "licence": "MIT"}
+    found = {
+        "hub": {"kind": "hub", **hub, "refused": {"revision": "main"}},
+        "easy-vqa": {"kind": "easy-vqa", "n": 3, "refused": {"split": "dev"}},
         "toy": {"kind": "toy", "n": 3, "refused": {"n": 0}},
         "set": {
             "kind": "set",
@@ -66,7 +80,14 @@ def given(tmp_path: Path) -> dict[str, dict[str, Any]]:
         },
         "parquet": {"kind": "parquet", "path": f"{mine}.parquet", "licence": "MIT", "refused": refused},
         "jsonl": {"kind": "jsonl", "path": f"{mine}.jsonl", "licence": "MIT", "refused": refused},
+        "tsv": {"kind": "tsv", "path": f"{mine}.tsv", "licence": "MIT", "refused": refused},
+        "table": {"kind": "table", "path": f"{mine}.csv", "licence": "MIT", "refused": {"path": f"{mine}.tsv"}},
+        "folder": {"kind": "folder", "path": f"{mine}-pictures", "licence": "MIT", "refused": {"path": f"{mine}.csv"}},
+        "saved": {"kind": "saved", "path": f"{mine}-saved", "licence": "MIT", "refused": {"split": "train"}},
     }
+    with serving(tmp_path / "repository", "owner/sums", "datasets") as server:
+        use(server, tmp_path / "home", monkeypatch)
+        yield found
 
 
 EXAMPLE = Example("a", (), "?", ("x", "y"), "A", "mcq", ("because",), "mine", "f", 2, '{"k": 1}')
@@ -98,7 +119,17 @@ def test_naming_sources_loads_nothing_heavy() -> None:
     code = "import sys, reassess.sources; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "reassess.sources.jsonl" in loaded
-    assert not {"numpy", "pyarrow", "PIL", "sklearn", "torch", "reassess.sources.scenes"} & set(loaded)
+    assert not {
+        "numpy",
+        "pyarrow",
+        "datasets",
+        "openpyxl",
+        "ijson",
+        "PIL",
+        "sklearn",
+        "torch",
+        "reassess.sources.scenes",
+    } & set(loaded)
 
 
 def test_json_lines_are_examples(tmp_path: Path) -> None:
@@ -123,34 +154,35 @@ def test_json_lines_are_examples(tmp_path: Path) -> None:
     ]
 
 
-ODD: list[tuple[Any, str]] = [
-    (b'{"id": "r', "not JSON"),
-    (b'{"id": "\xff"}', "not JSON"),
-    (b"[" * 100_000, "not JSON"),
-    ([1, 2], "not a JSON object"),
-    (line(1, gold="left out"), "gold is missing"),
-    (line(1, rationale="because"), "unknown key 'rationale'"),
-    (line(1, gold=7), "gold: should be a valid string"),
-    (line(1, gold=None), "gold: should be a valid string"),
-    (line(1, options="x"), "options: should be a valid array"),
-    (line(1, options=["x", None]), "options: should be a valid string"),
-    (line(1, difficulty=True), "difficulty: should be a valid integer"),
-    (line(1, difficulty=2**63), "difficulty: should be less than 9223372036854775808"),
-    (line(1, question="\ud800"), "not JSON"),
-    (line(1, metadata=[1]), "metadata: should be text or a JSON object"),
-    (line(1, image="nowhere.png"), "image: no such file"),
-    (line(1, image="."), "image: no such file"),
-    (line(1, image="../secret.png"), "image: the path leads out of the file's folder"),
-    (line(1, image="images/../../secret.png"), "image: the path leads out of the file's folder"),
-    (line(1, image="/etc/hostname"), "image: the path leads out of the file's folder"),
-    (line(1, image="link.png"), "image: the path leads out of the file's folder"),
-    (line(1, image="a\0b"), "image: cannot be read"),
-    (line(1, image="x" * 5000), "image: cannot be read"),
-    (line(1, image="loop"), "image: cannot be read"),
-    (line(1, image="data:image/svg+xml,<svg/>"), "image: a data: URI should be of base64"),
-    (line(1, image="data:image/png;base64,???"), "image: not base64"),
-    (line(1, image_base64="é"), "image_base64: not base64"),
-    (line(1, image_base64="AAAA", image="a.png"), "image and image_base64: give one of them"),
+OUT = "the path leads out of the folder of images"
+ODD: list[tuple[Any, str, str]] = [
+    (b'{"id": "r', "not JSON", ""),
+    (b'{"id": "\xff"}', "not JSON", ""),
+    (b"[" * 100_000, "not JSON", ""),
+    ([1, 2], "not a JSON object", ""),
+    (line(1, gold="left out"), "gold is missing", "gold"),
+    (line(1, rationale="because"), "unknown key 'rationale'", "rationale"),
+    (line(1, gold=7), "gold: should be a valid string", "gold"),
+    (line(1, gold=None), "gold: should be a valid string", "gold"),
+    (line(1, options="x"), "options: should be a valid array", "options"),
+    (line(1, options=["x", None]), "options: should be a valid string", "options"),
+    (line(1, difficulty=True), "difficulty: should be a valid integer", "difficulty"),
+    (line(1, difficulty=2**63), "difficulty: should be less than 9223372036854775808", "difficulty"),
+    (line(1, question="\ud800"), "not JSON", ""),
+    (line(1, metadata=[1]), "metadata: should be text or a JSON object", "metadata"),
+    (line(1, image="nowhere.png"), "no such image file", "image"),
+    (line(1, images=["."]), "no such image file", "images"),
+    (line(1, image="../secret.png"), OUT, "image"),
+    (line(1, image="images/../../secret.png"), OUT, "image"),
+    (line(1, image="/etc/hostname"), OUT, "image"),
+    (line(1, image="link.png"), OUT, "image"),
+    (line(1, image="a\0b"), "the image file cannot be read", "image"),
+    (line(1, image="x." * 2500), "the image file cannot be read", "image"),
+    (line(1, image="loop"), "the image file cannot be read", "image"),
+    (line(1, image="data:image/svg+xml,<svg/>"), "a data: URI that is not base64", "image"),
+    (line(1, image="data:image/png;base64,???"), "not base64", "image"),
+    (line(1, image_base64="é"), "not base64", "image_base64"),
+    (line(1, image_base64="AAAA", image="a.png"), "image and image_base64: give one of them", "image"),
 ]
 
 
@@ -161,10 +193,10 @@ def test_a_line_that_is_no_example_is_put_aside_with_its_number(tmp_path: Path) 
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "loop").symlink_to(folder / "loop")
     file = folder / "mine.jsonl"
-    lines = [item for odd, _ in ODD for item in (line(0), odd)]
+    lines = [item for odd, _, _ in ODD for item in (line(0), odd)]
     found = list(jsonl(file, lines).read())
     assert [item.id for item in found[::2]] == ["r0"] * len(ODD)
-    wanted = [PutAside(f"mine.jsonl:{2 * i + 2}", str(file), reason) for i, (_, reason) in enumerate(ODD)]
+    wanted = [PutAside(f"mine.jsonl:{2 * i + 2}", str(file), *why) for i, (_, *why) in enumerate(ODD)]
     assert found[1::2] == wanted
 
 
@@ -187,6 +219,7 @@ def test_a_pool_of_json_lines_counts_what_is_put_aside(
         "id": "mine.jsonl:41",
         "source": str(tmp_path / "mine.jsonl"),
         "reason": "not JSON",
+        "column": "",
     }
     data["pools"]["mine"]["sources"][0]["path"] = "nowhere.jsonl"
     with pytest.raises(StudyError) as error:

@@ -15,23 +15,21 @@ CHOICE = "multiple-choice"
 
 _PICTURES = range(1, 8)
 _MARK = re.compile(r"<image ([1-7])>")
-# Open questions whose answer is a letter: what it stands for is in the picture.
-_LETTER = re.compile(r"[A-I]")
 
 
 def asked(row: Mapping[str, Any], source: str, question_type: str = CHOICE) -> Example:
     """Return a row with pictures where its text has marks. Raises DataError or RowError, see `example` of a module."""
     published, options = fields.text(row, "answer"), _options(row)
     pictures = {str(number): picture for number in _PICTURES for picture in fields.images(row, f"image_{number}")}
-    question, shown, images = _rows.with_pictures(fields.text(row, "question"), options, pictures, _MARK)
+    question, placed, images = _rows.with_pictures(fields.text(row, "question"), options, pictures, _MARK)
     is_choice = question_type == CHOICE
     return Example(
         id=fields.text(row, "id"),
         images=images,
         question=question,
-        options=shown if is_choice else (),
+        options=placed if is_choice else (),
         gold=published.strip(),
-        kind="mcq" if is_choice or _LETTER.fullmatch(published) else _rows.kind_of(published),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
         rationales=(),
         source=source,
         family=subject(fields.text(row, "id")),
@@ -65,5 +63,7 @@ def subject(id_: str) -> str:
 
 
 def _options(row: Mapping[str, Any]) -> tuple[str, ...]:
-    there = fields.value(row, "options")
-    return fields.texts(row, "options") if isinstance(there, list) else _rows.listed(there or "[]", "options")
+    found = _rows.options(row, "options")
+    # In one row of MMMU-Pro the list stands within another.
+    nested = len(found) == 1 and found[0].startswith("[")
+    return _rows.options({"options": found[0]}, "options") if nested else found

@@ -10,21 +10,23 @@ from typing import Any
 
 from reassess.benchmarks.item import PUBLISHED
 from reassess.example import RowError
+from reassess.judge.extract import read_gold
 from reassess.judge.options import read_key
 from reassess.judge.quantity import read_quantity
-from reassess.prompts import IMAGE, letter
-from reassess.sources.fields import value
+from reassess.prompts import IMAGE, MAX_OPTIONS, letter
+from reassess.sources.fields import texts, value
 
 # Longer texts are no list of options: the longest of MMMU has a tenth of this.
 _LIST_CHARACTERS = 20_000
 
 
-def kind_of(gold: str) -> str:
-    """Return how an open answer is compared: as a number where the gold is one with or without a unit, else as math.
+def number_or_math(gold: str) -> str:
+    """Return how an open answer to a question of mathematics is compared: as a number, with or without a unit, or math.
 
-    Where neither side is a formula, math compares texts.
+    Math compares texts too, where they are no formulas. `sources.kinds` would take "Area $=9 \\pi$ cm" for prose.
     """
-    return "math" if read_quantity(gold) is None else "numeric"
+    stated = next(iter(read_gold(gold)), gold)
+    return "math" if read_quantity(stated) is None else "numeric"
 
 
 def metadata(columns: Mapping[str, Any], **published: Any) -> str:
@@ -36,6 +38,22 @@ def metadata(columns: Mapping[str, Any], **published: Any) -> str:
             example's own.
     """
     return json.dumps({**columns, PUBLISHED: published}, ensure_ascii=False)
+
+
+def options(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    """Return the options of a row: a list, the text of one, or null for none.
+
+    Raises:
+        DataError: there is no such column.
+        RowError: it holds no options, one of them is null, or there are more than letters.
+    """
+    there = value(row, column)
+    found = texts({column: listed(there, column) if isinstance(there, str) and there else there}, column)
+    if isinstance(there, list) and len(found) < len(there):
+        raise RowError("an option is null", column)
+    if len(found) > MAX_OPTIONS:
+        raise RowError(f"more than {MAX_OPTIONS} options", column)
+    return found
 
 
 def letter_of(index: int, options: Sequence[str], column: str) -> str:
@@ -51,7 +69,7 @@ def letters(gold: str, options: Sequence[str]) -> str:
     return ", ".join(sorted(key.letters)) if key is not None and key.letters else gold
 
 
-def listed(text: str, column: str) -> tuple[str, ...]:
+def listed(text: str, column: str) -> list[str]:
     """Return the items of a list that is written out in Python. Raises RowError where the text is none."""
     try:
         found = ast.literal_eval(text.strip()) if len(text) <= _LIST_CHARACTERS else None
@@ -59,7 +77,7 @@ def listed(text: str, column: str) -> tuple[str, ...]:
         found = None
     if not isinstance(found, list):
         raise RowError("expected the text of a list", column)
-    return tuple(str(item) for item in found)
+    return [str(item) for item in found]
 
 
 def with_pictures(

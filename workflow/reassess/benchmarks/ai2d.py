@@ -57,7 +57,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
-    published, options = fields.text(row, "answer"), fields.texts(row, "options")
+    published, options = fields.text(row, "answer"), _rows.options(row, "options")
     index = published.strip()
     gold = _rows.letter_of(int(index), options, "answer") if index.isascii() and index.isdecimal() else index
     return Example(

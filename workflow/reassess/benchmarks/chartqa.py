@@ -22,10 +22,10 @@ answer, as other copies of the data have it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reassess.benchmarks import _rows
 from reassess.benchmarks.item import Item, Outcome, Row
 from reassess.example import Example, PutAside
 from reassess.judge.quantity import read_quantity
@@ -68,7 +68,7 @@ def example(row: Mapping[str, Any]) -> Example | PutAside:
         source="chartqa",
         family=type_,
         difficulty=0,
-        metadata=json.dumps({"type": type_}),
+        metadata=_rows.metadata({"type": type_}, gold=gold),
     )
 
 

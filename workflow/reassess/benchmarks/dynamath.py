@@ -42,7 +42,8 @@ from reassess.sources.choices import split
 from reassess.sources.published import Card, Hub
 
 VERSION = 1
-# The copy that lmms-eval reads; the licence is that of the authors' repository.
+# The copy that lmms-eval reads. One public project pins this commit, and counts as many rows. The licence is that of
+# the authors' repository.
 SOURCE = Hub("kcz358/DynaMath", "test", "c72be604052511aa6f2e94164139f8a2e801bd33", licence="MIT", rows=5010)
 MODALITY = "visual"
 CARD = Card(
@@ -77,7 +78,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=question,
         options=options,
         gold=_rows.letters(published, options) if is_choice else published.strip(),
-        kind="mcq" if is_choice else _rows.kind_of(published),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
         rationales=(),
         source="dynamath",
         family=groups["subject"],

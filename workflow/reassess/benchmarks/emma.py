@@ -76,7 +76,7 @@ _PHRASES = ("final answer is", "correct answer is", "answer should be", "answer 
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
-    published, options = fields.text(row, "answer"), fields.texts(row, "options")
+    published, options = fields.text(row, "answer"), _rows.options(row, "options")
     is_choice = fields.text(row, "type").strip().lower() == "multiple choice"
     asked = "\n".join(filter(None, (fields.text(row, "context").strip(), fields.text(row, "question"))))
     pictures = {str(number): picture for number in _PICTURES for picture in fields.images(row, f"image_{number}")}
@@ -88,7 +88,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=question,
         options=shown if is_choice else (),
         gold=_rows.letters(published.upper(), shown) if is_choice else published.strip(),
-        kind="mcq" if is_choice else _rows.kind_of(published),
+        kind="mcq" if is_choice else _rows.number_or_math(published),
         rationales=(),
         source="emma",
         family=groups["subject"],

@@ -69,11 +69,11 @@ _SKILLS = {
     "Mechanical": "mechanical",
 }
 
-# Letters in the question: "Select from A, B and C", "Select answers from A-E".
-_LETTERS_SAID = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
+# Letters that a question lists: "Select from A, B and C", which "Select from A-E" does not.
+_LISTED = re.compile(r"\bA\b.*\bB\b", re.DOTALL)
+_SHOWN = "The options have letters in the picture: A, B, C and so on."
 # What a list written out as text has around its words: "['inductive']".
 _SKILL = re.compile(r"[\[\]'\"]")
-_SHOWN = "The options have letters in the picture: A, B, C and so on."
 
 
 def example(row: Mapping[str, Any]) -> Example:
@@ -81,7 +81,7 @@ def example(row: Mapping[str, Any]) -> Example:
     published = fields.text(row, "answer")
     question, options = split(fields.text(row, "question"))
     is_choice = not published.strip().isdecimal()
-    if question and is_choice and not options and not _LETTERS_SAID.search(question):
+    if question and is_choice and not options and not _LISTED.search(question):
         question = f"{question}\n{_SHOWN}"
     skill = fields.texts(row, "skill")
     return Example(

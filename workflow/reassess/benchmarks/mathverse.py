@@ -79,20 +79,23 @@ def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
     published, version = fields.text(row, "answer"), fields.text(row, "problem_version")
     type_ = fields.text(row, "question_type")
+    is_choice = type_ == "multi-choice"
     asked = fields.text(row, "question")
-    question, options = split(asked) if type_ == "multi-choice" else (asked, ())
-    if not question.strip() and version.replace("-", " ") == "Vision Only":
+    question, options = split(asked) if is_choice else (asked, ())
+    gold, known = _gold(published), options
+    if not asked.strip() and version.replace("-", " ") == "Vision Only":
         question = _SHOWN.get(type_, "")
-    gold = _gold(published)
-    if type_ == "multi-choice":
-        gold = _rows.letters(gold, options)
+        # The right answer may be an option's text, and the picture has to be answered by letter.
+        known = split(fields.text(row, "question_for_eval"))[1]
+    if is_choice:
+        gold = _rows.letters(gold, known)
     return Example(
         id=_rows.word(row, "sample_index"),
         images=() if fields.value(row, "image") == "" else fields.images(row, "image"),
         question=question,
         options=options,
         gold=gold,
-        kind="mcq" if type_ == "multi-choice" else _rows.kind_of(gold),
+        kind="mcq" if is_choice else _rows.number_or_math(gold),
         rationales=(),
         source="mathverse",
         family=version,

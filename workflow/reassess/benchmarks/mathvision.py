@@ -60,7 +60,7 @@ CARD = Card(
         "335 questions have several marks for pictures and one picture, which shows all of them.",
         "Some right answers have damaged LaTeX: 69{degrees}, a form feed for the f of a fraction. They are repaired; "
         "the official rule sees them as published, and takes no reply for right where they cannot be read.",
-        "Two free questions have a letter for an answer.",
+        "Two free questions have a letter for an answer, which the picture shows.",
         "The official rule rounds to two decimals: 3.14 is π, and 0.001 is 0.004.",
     ),
     prompt='Please solve the problem step by step and put your answer in one "\\boxed{}".{question}\\nChoices: '
@@ -96,12 +96,11 @@ _UNIT = re.compile(r"(?<![a-z])\{(square)?([a-z]{3,})\}$")
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
-    published, options = fields.text(row, "answer"), fields.texts(row, "options")
+    published, options = fields.text(row, "answer"), _rows.options(row, "options")
     question, images = fields.text(row, "question"), fields.images(row, "decoded_image")
     if len(_MARK.findall("\n".join((question, *options)))) == len(images) == 1:
         question, options = (_MARK.sub(IMAGE, question), tuple(_MARK.sub(IMAGE, option) for option in options))
     gold = _repaired(published)
-    is_choice = bool(options) or (len(gold) == 1 and gold in _LETTERS)
     level = fields.value(row, "level")
     return Example(
         id=_rows.word(row, "id"),
@@ -109,7 +108,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=question,
         options=options,
         gold=gold,
-        kind="mcq" if is_choice else _rows.kind_of(gold),
+        kind="mcq" if options else _rows.number_or_math(gold),
         rationales=(),
         source="mathvision",
         family=fields.text(row, "subject"),

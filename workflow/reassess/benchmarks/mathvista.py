@@ -67,7 +67,7 @@ _LETTER = re.compile(r"\(([a-zA-Z])\)")
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is odd."""
-    published, options = fields.text(row, "answer"), fields.texts(row, "choices")
+    published, options = fields.text(row, "answer"), _rows.options(row, "choices")
     columns = {name: fields.value(row, name) for name in sorted(METADATA)}
     unit, about = fields.text(row, "unit"), fields.value(row, "metadata")
     choice = columns["question_type"] == "multi_choice"
@@ -80,7 +80,7 @@ def example(row: Mapping[str, Any]) -> Example:
         question=fields.text(row, "question") + (f" (Unit: {unit})" if unit else ""),
         options=options if choice else (),
         gold=gold,
-        kind="mcq" if choice else _rows.kind_of(gold),
+        kind="mcq" if choice else _rows.number_or_math(gold),
         rationales=(),
         source="mathvista",
         family=fields.text(about, "task") if isinstance(about, dict) and "task" in about else "",

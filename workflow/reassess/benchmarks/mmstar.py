@@ -34,8 +34,15 @@ from reassess.sources.choices import split
 from reassess.sources.published import Card, Hub
 
 VERSION = 1
-# Its card declares no licence.
-SOURCE = Hub("Lin-Chen/MMStar", "val", "bc98d668301da7b14f648724866e57302778ab27", licence=None, rows=1500)
+# Its card declares no licence. The same rows are in the repository as MMStar.tsv, in the form of VLMEvalKit.
+SOURCE = Hub(
+    "Lin-Chen/MMStar",
+    "val",
+    "bc98d668301da7b14f648724866e57302778ab27",
+    licence=None,
+    files=("mmstar.parquet",),
+    rows=1500,
+)
 MODALITY = "visual"
 CARD = Card(
     "Choices from older benchmarks that are meant to need the picture, in 6 categories and 18 finer ones.",

@@ -32,7 +32,6 @@ from typing import Any
 
 from reassess.benchmarks.item import Item, Outcome
 from reassess.example import Example, RowError
-from reassess.judge.extract import boxed_spans
 from reassess.sources import fields
 from reassess.sources.kinds import kind_of
 from reassess.sources.published import Card, Hub
@@ -67,6 +66,7 @@ METADATA: frozenset[str] = frozenset({"answer_type", "error"})
 
 # judge.py, extract_answer.
 _STATED = re.compile(r"So the final answer is (.*)")
+_BOX_OR_BRACE = re.compile(r"\\boxed\{|[{}]")
 _FORMULA = re.compile(r"\$(.*?)\$")
 # math_judger.py, special_signal_map: replaced one after the other.
 _REPLACED = (
@@ -135,9 +135,10 @@ def judge(item: Item) -> Outcome:
 
 def _answers(text: str) -> str | None:
     """The answers of a text, as the script compares them; None where a box does not close."""
-    if text.count("\\boxed{") != len(boxed_spans(text)):
+    boxes = _boxes(text)
+    if boxes is None:
         return None
-    found = ",".join(content for _, _, content in boxed_spans(text))
+    found = ",".join(boxes)
     if not found:
         formulas = _FORMULA.findall(text.strip().split("\n")[-1])
         found = ",".join(formulas) or text
@@ -145,6 +146,20 @@ def _answers(text: str) -> str | None:
     for old, new in _REPLACED:
         found = found.replace(old, new)
     return _UPRIGHT.sub(r"\1", found.strip(_ENDS))
+
+
+def _boxes(text: str) -> list[str] | None:
+    """The contents of all boxes in their order, one inside another as well; None where one does not close."""
+    opened: list[tuple[bool, int]] = []
+    found: dict[int, str] = {}
+    for brace in _BOX_OR_BRACE.finditer(text):
+        if brace[0] != "}":
+            opened.append((brace[0] != "{", brace.end()))
+        elif opened:
+            is_box, start = opened.pop()
+            if is_box:
+                found[start] = text[start : brace.start()]
+    return None if any(is_box for is_box, _ in opened) else [found[start] for start in sorted(found)]
 
 
 def _split(text: str) -> list[str]:

@@ -42,7 +42,7 @@ from reassess.sources import fields
 from reassess.sources.published import Card, Hub
 
 VERSION = 1
-# Its card was not seen to declare a licence.
+# One public project pins this commit, and counts as many rows. Its card was not seen to declare a licence.
 SOURCE = Hub("We-Math/We-Math", "testmini", "527c44d4d94c4e3c7c98157460146a8b18c8420a", licence=None, rows=1740)
 MODALITY = "visual"
 CARD = Card(

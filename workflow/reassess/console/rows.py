@@ -5,7 +5,6 @@ It reads the first rows of each source, or all of them, and finds what jobs woul
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -17,8 +16,9 @@ from reassess.data.right import answer
 from reassess.example import DataError, Example, PutAside
 from reassess.graph import Graph
 from reassess.judge import judge
+from reassess.sources.base import RowsSource
 from reassess.sources.published import Published
-from reassess.study.data import Pool
+from reassess.study.data import FromSources
 
 # Rows of each source that are looked at, and examples that are shown of each pool and benchmark.
 SAMPLE = 200
@@ -54,13 +54,33 @@ def overview(graph: Graph, every: bool = False) -> Found:
         readers = [run for run in graph.runs.values() if run.pool == name]
         stage = next((run.stage for run in readers if study.all_stages[run.stage].IMITATES), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
-        kept = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
-        if every and kept < largest:
-            found.problems.append(f"pools.{name}: {kept} examples can be used, fewer than sizes: {largest}")
-    for name in study.benchmarks:
-        _collection(found, f"benchmarks.{name}", study.benchmarks[name], told, every, study.prompt, None)
+        held_out = study.pools[name].held_out or 0
+        seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
+        if seen.is_all and seen.used - held_out < largest:
+            held = f" with held_out: {held_out}" if held_out else ""
+            found.problems.append(f"pools.{name}: {seen.used} examples can be used, fewer than sizes: {largest}{held}")
+    for name, benchmark in study.benchmarks.items():
+        if benchmark.pool is not None:
+            found.lines.append(f"  benchmarks.{name}\n    held out of pool {benchmark.pool}")
+            continue
+        _collection(found, f"benchmarks.{name}", benchmark, told, every, study.prompt, None)
+    if every:
+        found.lines.extend(_overlaps(graph))
     found.lines.extend(["", *told.lines()] if told.readers else [])
     return found
+
+
+class _Counted:
+    """Counts what is drawn from an iterator."""
+
+    def __init__(self, rows: Iterator[Example | PutAside]) -> None:
+        self.n = 0
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Example | PutAside]:
+        for item in self._rows:
+            self.n += 1
+            yield item
 
 
 class _Seen:
@@ -75,6 +95,8 @@ class _Seen:
         self.thoughts = 0
         self.shown: list[Example] = []
         self.ids: set[str] = set()
+        # Whether all sources were read to their ends.
+        self.is_all = True
 
     @property
     def used(self) -> int:
@@ -109,21 +131,25 @@ class _Seen:
 
 
 def _collection(
-    found: Found, where: str, spec: Pool, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
-) -> int:
-    """Look at one pool or benchmark and return how many examples can be used; `stage` imitates its rationales."""
+    found: Found, where: str, spec: FromSources, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
+) -> _Seen:
+    """Look at one pool or benchmark; `stage` imitates its rationales."""
     seen = _Seen()
     found.lines.append(f"  {where}")
     for source in spec.origins:
+        found.lines.append(f"    {_called(source)}")
         try:
-            rows = source.read() if every else itertools.islice(source.read(), SAMPLE)
+            if isinstance(source, RowsSource):
+                found.lines.append(f"      {source.described()}")
+            rows = _Counted(source.read() if every else source.sample(SAMPLE))
             for item in usable(spec, rows, seen.noted):
                 seen.add(item)
                 if isinstance(item, Example):
                     told.add(where, item, every)
+            seen.is_all &= every or rows.n < SAMPLE
         except (DataError, OSError) as error:
             found.problems.append(f"{where}: {error}")
-        found.lines.append(f"    {_called(source)}")
+            seen.is_all = False
     found.lines.extend(f"      {line}" for line in seen.lines())
     found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
     total = seen.used + seen.reasons.total()
@@ -139,7 +165,19 @@ def _collection(
             f"{where}: {seen.used - seen.thoughts} of {seen.used} examples have no rationale, which stage {stage!r} "
             "imitates; give every example one, or leave SFT out of the recipes"
         )
-    return seen.used
+    return seen
+
+
+def _overlaps(graph: Graph) -> Iterator[str]:
+    """Yield what pools have in common with benchmarks that they are not decontaminated against."""
+    # SciPy takes a second to import.
+    from reassess.data.overlaps import overlaps
+
+    for pool in graph.study.pools:
+        for benchmark, found in overlaps(graph, pool).items():
+            if any(found.values()):
+                counts = ", ".join(f"{n} by {what}" for what, n in found.items() if n)
+                yield f"  rows of pools.{pool} stand in benchmarks.{benchmark}: {counts} (docs/decontamination.md)"
 
 
 def _called(source: object) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reassess.data.collection import content_sha256
+from reassess.data.held_out import not_trained_on
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled
 from reassess.evaluate.score import summaries
@@ -128,7 +129,9 @@ class _Verification:
         if job.needs[0] not in self._pool_ids:
             return
         # All subsets of one seed are beginnings of one shuffle, so that a smaller one is a prefix of a larger.
-        wanted = shuffled(pool, seed, self._pool_ids[job.needs[0]])[: job.at.size]
+        kept_back = not_trained_on(Path(job.inputs[0]).parent)
+        there = (id_ for id_ in self._pool_ids[job.needs[0]] if id_ not in kept_back)
+        wanted = shuffled(pool, seed, there)[: job.at.size]
         self._equal(job.record, "number of ids", len(ids), job.at.size, again)
         for i, (found, expected) in enumerate(zip(ids, wanted, strict=False)):
             if found != expected:
@@ -190,10 +193,11 @@ class _Verification:
     def _imported(self, job: Job, record: dict[str, Any]) -> None:
         """Check other people's results: their files, what was judged, and that the sums are those of the rows."""
         self._equal(job.record, "judge_version", record["judge_version"], JUDGE_VERSION, _SCORE)
-        for benchmark, facts in record["imported"].items():
-            if Path(facts["file"]).exists():
-                what = f"sha256 of {facts['file']}, the file of {benchmark}"
-                self._equal(job.record, what, file_sha256(facts["file"]), facts["sha256"], self._again(job))
+        read = {file: digest for facts in record["imported"].values() for file, digest in facts["files"].items()}
+        for file, digest in read.items():
+            # It is the user's, who may have put it elsewhere.
+            if Path(file).exists():
+                self._equal(job.record, f"sha256 of {file}", file_sha256(file), digest, self._again(job))
         for name in [name for name in record["files"] if name != "scores.parquet"]:
             self._file(job.record, name, record, _SCORE)
         self._summed(job, record)

@@ -16,10 +16,11 @@ from reassess.prompts import IMAGE, letter
 
 # Between the id of a question and the number of its rotation.
 MARK = "~rotated"
-# Options that speak of others by their place or letter mean something else elsewhere.
+# Options that speak of others by their place or letter mean something else elsewhere, and bare letters stand in a
+# picture.
 _OF_OTHERS = re.compile(
     r"\b(?:all|none|neither|both|each|any|either) of (?:the )?(?:above|these|those|them|following)\b"
-    r"|\b(?:above|below|preceding|previous)\b|^\W*[A-J]\W*(?:(?:,|and|or|&)\W*[A-J]\W*)+$"
+    r"|\b(?:above|below|preceding|previous)\b|^\W*[A-J]\W*(?:(?:,|and|or|&)\W*[A-J]\W*)*$"
     r"|\b[A-J] and [A-J]\b",
     re.IGNORECASE,
 )

@@ -6,13 +6,13 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from reassess.data.shards import write_shards
-from reassess.example import DataError, Example, PutAside, record_sha256
+from reassess.example import Example, PutAside, record_sha256
 from reassess.work import records
 
 # What a manifest counts its examples by.
@@ -26,18 +26,17 @@ class Collection:
     """A directory of shards in the making. What was there stays until `put_in_place`, and whatever fails before.
 
     Args:
-        name: what is made, for messages.
         root: its directory.
         left_out: the file for those that are put aside: one JSON line each, with id, source and reason.
     """
 
-    def __init__(self, name: str, root: Path, left_out: str) -> None:
-        self.name = name
+    def __init__(self, root: Path, left_out: str) -> None:
         self.n = 0
         self.reasons: Counter[str] = Counter()
         self.first: PutAside | None = None
         self._root = root
         self._left_out = left_out
+        self._names = [left_out, "shards"]
         self._aside = root / ".aside"
         self._counts: dict[str, Counter[str]] = {key: Counter() for key in COUNTED}
         self._content = hashlib.sha256()
@@ -60,31 +59,44 @@ class Collection:
         """How many are put aside."""
         return self.reasons.total()
 
-    def write(self, rows: Iterable[Example | PutAside]) -> None:
-        """Write examples in the order in which they come, holding a few at a time.
+    def write(self, rows: Iterable[Example | PutAside], told: Callable[[Example], None] = lambda item: None) -> None:
+        """Write examples in the order in which they come, holding a few at a time; of an id the first one stays.
 
-        Raises:
-            DataError: an id stands twice.
+        Args:
+            rows: the examples, and what is put aside.
+            told: is called with each example that is written.
         """
         with (self._aside / self._left_out).open("w", encoding="utf-8") as left_out:
-            write_shards(self._aside / "shards", self._examples(rows, left_out))
+            write_shards(self._aside / "shards", self._examples(rows, left_out, told))
 
-    def _examples(self, rows: Iterable[Example | PutAside], left_out: TextIO) -> Iterator[Example]:
+    def _examples(
+        self, rows: Iterable[Example | PutAside], left_out: TextIO, told: Callable[[Example], None]
+    ) -> Iterator[Example]:
         for item in rows:
+            if isinstance(item, Example) and not self._is_new(item.id):
+                item = PutAside(item.id, item.source, "id stands twice", "id")
             if isinstance(item, PutAside):
                 self.first = self.first or item
                 self.reasons[counted_as(item.reason, self.reasons)] += 1
                 left_out.write(json.dumps(item._asdict(), ensure_ascii=False) + "\n")
                 continue
-            id_ = hashlib.blake2b(item.id.encode(), digest_size=16).digest()
-            if id_ in self._ids:
-                raise DataError(f"{self.name}: the id {item.id!r} stands twice; ids must be unique")
-            self._ids.add(id_)
             self._content.update(_line(item.id, record_sha256(item)))
             for key, counter in self._counts.items():
                 counter[counted_as(str(getattr(item, key)), counter)] += 1
             self.n += 1
+            told(item)
             yield item
+
+    def _is_new(self, id_: str) -> bool:
+        """Whether an id comes for the first time."""
+        before = len(self._ids)
+        self._ids.add(hashlib.blake2b(id_.encode(), digest_size=16).digest())
+        return len(self._ids) > before
+
+    def beside(self, name: str) -> Path:
+        """Return where a further file is written, which is put in place with the rest."""
+        self._names.append(name)
+        return self._aside / name
 
     def described(self) -> dict[str, Any]:
         """Return what a manifest says of the examples themselves."""
@@ -95,7 +107,10 @@ class Collection:
         """Put what was written in place of what was there: without a manifest there is nothing, and it comes last."""
         (self._root / "manifest.json").unlink(missing_ok=True)
         shutil.rmtree(self._root / "shards", ignore_errors=True)
-        for name in (self._left_out, "shards"):
+        # Of lists of rows, what was there may have had more.
+        for file in self._root.glob("*.json*"):
+            file.unlink()
+        for name in self._names:
             (self._aside / name).replace(self._root / name)
         records.write(self._root / "manifest.json", manifest)
 
@@ -113,6 +128,21 @@ class Collection:
 def counted_as(value: str, known: Mapping[str, Any]) -> str:
     """Return the value, or `OTHERS` where it is new to `MOST_VALUES` or more that are known."""
     return value if value in known or len(known) < MOST_VALUES else OTHERS
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a pool, benchmark or set. Raises RecordError where there is none, or a broken one."""
+    file = folder / "manifest.json"
+    found = records.read(file, n=int, content_sha256=str, licences=dict)
+    if found is None:
+        raise records.RecordError(f"{file}: is not there; run the study, which makes it first")
+    return found
+
+
+def made_from(manifests: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what a manifest says of the pools, benchmarks and sets that were read, by name."""
+    told = ("n", "content_sha256", "held_out")
+    return {name: {key: found[key] for key in told if key in found} for name, found in manifests.items()}
 
 
 def content_sha256(hashes: Iterable[tuple[str, str]]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reassess.data.collection import COUNTED, counted_as
+from reassess.data.held_out import not_trained_on
 from reassess.data.shards import Shards
 from reassess.example import DataError
 from reassess.graph import Job
@@ -30,14 +31,14 @@ def build_subset(job: Job) -> None:
     manifest = records.read(root / "manifest.json", content_sha256=str)
     if manifest is None:
         raise DataError(f"{root / 'manifest.json'}: not there; make it first: reassess {job.needs[0]}")
-    examples = Shards(root)
-    if n > len(examples):
-        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values())
+    kept_back = not_trained_on(root)
+    there = [id_ for id_ in Shards(root).column("id") if id_ not in kept_back]
+    if n > len(there):
+        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values()) + len(kept_back)
         raise DataError(
-            f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(examples)} examples "
-            f"({left_out} left out)"
+            f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(there)} examples ({left_out} left out)"
         )
-    ids = shuffled(pool, seed, examples.column("id"))[:n]
+    ids = shuffled(pool, seed, there)[:n]
     chosen = Shards(root, ids)
     record = {
         "pool": pool,
@@ -47,6 +48,7 @@ def build_subset(job: Job) -> None:
         "ids": ids,
         "ids_sha256": ids_sha256(ids),
         "pool_content_sha256": manifest["content_sha256"],
+        **({"held_out": manifest["held_out"]} if "held_out" in manifest else {}),
         "counts": {key: _counts(chosen.column(key)) for key in COUNTED},
     }
     records.write(job.record, record)

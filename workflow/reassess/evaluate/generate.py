@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -146,13 +146,8 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     errors = _ask(info, setting, missing, stores, spec.decoding, turn)
     if errors and len(errors) == len({row.request.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
-    ids = {name: Shards(paths.benchmark(name)).column("id") for name in spec.benchmarks}
-
-    def answered(row: Wanted) -> dict[str, Any]:
-        response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
-        return _row(row, ids[row.benchmark][row.request.origin.place], held, response)
-
-    digest = write_parquet(Path(job.outputs[1]), map(answered, wanted), RESPONSES)
+    said = _responses(wanted, stores, errors, held)
+    files = {"responses.parquet": write_parquet(Path(job.outputs[1]), said, RESPONSES)}
     aside = Path(job.record).with_name(PUT_ASIDE)
     records.write_lines(aside, [item._asdict() for item in put_aside])
     record = {
@@ -163,7 +158,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         "image_tokens": asked.image_tokens.record(),
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
-        "files": {"responses.parquet": digest, PUT_ASIDE: file_sha256(aside)},
+        "files": {**files, PUT_ASIDE: file_sha256(aside)},
         "provenance": provenance(),
         "costs": costs(job.rule, job.key),
         "seconds": round(time.monotonic() - started, 2),
@@ -379,6 +374,17 @@ def _ask(
 def _stop_if_asked(turn: Turn | None) -> None:
     if turn is not None and (why := turn.stop.requested()):
         raise Interrupted(why)
+
+
+def _responses(
+    wanted: Sequence[Wanted], stores: Mapping[str, Store], errors: Mapping[str, Response], held: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of responses.parquet, with what a prompt already holds of a response before it."""
+    names = dict.fromkeys(row.benchmark for row in wanted)
+    ids = {name: Shards(paths.benchmark(name)).column("id") for name in names}
+    for row in wanted:
+        response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
+        yield _row(row, ids[row.benchmark][row.request.origin.place], held, response)
 
 
 def _row(row: Wanted, id_: str, held: str, response: Response) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from typing import Any
 from reassess import paths
 from reassess.data.shards import read_columns
 from reassess.evaluate import formats, official
+from reassess.evaluate.formats import Format
+from reassess.evaluate.formats.sample import Said
 from reassess.evaluate.generate import RESPONSES
-from reassess.evaluate.matching import Matched, Questions, match
+from reassess.evaluate.matching import TWICE, Matched, Questions, match
 from reassess.evaluate.score import COLUMNS, SCORES, judged, say, summaries
 from reassess.evaluate.write import described, write_parquet
+from reassess.example import PutAside
 from reassess.graph import Graph, Job
 from reassess.judge import JUDGE_VERSION
 from reassess.work import records
@@ -40,15 +43,19 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
     """
     study, spec = graph.study, graph.study.imported[job.key]
     root = Path(job.record).parent
-    examples, facts = {}, {}
+    examples: dict[str, dict[str, dict[str, Any]]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     found: dict[str, Matched] = {}
-    for benchmark, file in spec.files.items():
+    for benchmark, listed in spec.files.items():
         examples[benchmark] = read_columns(paths.benchmark(benchmark), (*COLUMNS, "question"))
-        kind = formats.recognise(Path(file))
-        print(f"{job.key} {benchmark}: {file} is of {kind.name}", flush=True)
-        questions = Questions(examples[benchmark], _is_whole(benchmark))
-        found[benchmark] = match(kind.rows(Path(file)), questions, file, benchmark)
-        facts[benchmark] = {"file": file, "sha256": file_sha256(file), "format": kind.name}
+        files = {file: formats.recognise(Path(file)) for file in listed}
+        for file, kind in files.items():
+            print(f"{job.key} {benchmark}: {file} is of {kind.name}", flush=True)
+        found[benchmark] = _matched(benchmark, files, examples[benchmark])
+        facts[benchmark] = {
+            "files": {file: file_sha256(file) for file in files},
+            "format": ", ".join(dict.fromkeys(kind.name for kind in files.values())),
+        }
     responses = [row for benchmark, matched in found.items() for row in _responses(benchmark, matched)]
     rows = judged(study, responses, examples, None, workers)
     differing: list[dict[str, Any]] = []
@@ -57,7 +64,7 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
         facts[benchmark] |= _facts(matched, len(examples[benchmark])) | _compared(matched, mine, differing)
     records.write_lines(root / PUT_ASIDE, [row._asdict() for matched in found.values() for row in matched.put_aside])
     records.write_lines(root / DIFFERS, differing)
-    files = {
+    written = {
         "responses.parquet": write_parquet(root / "responses.parquet", responses, RESPONSES),
         "scores.parquet": write_parquet(root / "scores.parquet", rows, SCORES),
         **{name: file_sha256(root / name) for name in (PUT_ASIDE, DIFFERS)},
@@ -70,11 +77,24 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows, study.circular),
         "official": official.summaries(study, rows, examples),
-        "files": files,
+        "files": written,
         "provenance": provenance(),
     }
     records.write(job.record, record)
     _say(job.key, record)
+
+
+def _matched(benchmark: str, files: Mapping[str, Format], examples: Mapping[str, dict[str, Any]]) -> Matched:
+    """Return the rows of some files that are about questions of a benchmark. Raises DataError."""
+    questions = Questions(examples, _is_whole(benchmark))
+    parts = [match(kind.rows(Path(file)), questions, file, benchmark) for file, kind in files.items()]
+    rows: dict[str, Said] = {}
+    put_aside = [row for part in parts for row in part.put_aside]
+    for file, part in zip(files, parts, strict=True):
+        put_aside += [PutAside(said.place, file, TWICE) for said, id_ in part.rows if id_ in rows]
+        rows = {id_: said for said, id_ in part.rows} | rows
+    ways = ", ".join(dict.fromkeys(part.way for part in parts))
+    return Matched(ways, [(said, id_) for id_, said in rows.items()], put_aside, sum(part.unverified for part in parts))
 
 
 def _is_whole(benchmark: str) -> bool:

@@ -2,7 +2,8 @@
 
 A file names its questions by an id, or by their number in the harness's copy of the data. Which of the two, and by
 which column, is decided once per file: by what lets the most rows find a question with the same text. A row whose
-question is another one is put aside; it is never judged by another question's gold.
+question is another one is put aside; it is never judged by another question's gold. Nor is a row whose right option has
+another letter: some harnesses shuffle options (lm-eval those of GPQA), and a reply names theirs.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from reassess.example import DataError, PutAside
 
 # What stands for a picture: <image>, <image 1> (MMMU), <image1> (MathVision).
 _PICTURE = re.compile(r"<image ?\d*>")
-_NO_WORD = re.compile(r"[\W_]+")
+# Of a formula the operators stay: 2 + 3 is not 2 - 3.
+_BETWEEN = re.compile(r"(?:[^\w+\-*/=<>^]|_)+")
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _LAST_NUMBER = re.compile(r"\d+$")
-_UNKNOWN, _OTHER, _AMBIGUOUS, _TWICE = (
+_LETTER = re.compile(r"\(?([A-Z])[).]?")
+_UNKNOWN, _OTHER, _AMBIGUOUS, _SHUFFLED, TWICE = (
     "the benchmark has no question of this id",
     "its question is not that of the benchmark",
     "its number tells no question: rows of the benchmark were put aside, and the same is asked several times",
+    "its right option has another letter",
     "a question that is answered above",
 )
 
@@ -74,12 +79,13 @@ class Questions:
     """The questions of a benchmark, and the ways in which a file may name them.
 
     Args:
-        examples: rows with `question` by id, in the benchmark's order.
+        examples: rows with `question`, `kind` and `gold` by id, in the benchmark's order.
         is_whole: no row of the benchmark was put aside, so that the rows have the numbers of the data.
     """
 
     def __init__(self, examples: Mapping[str, Mapping[str, Any]], is_whole: bool) -> None:
         self._texts = {id_: plain(row["question"] or "") for id_, row in examples.items()}
+        self._letters = {id_: row["gold"] for id_, row in examples.items() if row["kind"] == "mcq"}
         asked = Counter(self._texts.values())
         self._unique = {text: id_ for id_, text in self._texts.items() if text and asked[text] == 1}
         self._repeated = set() if is_whole else {id_ for id_, text in self._texts.items() if asked[text] > 1}
@@ -120,11 +126,16 @@ class Questions:
         """Whether a row number tells a question: not where numbers may have moved and others ask the same."""
         return not way.what.startswith("row number") or id_ not in self._repeated
 
+    def has_target(self, id_: str, target: str) -> bool:
+        """Whether a right answer does not speak against a question: a letter has to be that of the right option."""
+        letter = _LETTER.fullmatch(target.strip())
+        return letter is None or self._letters.get(id_, letter[1]) == letter[1]
+
 
 def plain(text: str) -> str:
-    """Return the letters and digits of a text in small letters: spaces, marks and pictures differ between copies."""
-    small = unicodedata.normalize("NFKC", text).casefold()
-    return _NO_WORD.sub("", _PICTURE.sub("", small)) or "".join(small.split())
+    """Return letters, digits and operators of a text, in small letters; spaces, marks and pictures differ by copy."""
+    small = unicodedata.normalize("NFKC", text).casefold().translate(_DASHES)
+    return _BETWEEN.sub("", _PICTURE.sub("", small)) or "".join(small.split())
 
 
 def match(rows: Iterable[Said | PutAside], questions: Questions, file: str, benchmark: str) -> Matched:
@@ -147,7 +158,7 @@ def match(rows: Iterable[Said | PutAside], questions: Questions, file: str, benc
         else:
             read.append(questions.row(item))
     if not read:
-        first = f"the first: {put_aside[0].id}, {put_aside[0].reason}" if put_aside else "it is empty"
+        first = f"the first: {put_aside[0].id}, {put_aside[0].reason}" if put_aside else "it has none"
         raise DataError(f"{file}: not one row of it can be used ({first})")
     way = _best(read)
     found: dict[str, _Row] = {}
@@ -155,12 +166,12 @@ def match(rows: Iterable[Said | PutAside], questions: Questions, file: str, benc
     for row in read:
         id_, reason = _decided(row, questions, way)
         if id_ in found:
-            reason = _TWICE
+            reason = TWICE
         if reason is None:
             found[id_] = row
         else:
             wrong.append(PutAside(_name(row.said, way), file, reason))
-    others = [item for item in wrong if item.reason != _TWICE]
+    others = [item for item in wrong if item.reason != TWICE]
     if len(found) < len(others):
         raise DataError(
             f"{file}: these are not the rows of {benchmark} as this study has them: {len(found)} of "
@@ -187,7 +198,9 @@ def _decided(row: _Row, questions: Questions, way: Way) -> tuple[str, str | None
     id_ = row.found.get(way)
     if id_ is None:
         return "", _OTHER if way in row.named or way.what == "text" else _UNKNOWN
-    return (id_, None) if questions.is_told(way, id_) else ("", _AMBIGUOUS)
+    if not questions.is_told(way, id_):
+        return "", _AMBIGUOUS
+    return (id_, None) if questions.has_target(id_, row.said.target) else ("", _SHUFFLED)
 
 
 def _name(said: Said, way: Way) -> str:

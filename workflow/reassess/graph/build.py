@@ -166,13 +166,7 @@ def parse(data: dict[str, Any], source: str) -> Graph:
 
 def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
-    for pool in dict.fromkeys(run.pool for run in grid.runs.values()):
-        yield _examples("pool", pool, study.pools[pool].files, identity.pool_spec(study, pool))
-    asked = [item for suite in study.suites.values() for item in suite.benchmarks]
-    read = [item for spec in study.imported.values() for item in spec.files]
-    for benchmark in dict.fromkeys((*asked, *read)):
-        files = study.benchmarks[benchmark].files
-        yield _examples("benchmark", benchmark, files, identity.benchmark_spec(study, benchmark))
+    yield from _collections(study, grid)
     yield from _sets(study, {run.on for run in grid.runs.values() if run.on})
     reading = [(run.pool, run.on, run.seed, run.size) for run in grid.runs.values() if run.size is not None]
     for pool, on, seed, size in dict.fromkeys(reading):
@@ -195,9 +189,38 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         yield _import(study, item)
 
 
-def _examples(rule: str, key: str, files: list[str], spec: str) -> Job:
-    folder = paths.pool if rule == "pool" else paths.benchmark
-    return Job(rule, key, (), tuple(files), (folder(key, "manifest.json"), folder(key, "shards")), spec)
+def _collections(study: Study, grid: Grid) -> Iterator[Job]:
+    """Yield the pools that are trained on and the benchmarks that are asked, each after what it reads."""
+    wanted = [("pool", run.pool) for run in grid.runs.values()]
+    asked = [item for suite in study.suites.values() for item in suite.benchmarks]
+    read = [item for spec in study.imported.values() for item in spec.files]
+    wanted += [("benchmark", item) for item in (*asked, *read)]
+    found: dict[tuple[str, str], None] = {}
+
+    def add(which: tuple[str, str]) -> None:
+        if which not in found:
+            for read in study.reads(*which):
+                add(read)
+            found[which] = None
+
+    for which in dict.fromkeys(wanted):
+        add(which)
+    for rule, key in found:
+        yield _collection(study, rule, key)
+
+
+def _collection(study: Study, rule: str, key: str) -> Job:
+    is_pool = rule == "pool"
+    files = (study.pools if is_pool else study.benchmarks)[key].files
+    spec = (identity.pool_spec if is_pool else identity.benchmark_spec)(study, key)
+    reads = study.reads(rule, key)
+    manifests = [_folder(*read, "manifest.json") for read in reads]
+    outputs = (_folder(rule, key, "manifest.json"), _folder(rule, key, "shards"))
+    return Job(rule, key, tuple(name(*read) for read in reads), (*files, *manifests), outputs, spec)
+
+
+def _folder(rule: str, key: str, file: str) -> str:
+    return (paths.pool if rule == "pool" else paths.benchmark)(key, file)
 
 
 def _sets(study: Study, wanted: set[str]) -> Iterator[Job]:
@@ -303,16 +326,11 @@ def _import(study: Study, item: str) -> Job:
     """Return the job that reads and judges other people's results."""
     spec = study.imported[item]
     needs, manifests = _benchmarks(spec.files)
-    inputs = (*manifests, *dict.fromkeys(spec.files.values()), *_answers(study, spec.files))
-    names = ("scores.json", "scores.parquet", "responses.parquet")
-    return Job(
-        "import",
-        item,
-        needs,
-        inputs,
-        tuple(paths.imported(item, file) for file in names),
-        identity.import_spec(study, item),
-    )
+    read = dict.fromkeys(file for files in spec.files.values() for file in files)
+    inputs = (*manifests, *read, *_answers(study, spec.files))
+    made = ("scores.json", "scores.parquet", "responses.parquet")
+    outputs = tuple(paths.imported(item, file) for file in made)
+    return Job("import", item, needs, inputs, outputs, identity.import_spec(study, item))
 
 
 def _benchmarks(names: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

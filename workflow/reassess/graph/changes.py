@@ -22,6 +22,7 @@ _WORDS = (
     ("files.responses", "scores of other responses"),
     ("read.", "made from other examples"),
     ("pool_content_sha256", "drawn from other examples"),
+    ("held_out.", "drawn when other examples were held out"),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from reassess.graph import resources
 from reassess.graph.job import Job
-from reassess.study.data import Pool
+from reassess.study.data import FromSources
 from reassess.study.models import AMENDED
 from reassess.study.study import Study
 from reassess.versions import JUDGE_VERSION, VERSIONS
@@ -37,7 +37,14 @@ def pool_spec(study: Study, name: str) -> str:
     """Identity of a pool's examples."""
     spec = study.pools[name]
     modality = {} if spec.modality == "visual" else {"modality": spec.modality}
-    return canonical({"version": VERSIONS["data"], **modality, **_sources(spec)})
+    left_out: dict[str, Any] = {}
+    if spec.decontaminate is not None:
+        # It is taken out of questions before they are compared.
+        said = {"instruction": study.prompt.instruction} if spec.decontaminate.text else {}
+        left_out["decontaminate"] = {**spec.decontaminate.identity(), **said}
+    if spec.held_out is not None:
+        left_out["held_out"] = spec.held_out
+    return canonical({"version": VERSIONS["data"], **modality, **left_out, **_sources(spec)})
 
 
 def examples_spec(study: Study, name: str) -> str:
@@ -52,7 +59,8 @@ def benchmark_spec(study: Study, name: str) -> str:
     spec = study.benchmarks[name]
     fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
     own = {"own": spec.own.identity()} if spec.own else {}
-    return canonical({**fields, **own, **({"circular": True} if spec.circular else {})})
+    fields |= own | ({"pool": spec.pool} if spec.pool else {}) | ({"circular": True} if spec.circular else {})
+    return canonical(fields)
 
 
 def model_spec(study: Study, name: str) -> str:
@@ -152,9 +160,9 @@ def _rules(study: Study, benchmarks: Iterable[str]) -> dict[str, Any]:
     return {"rules": {"version": VERSIONS["rules"], **rules}} if rules else {}
 
 
-def _sources(pool: Pool) -> dict[str, Any]:
+def _sources(spec: FromSources) -> dict[str, Any]:
     """Sources without what does not change an example."""
-    return {"sources": [item.identity() for item in pool.sources]}
+    return {"sources": [item.identity() for item in spec.sources]}
 
 
 def _prompt(study: Study) -> dict[str, Any]:

@@ -158,6 +158,8 @@ class States:
         if job.rule == "train":
             return found + list(self._run(job, record, look))
         check = {
+            "pool": self._examples,
+            "benchmark": self._examples,
             "examples": self._examples,
             "subset": self._subset,
             "generate": self._responses,
@@ -174,13 +176,15 @@ class States:
         return [(need, found) for need in needs if (found := self.record(need)) is not None]
 
     def _examples(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        for need, manifest in self._needed(job, "pool", "examples"):
-            used = ((record.get("read") or {}).get(need.key) or {}).get("content_sha256")
-            yield from nested(f"read.{need.key}.content_sha256", used, manifest.get("content_sha256"))
+        for need, manifest in self._needed(job, "pool", "benchmark", "examples"):
+            used = (record.get("read") or {}).get(need.key) or {}
+            for key in ("content_sha256", "held_out"):
+                yield from nested(f"read.{need.key}.{key}", used.get(key), manifest.get(key))
 
     def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         for _, pool in self._needed(job, "pool", "examples"):
             yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
+            yield from nested("held_out", record.get("held_out"), pool.get("held_out"))
 
     def _run(self, job: Job, record: Record, look: Look) -> Iterator[Difference]:
         parents = record.get("parents") or []

@@ -9,10 +9,12 @@ from pathlib import Path
 from reassess.models.files import ModelError
 from reassess.study.models import Model
 from reassess.work import records
+from reassess.work.hub import why
 
 # A checkpoint in another format (pickle) could run code when it is loaded.
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 CODE = "*.py"
+OFFLINE = "fetch it where it can, and give its directory as `path`"
 
 
 def fetch(spec: Model, directory: Path) -> None:
@@ -46,7 +48,7 @@ def fetch(spec: Model, directory: Path) -> None:
             local_dir=folder,
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"{spec.path} at {spec.revision} cannot be fetched: {_why(error)}") from None
+        raise ModelError(f"{spec.path} at {spec.revision} cannot be fetched: {why(error, 'model', OFFLINE)}") from None
     directory.mkdir()
     for file in sorted(folder.iterdir()):
         if file.suffix == ".safetensors":
@@ -72,19 +74,3 @@ def forget(root: Path) -> None:
 
 def _fetched(root: Path) -> Iterator[Path]:
     yield from root.glob("fetched-*")
-
-
-def _why(error: Exception) -> str:
-    """Return in one line why the hub gave nothing, and what to do."""
-    from huggingface_hub import errors
-
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if isinstance(error, errors.RevisionNotFoundError):
-        return "the repository has no such commit; take one of its list of commits for `revision`"
-    if isinstance(error, errors.GatedRepoError):
-        return "access is granted by its owners; ask for it on the model's page, and log in with `hf auth login`"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return "there is no such repository, or it is private; check the name, or log in with `hf auth login`"
-    if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
-        return f"the hub cannot be reached ({said}); fetch it where it can, and give its directory as `path`"
-    return said

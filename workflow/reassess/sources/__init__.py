@@ -6,10 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from reassess.sources.easy_vqa import EasyVqaSource
+from reassess.sources.folder import FolderSource
+from reassess.sources.hub import HubSource
 from reassess.sources.jsonl import JsonlSource
 from reassess.sources.named import SetSource
 from reassess.sources.parquet import ParquetSource
+from reassess.sources.saved import SavedSource
+from reassess.sources.table import TableSource
 from reassess.sources.toy import ToySource
+from reassess.sources.tsv import TsvSource
 
 
 def _named(data: Any) -> Any:
@@ -17,5 +23,17 @@ def _named(data: Any) -> Any:
     return {"kind": "set", "name": data} if isinstance(data, str) else data
 
 
-AnySource = Annotated[ToySource | SetSource | ParquetSource | JsonlSource, Field(discriminator="kind")]
+AnySource = Annotated[
+    ToySource
+    | EasyVqaSource
+    | SetSource
+    | HubSource
+    | ParquetSource
+    | JsonlSource
+    | TsvSource
+    | TableSource
+    | FolderSource
+    | SavedSource,
+    Field(discriminator="kind"),
+]
 Source = Annotated[AnySource, BeforeValidator(_named)]

@@ -1,66 +1,117 @@
-"""The jsonl source: examples of your own as JSON lines."""
+"""The jsonl source: questions of your own as JSON lines, or as one JSON array."""
 
 from __future__ import annotations
 
-import base64
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from reassess.example import DataError, Example, PutAside
-from reassess.sources.base import SourceOptions
-from reassess.spec import ExistingFile, Strict
+from reassess.example import DataError, Example, PutAside, RowError
+from reassess.sources import pictures
+from reassess.sources.base import FileSource, Row
+from reassess.sources.shapes import RECORD
+from reassess.spec import RowsFile, Strict
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Lines that are looked at to tell example records from other shapes.
+_HEAD = 32
+NO_JSON = "not JSON"
 
 
-class JsonlSource(SourceOptions):
-    """Examples of your own, one JSON object per line; images lie beside the file or inside it."""
+class JsonlSource(FileSource):
+    """Questions of your own, one JSON object per line, or in one array; images lie beside the file or inside it."""
 
     kind: Literal["jsonl"]
-    """Read from JSON lines."""
-    path: ExistingFile
-    """A file of JSON lines. Keys of a line: `id`, `question`, `gold`, `kind` (`math`, `numeric`, `mcq` or `text`) and
-    `source`; where there are any, `image` (a path from the file's folder and inside it, or a `data:` URI),
-    `image_base64` or `images` (a list of paths or URIs), `options`, `rationales`, `family`, `difficulty` and
-    `metadata`. After an image has changed under the same name, touch the file."""
-    licence: str
-    """Licence of the data, recorded in the manifest."""
+    """Read from JSON."""
+    path: RowsFile
+    """A file of JSON lines, or a `.json` file that holds one array. Example records have the keys `id`, `question`,
+    `gold`, `kind` (`math`, `numeric`, `mcq` or `text`) and `source`; where there are any, `image` (a path from the
+    file's folder and inside it, or a `data:` URI), `image_base64` or `images` (a list of paths or URIs), `options`,
+    `rationales`, `family`, `difficulty` and `metadata`. Other shapes are recognised by their keys. After an image has
+    changed under the same name, touch the file."""
 
     @property
     def files(self) -> list[str]:
         return [self.path]
 
+    @property
+    def is_uniform(self) -> bool:
+        return False
+
+    def described(self) -> str:
+        """Return which shape the lines have, in one line. Raises DataError."""
+        return "example records" if self._has_records() else super().described()
+
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the lines as examples; a line that is none is put aside under the file's name and its number.
 
         Raises:
-            DataError: the file cannot be read.
+            DataError: the file cannot be read, or its keys do not say where question and answer are.
         """
-        file = Path(self.path)
+        return self._records() if self._has_records() else super().read()
+
+    def rows(self) -> Iterator[Row | PutAside]:
+        return json_rows(Path(self.path), self.called)
+
+    def _has_records(self) -> bool:
+        """Whether one of the first objects is an example record, of which the study says nothing else."""
+        if self.columns or self.answers or self.name:
+            return False
+        head = (row for row in itertools.islice(self.rows(), _HEAD) if isinstance(row, Row))
+        return any(row.values.keys() >= RECORD for row in head)
+
+    def _records(self) -> Iterator[Example | PutAside]:
+        for place, item in _items(Path(self.path)):
+            try:
+                yield self._record(item, place)
+            except RowError as error:
+                yield PutAside(place, self.path, error.reason, error.column)
+
+    def _record(self, item: bytes | Any, place: str) -> Example:
+        """Return the example in an example record. Raises RowError."""
         try:
-            with file.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 1 else line.strip()
-                    if not text:
-                        continue
-                    try:
-                        yield _example(text, file.parent)
-                    except _NoExampleError as error:
-                        yield PutAside(f"{file.name}:{number}", self.path, str(error))
-        except OSError as error:
-            raise DataError(f"{file}: {error.strerror}") from None
+            record = _Record.model_validate_json(item if isinstance(item, bytes) else json.dumps(item))
+        except ValidationError as error:
+            raise _refused(error) from None
+        metadata = record.metadata or ""
+        if not isinstance(metadata, str):
+            metadata = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
+        return Example(
+            id=record.id,
+            images=self._images(record, place),
+            question=record.question,
+            options=record.options or (),
+            gold=record.gold,
+            kind=record.kind,
+            rationales=record.rationales or (),
+            source=record.source,
+            family=record.family or "",
+            difficulty=record.difficulty or 0,
+            metadata=metadata
+            if isinstance(metadata, str)
+            else json.dumps(metadata, ensure_ascii=False, sort_keys=True),
+        )
+
+    def _images(self, record: _Record, place: str) -> tuple[bytes, ...]:
+        """Return the encoded images of an example record. Raises RowError."""
+        given = [key for key in ("image", "image_base64", "images") if getattr(record, key) is not None]
+        if len(given) > 1:
+            raise RowError(f"{' and '.join(given)}: give one of them", given[0])
+        if record.image_base64 is not None:
+            return (pictures.decoded(record.image_base64, "image_base64"),)
+        return tuple(
+            picture
+            for key in given
+            for picture in pictures.pictures(getattr(record, key), key, lambda path: self.picture(path, place))
+        )
 
 
-class _NoExampleError(Exception):
-    """A line is no example: the message says why."""
-
-
-class _Line(Strict):
-    """One line; what is optional may be null as well."""
+class _Record(Strict):
+    """An example record; what is optional may be null as well."""
 
     model_config = ConfigDict(strict=True)
 
@@ -80,80 +131,87 @@ class _Line(Strict):
     metadata: str | dict[str, Any] | None = None
 
 
-def _example(text: bytes, folder: Path) -> Example:
-    """Return the example in a line. Raises _NoExampleError."""
+def json_rows(file: Path, name: str) -> Iterator[Row | PutAside]:
+    """Yield the objects of a file of JSON lines, or of one array, and what is no object as put aside.
+
+    Args:
+        file: the file; one that is called `.json` may hold an array.
+        name: what the examples are called by.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    for place, item in _items(file):
+        try:
+            found = json.loads(item) if isinstance(item, bytes) else item
+        except (ValueError, RecursionError):
+            yield PutAside(place, name, NO_JSON)
+            continue
+        yield Row(place, found) if isinstance(found, dict) else PutAside(place, name, "not a JSON object")
+
+
+def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
+    """Yield the place of each line and its text, or of each element of an array and the element."""
+    is_json = file.suffix.lower() == ".json"
     try:
-        line = _Line.model_validate_json(text)
-    except ValidationError as error:
-        raise _NoExampleError(_reason(error)) from None
-    metadata = line.metadata or ""
-    return Example(
-        id=line.id,
-        images=_images(line, folder),
-        question=line.question,
-        options=line.options or (),
-        gold=line.gold,
-        kind=line.kind,
-        rationales=line.rationales or (),
-        source=line.source,
-        family=line.family or "",
-        difficulty=line.difficulty or 0,
-        metadata=metadata if isinstance(metadata, str) else json.dumps(metadata, ensure_ascii=False, sort_keys=True),
-    )
+        with file.open("rb") as handle:
+            if is_json and _begins_array(handle):
+                yield from _elements(handle, file)
+                return
+            for number, line in enumerate(handle, 1):
+                text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 1 else line.strip()
+                if is_json and number == 1 and not _is_json(text):
+                    raise DataError(f"{file}: neither JSON lines nor one array of objects")
+                if text:
+                    yield f"{file.name}:{number}", text
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
 
 
-def _reason(error: ValidationError) -> str:
-    """Return what is wrong with a line, in words that do not depend on its values."""
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _begins_array(handle: BinaryIO) -> bool:
+    begin = handle.read(1024).removeprefix(_BYTE_ORDER_MARK).lstrip()
+    handle.seek(0)
+    return begin.startswith(b"[")
+
+
+def _elements(handle: BinaryIO, file: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the elements of an array, one at a time. Raises DataError."""
+    import ijson
+
+    if handle.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
+        handle.seek(0)
+    number = 0
+    try:
+        for number, item in enumerate(ijson.items(handle, "item", use_float=True), 1):
+            yield f"{file.name}: element {number}", item
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not JSON behind element {number} of its array ({_one_line(error)})") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _refused(error: ValidationError) -> RowError:
+    """Return what is wrong with an example record, in words that do not depend on its values."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
-        return "not JSON"
+        return RowError(NO_JSON)
     if not first["loc"]:
-        return "not a JSON object"
+        return RowError("not a JSON object")
     key = str(first["loc"][0])
     if first["type"] == "missing":
-        return f"{key} is missing"
+        return RowError(f"{key} is missing", key)
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}"
+        return RowError(f"unknown key {key!r}", key)
     if key == "metadata":
-        return "metadata: should be text or a JSON object"
-    message = str(first["msg"]).removeprefix("Input ")
-    return f"{key}: {message}"
-
-
-def _images(line: _Line, folder: Path) -> tuple[bytes, ...]:
-    """Return a line's encoded images. Raises _NoExampleError."""
-    given = [key for key in ("image", "image_base64", "images") if getattr(line, key) is not None]
-    if len(given) > 1:
-        raise _NoExampleError(f"{' and '.join(given)}: give one of them")
-    if line.image_base64 is not None:
-        return (_decoded("image_base64", line.image_base64),)
-    if line.image is not None:
-        return (_image("image", line.image, folder),)
-    return tuple(_image("images", text, folder) for text in line.images or ())
-
-
-def _image(key: str, text: str, folder: Path) -> bytes:
-    """Return the encoded image that a path or a `data:` URI stands for. Raises _NoExampleError."""
-    if text.startswith("data:"):
-        head, _, data = text.partition(",")
-        if not head.endswith(";base64"):
-            raise _NoExampleError(f"{key}: a data: URI should be of base64")
-        return _decoded(key, data)
-    try:
-        file = (folder / text).resolve()
-        if not file.is_relative_to(folder.resolve()):
-            raise _NoExampleError(f"{key}: the path leads out of the file's folder")
-        if not file.is_file():
-            raise _NoExampleError(f"{key}: no such file")
-        return file.read_bytes()
-    except (OSError, RuntimeError, ValueError):
-        # A circle of links is a RuntimeError before Python 3.13, a zero byte in a path a ValueError.
-        raise _NoExampleError(f"{key}: cannot be read") from None
-
-
-def _decoded(key: str, text: str) -> bytes:
-    """Return what a text of base64 stands for. Raises _NoExampleError."""
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:
-        raise _NoExampleError(f"{key}: not base64") from None
+        return RowError("metadata: should be text or a JSON object", key)
+    return RowError(f"{key}: {str(first['msg']).removeprefix('Input ')}", key)

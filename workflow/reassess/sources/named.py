@@ -12,7 +12,7 @@ from reassess.example import Example, PutAside
 from reassess.sources.base import Modality, SourceOptions
 from reassess.sources.published import UNDECLARED, Hub, Published
 from reassess.sources.sets import SETS
-from reassess.spec import ExistingPath, near
+from reassess.spec import ExistingPath, RowsPath, near
 
 REVISION = r"^[0-9a-f]{40}$"
 
@@ -32,7 +32,7 @@ class SetSource(SourceOptions):
     """The data set."""
     revision: Annotated[str, Field(pattern=REVISION)] | None = None
     """The commit of its repository, 40 hex digits; by default the one that is known."""
-    path: ExistingPath | None = None
+    path: RowsPath | None = None
     """A copy of its rows, in place of the hub: a file, or a directory of files."""
     image_root: ExistingPath | None = None
     """A directory in which its pictures are looked up, where the rows have paths."""
@@ -67,6 +67,10 @@ class SetSource(SourceOptions):
     def files(self) -> list[str]:
         return self.published.files
 
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's: size and hash by name."""
+        return self.published.provenance()
+
     def misfits(self, modality: Modality, is_benchmark: bool) -> Iterator[str]:
         """Yield what is wrong where a data set with pictures serves a text pool, or one without a visual pool."""
         own = importlib.import_module(SETS[self.name]).MODALITY
@@ -84,3 +88,7 @@ class SetSource(SourceOptions):
             DataError: it cannot be fetched, or its rows have not the published columns.
         """
         return self.published.read()
+
+    def sample(self, n: int) -> Iterator[Example | PutAside]:
+        """Yield the first rows as `read` does, without fetching whole files from the hub. Raises DataError."""
+        return self.published.sample(n)

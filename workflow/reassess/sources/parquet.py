@@ -1,66 +1,176 @@
-"""The parquet source: example records of your own."""
+"""The parquet source: questions of your own in Parquet files."""
 
 from __future__ import annotations
 
 import functools
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from reassess.example import DataError, Example, PutAside
-from reassess.sources.base import SourceOptions
-from reassess.spec import ExistingPath
+from reassess.example import DataError, Example, PutAside, RowError
+from reassess.paths import RESULTS
+from reassess.sources import pictures
+from reassess.sources.base import FileSource, Row
+from reassess.spec import RowsPath
 
 # Rows that are decoded at once: images are large.
-ROWS = 256
+ROWS = 64
 # Bytes read at once: without a limit a column of a whole row group is, and many files have one row group. With
 # `pre_buffer`, pyarrow's default, it would keep the whole file until its end.
 BUFFER = 2**20
 
 
-class ParquetSource(SourceOptions):
-    """Examples of your own, in Parquet files with the columns of an example record."""
+class ParquetSource(FileSource):
+    """Questions of your own in Parquet files, with the columns of an example record or others."""
 
     kind: Literal["parquet"]
     """Read from files."""
-    path: ExistingPath
-    """A Parquet file or a directory of them."""
-    licence: str
-    """Licence of the data, recorded in the manifest."""
+    path: RowsPath
+    """A Parquet file, or a directory of them; hidden files and what begins with `_` is passed over."""
 
     @property
     def files(self) -> list[str]:
-        root = Path(self.path)
-        return [str(file) for file in (sorted(root.rglob("*.parquet")) if root.is_dir() else [root])]
+        return files_below(self.path)
+
+    def described(self) -> str:
+        """Return which shape the rows have, in one line. Raises DataError."""
+        return "example records" if self._has_records() else super().described()
 
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the rows as examples, file by file.
 
         Raises:
-            DataError: there is no file, one is not Parquet, its columns are not those of an example record, or a row
-                names its image by path.
+            DataError: there is no file, one is not Parquet, or its columns are not of the types of an example record,
+                or do not say where question and answer are.
         """
+        return self._records() if self._has_records() else super().read()
+
+    def rows(self) -> Iterator[Row | PutAside]:
+        for file in self._files():
+            name = os.path.relpath(file, self.folder)
+            for number, values in enumerate(_rows(file)):
+                yield Row(f"{name} row {number}", values)
+
+    def _files(self) -> list[str]:
+        if found := self.files:
+            return found
+        raise DataError(f"{self.path}: no *.parquet files")
+
+    def _has_records(self) -> bool:
+        """Whether the first file has the columns of example records, of which the study says nothing else."""
+        if self.columns or self.answers or self.name:
+            return False
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from reassess.sources.rows import IMAGE, IMAGES, OPTIONAL, SCHEMA
+
+        file = self._files()[0]
+        try:
+            there = set(pq.read_schema(file).names)
+            return {*SCHEMA.names} - {IMAGES, *OPTIONAL} <= there and bool(there & {IMAGE, IMAGES})
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{file}: not a readable Parquet file ({error})") from None
+
+    def _records(self) -> Iterator[Example | PutAside]:
         from reassess.sources.rows import IMAGES, example
 
-        if not self.files:
-            raise DataError(f"{self.path}: no *.parquet files")
-        for file in self.files:
-            for row in _rows(file):
-                lost = next((image for image in row[IMAGES] or () if image and image["bytes"] is None), None)
-                if lost and lost["path"]:
-                    raise DataError(
-                        f"{file}: row {row['id']!r} names an image by path ({lost['path']!r}); put the bytes into "
-                        "the file, as `datasets` does with `embed_external_files=True`"
-                    )
-                empty = next((key for key in ("options", "rationales") if None in (row[key] or ())), None)
-                empty = IMAGES if lost or None in (row[IMAGES] or ()) else empty
-                if empty:
-                    yield PutAside(row["id"] or "", row["source"] or "", f"{empty} has an empty value")
+        for file in self._files():
+            name = os.path.relpath(file, self.folder)
+            for number, row in enumerate(_typed_rows(file)):
+                place = f"{name} row {number}"
+                try:
+                    for key in ("options", "rationales"):
+                        if None in (row[key] or ()):
+                            raise RowError(f"{key} has an empty value", key)
+                    find = functools.partial(self.picture, place=place)
+                    images = pictures.pictures(row[IMAGES], IMAGES, find)
+                except RowError as error:
+                    yield PutAside(row["id"] or place, row["source"] or "", error.reason, error.column)
                     continue
-                yield example(row)
+                yield example({**row, IMAGES: [{"bytes": image} for image in images]})
+
+
+def files_below(path: str) -> list[str]:
+    """Return a file itself, or the Parquet files of a directory in the order of their names.
+
+    Hidden files and directories and those that begin with `_` are left out, as pyarrow does, and the results of the
+    study, which may lie inside.
+    """
+    if not Path(path).is_dir():
+        return [path]
+    found: list[str] = []
+    results = Path(RESULTS).resolve()
+    for folder, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if _is_data(name) and (Path(folder) / name).resolve() != results]
+        found += [str(Path(folder) / name) for name in files if _is_data(name) and name.endswith(".parquet")]
+    return sorted(found)
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith((".", "_"))
 
 
 def _rows(file: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file with all of its columns, a few at a time. Raises DataError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
+            _check_names(opened.schema_arrow.names, file)
+            labels = labels_of(opened.schema_arrow)
+            for batch in opened.iter_batches(ROWS):
+                yield from plain_rows(pa.Table.from_batches([batch]), labels)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file}: not a readable Parquet file ({error})") from None
+
+
+def plain_rows(table: Any, labels: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow table.
+
+    Args:
+        table: what is in memory of the rows.
+        labels: by column, the names behind whole numbers.
+    """
+    import pyarrow as pa
+
+    for index, field in enumerate(table.schema):
+        if field.type in (pa.float16(), pa.float32()):
+            # By its shortest spelling, 0.1 stays 0.1.
+            column = table[field.name].cast(pa.float32()).cast(pa.string()).cast(pa.float64())
+            table = table.set_column(index, field.name, column)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row in rows:
+        for column, names in labels.items():
+            number = row[column]
+            if isinstance(number, int):
+                row[column] = names[number] if 0 <= number < len(names) else None
+    return rows
+
+
+def labels_of(schema: Any) -> dict[str, list[str]]:
+    """Return the names behind columns of whole numbers, which `datasets.ClassLabel` writes beside them."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: feature["names"]
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and column in schema.names
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _check_names(there: list[str], file: str) -> None:
+    twice = sorted({name for name in there if there.count(name) > 1})
+    if twice:
+        raise DataError(f"{file}: columns that stand twice: {', '.join(twice)}")
+
+
+def _typed_rows(file: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file with the columns of an example record, a few of a row group at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -71,14 +181,12 @@ def _rows(file: str) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
             there = opened.schema_arrow.names
+            _check_names(there, file)
             is_single = IMAGE in there and IMAGES not in there
             names = [IMAGE if is_single and name == IMAGES else name for name in schema.names]
             missing = [name for name in names if name not in (*there, *OPTIONAL)]
-            twice = [name for name in (IMAGE, *schema.names) if there.count(name) > 1]
             if IMAGE in there and IMAGES in there:
                 raise DataError(f"{file}: columns {IMAGE} and {IMAGES}: give one of them")
-            if twice:
-                raise DataError(f"{file}: columns that stand twice: {', '.join(twice)}")
             if missing:
                 raise DataError(f"{file}: columns missing: {', '.join(missing)}; expected {', '.join(schema.names)}")
             for batch in opened.iter_batches(ROWS, columns=[name for name in names if name in there]):

@@ -8,46 +8,24 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from reassess.example import DataError, Example, PutAside, RowError
+from reassess.sources import copies, repository
+from reassess.sources.archives import Pictures
 from reassess.sources.base import Row
+from reassess.sources.formats import FORMATS, read
+from reassess.sources.repository import Hub
+
+__all__ = ["UNDECLARED", "Card", "Hub", "Published"]
 
 # The licence of a data set that declares none.
 UNDECLARED = "not declared"
-# Rows that are in memory at once: a hundred pictures.
-_BATCH = 100
-
-
-class Hub(NamedTuple):
-    """Where rows are published on the Hugging Face hub.
-
-    Attributes:
-        path: the data set, `owner/name`.
-        split: the split that is read.
-        revision: the commit, 40 hex digits; None where none is known for sure, which is for the study to say then.
-        licence: of the data; None where none is declared.
-        configs: configurations whose rows are read one after the other; none for the data set's default one.
-        files: the files of the repository that hold the rows, where they are not what `configs` and `split` find.
-        archives: zip files of the repository, in parts or not, in which paths of pictures are looked up.
-        rows: how many rows it is published with, None where that is not known.
-    """
-
-    path: str
-    split: str
-    revision: str | None
-    licence: str | None
-    configs: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    archives: tuple[str, ...] = ()
-    rows: int | None = None
-
-    def __str__(self) -> str:
-        """The data set as a message names it."""
-        return f"{self.path} (split {self.split}{f', revision {self.revision}' if self.revision else ''})"
 
 
 class Card(NamedTuple):
@@ -88,10 +66,7 @@ class Published(NamedTuple):
     @property
     def files(self) -> list[str]:
         """The user's files that the rows are read from."""
-        if self.path is None:
-            return []
-        root = Path(self.path)
-        return [str(file) for file in sorted(root.rglob("*.parquet"))] if root.is_dir() else [self.path]
+        return [] if self.path is None else copies.row_files(Path(self.path), self.location)
 
     @property
     def size(self) -> int | None:
@@ -103,44 +78,105 @@ class Published(NamedTuple):
         where = {"path": self.path} if self.path is not None else {"revision": self.location.revision}
         return {"of": self.of, **where, "version": self._module.VERSION}
 
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says of files that were read and are not the user's. Raises DataError."""
+        return repository.provenance(self.location) if self.path is None else {}
+
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the rows as examples; those without an id of their own get one from their place.
 
         Raises:
-            DataError: there are no files, or one is not readable or has not the published columns.
+            DataError: it cannot be fetched, there are no files, or one is not readable or has not the published
+                columns.
         """
-        make = self._module.example
-        for number, row in enumerate(self._rows()):
-            try:
-                found: Example | PutAside = make(row.values)
-            except DataError as error:
-                raise DataError(f"{row.place}: {error}") from None
-            except RowError as error:
-                found = PutAside("", self.of, error.reason, error.column)
-            yield found if found.id else _with_id(found, f"{self.of}-{number:05d}")
+        there, published = 0, self.location.rows
+        for found in self._examples(whole=True):
+            there += 1
+            yield found
+        if published is not None and there != published:
+            print(f"{self.of}: {there:,} rows; the data set is published with {published:,}")
+
+    def sample(self, n: int) -> Iterator[Example | PutAside]:
+        """Yield the first rows as `read` does, without fetching whole files from the hub."""
+        return islice(self._examples(whole=False), n)
 
     @property
     def _module(self) -> ModuleType:
         return importlib.import_module(self.module)
 
-    def _rows(self) -> Iterator[Row]:
+    def _examples(self, whole: bool) -> Iterator[Example | PutAside]:
+        """Yield an example, or what is put aside, for each row; errors and `whole` as in `repository.rows`."""
+        make, columns = self._module.example, getattr(self._module, "PICTURES", ())
+        with self._pictures(whole) as pictures:
+            for number, row in enumerate(self._rows(whole)):
+                if isinstance(row, PutAside):
+                    yield row
+                    continue
+                found: Example | PutAside
+                try:
+                    found = make({**row.values, **_resolved(row.values, columns, pictures)})
+                except DataError as error:
+                    raise DataError(f"{row.place}: {error}") from None
+                except RowError as error:
+                    found = PutAside("", self.of, error.reason, error.column)
+                yield found if found.id else _with_id(found, f"{self.of}-{number:05d}")
+
+    def _rows(self, whole: bool) -> Iterator[Row | PutAside]:
+        if self.path is None:
+            yield from repository.rows(self.location, whole)
+            return
         if not self.files:
-            raise DataError(f"{self.path}: no *.parquet files")
+            raise DataError(
+                f"{self.path}: no data files ({', '.join(FORMATS)}) of split {self.location.split!r}; give the files "
+                "of that split alone, or one file"
+            )
         for file in self.files:
-            for place, values in enumerate(_rows(file)):
-                yield Row(f"{file}: row {place}", values)
+            try:
+                with Path(file).open("rb") as opened:
+                    for number, values in enumerate(read(opened, file)):
+                        place = f"{file}: row {number}"
+                        yield PutAside(place, self.of, values) if isinstance(values, str) else Row(place, values)
+            except OSError as error:
+                raise DataError(f"{file}: cannot be read ({error})") from None
+
+    @contextmanager
+    def _pictures(self, whole: bool) -> Iterator[Pictures]:
+        """Give the pictures that rows name by path. Raises DataError."""
+        root = Path(self.image_root) if self.image_root is not None else None
+        if self.path is None:
+            with repository.pictures(self.location, root, whole) as found:
+                yield found
+            return
+        copy = Path(self.path)
+        archives = {} if root is not None else copies.archive_files(copy, self.location)
+        with ExitStack() as stack:
+            opened: dict[str, list[BinaryIO]] = {
+                name: [stack.enter_context(part.open("rb")) for part in parts] for name, parts in archives.items()
+            }
+            yield Pictures(opened, root or (copy if copy.is_dir() else copy.parent))
 
 
-def _rows(file: str) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _resolved(values: dict[str, Any], columns: tuple[str, ...], pictures: Pictures) -> dict[str, Any]:
+    """Return the columns with paths of pictures, with the pictures in place of the paths. Raises RowError."""
+    return {
+        column: _with_bytes(value, column, column in columns, pictures)
+        for column, value in values.items()
+        if column in columns or _is_image(value) or (isinstance(value, list) and any(map(_is_image, value)))
+    }
 
-    try:
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(_BATCH):
-                yield from batch.to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file}: not a readable Parquet file ({error})") from None
+
+def _is_image(value: Any) -> bool:
+    """Return whether a value is an image as `datasets.Image` writes it."""
+    return isinstance(value, dict) and value.keys() == {"bytes", "path"}
+
+
+def _with_bytes(value: Any, column: str, is_path: bool, pictures: Pictures) -> Any:
+    if isinstance(value, list):
+        return [_with_bytes(item, column, is_path, pictures) for item in value]
+    path = value["path"] if _is_image(value) and value["bytes"] is None else value if is_path else None
+    if not isinstance(path, str):
+        return value
+    return {"bytes": pictures.read(path, column), "path": path} if path else None
 
 
 def _with_id(found: Example | PutAside, id_: str) -> Example | PutAside:

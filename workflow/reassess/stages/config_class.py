@@ -84,13 +84,17 @@ def members(file: str, class_name: str) -> tuple[str, ...]:
 
 
 def _class_body(file: str, class_name: str) -> list[ast.stmt]:
-    """Return the statements of a class of an installed package, whose import would take seconds."""
+    """Return the statements of a class of an installed package."""
+    return next(node.body for node in parsed(file).body if isinstance(node, ast.ClassDef) and node.name == class_name)
+
+
+def parsed(file: str) -> ast.Module:
+    """Return the syntax of a file of an installed package, whose import would take seconds."""
     package = Path(file).parts[0]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{package} is not installed; run `make setup`")
-    tree = ast.parse((Path(spec.origin).parents[1] / file).read_text(encoding="utf-8"))
-    return next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    return ast.parse((Path(spec.origin).parents[1] / file).read_text(encoding="utf-8"))
 
 
 _SIMPLE: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "dict": dict, "list": list}

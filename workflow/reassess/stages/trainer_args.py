@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reassess.stages.config_class import ConfigClass, config_fields, members, typed
+from reassess.stages.schedules import check_schedule
 
 # What the config class of every trainer inherits.
 TRAINER = (("transformers/training_args.py", "TrainingArguments"), ("trl/trainer/base_config.py", "_BaseConfig"))
@@ -100,8 +101,9 @@ def check_args(config: ConfigClass, args: dict[str, Any], batch_size: int) -> di
         checked[key] = typed(config, key, value, REFUSED, "args")
         if key in _ENUMS and str(checked[key]) not in (known := members(*_ENUMS[key])):
             raise ValueError(f"args.{key}: {value!r} is not valid; transformers has {', '.join(known)}")
-    if checked.get("learning_rate", 1) <= 0:
-        raise ValueError(f"args.learning_rate: {checked['learning_rate']} is not above 0")
+    _check_ranges(checked)
+    if isinstance(schedule := checked.get("lr_scheduler_kwargs"), dict):
+        check_schedule(str(checked.get("lr_scheduler_type", "linear")), schedule)
     _check_batches(checked, batch_size)
     return checked
 
@@ -151,6 +153,21 @@ def split_problem(args: dict[str, Any], batch_size: int, processes: int) -> str 
             f"batch_size {batch_size}"
         )
     return None
+
+
+# Options with which a run would do nothing, or fail at its first step.
+_ABOVE_ZERO = ("learning_rate", "num_train_epochs", "max_completion_length", "num_generations", "temperature")
+_NOT_BELOW_ZERO = ("weight_decay", "warmup_ratio", "warmup_steps", "max_grad_norm", "beta", "label_smoothing_factor")
+
+
+def _check_ranges(args: dict[str, Any]) -> None:
+    given = {key: value for key, value in args.items() if isinstance(value, int | float)}
+    for key in _ABOVE_ZERO:
+        if given.get(key, 1) <= 0:
+            raise ValueError(f"args.{key}: {given[key]} is not above 0")
+    for key in _NOT_BELOW_ZERO:
+        if given.get(key, 0) < 0:
+            raise ValueError(f"args.{key}: {given[key]} is below 0")
 
 
 def _check_batches(args: dict[str, Any], batch_size: int) -> None:

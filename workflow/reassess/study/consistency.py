@@ -22,6 +22,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from wrong
     yield from _of_suites(study)
     yield from _of_data(study)
+    yield from _of_held_out(study)
     yield from _of_examples(study)
     yield from _of_imported(study)
     if not wrong:
@@ -56,9 +57,11 @@ def _of_suites(study: Study) -> Iterator[str]:
 def _of_data(study: Study) -> Iterator[str]:
     """Yield which sources do not suit what reads them, and sizes that no pool can have."""
     for pool, spec in study.pools.items():
+        held_out = spec.held_out or 0
+        less = f", {held_out} of them held out" if held_out else ""
         for where, size in _sizes(study):
-            if spec.size is not None and size > spec.size:
-                yield f"{where}: {size} is larger than pools.{pool}, which has {spec.size} examples"
+            if spec.size is not None and size > spec.size - held_out:
+                yield f"{where}: {size} is larger than pools.{pool}, which has {spec.size} examples{less}"
         for source in spec.sources:
             for problem in source.misfits(spec.modality, is_benchmark=False):
                 yield f"pools.{pool}.sources: {problem}"
@@ -66,6 +69,41 @@ def _of_data(study: Study) -> Iterator[str]:
         for source in asked.sources:
             for problem in source.misfits(asked.modality, is_benchmark=True):
                 yield f"benchmarks.{benchmark}.sources: {problem}"
+
+
+def _of_held_out(study: Study) -> Iterator[str]:
+    """Yield benchmarks that are no held-out part of a pool, and pools that are made from themselves by way of one."""
+    for pool, spec in study.pools.items():
+        for name in spec.decontaminate.against if spec.decontaminate else ():
+            if name not in study.benchmarks:
+                yield (
+                    f"pools.{pool}.decontaminate.against: unknown benchmark {name!r}; "
+                    f"{near(name, study.benchmarks)}known benchmarks: {_names(study.benchmarks)}"
+                )
+                return
+    for name, benchmark in study.benchmarks.items():
+        where, of = f"benchmarks.{name}", benchmark.pool
+        if of is None:
+            continue
+        if of not in study.pools:
+            yield f"{where}.pool: unknown pool {of!r}; {near(of, study.pools)}known pools: {_names(study.pools)}"
+            return
+        if study.pools[of].held_out is None:
+            yield f"{where}.pool: pools.{of} holds nothing out; say there how many rows, `held_out: ...`"
+        if (modality := study.pools[of].modality) not in ("mixed", benchmark.modality):
+            yield (
+                f"{where}.modality: {benchmark.modality!r} does not fit pools.{of}, which is {modality}; "
+                f"say `modality: {modality}`"
+            )
+    made = [*(("pool", pool) for pool in study.pools), *(("benchmark", name) for name in study.benchmarks)]
+    try:
+        graphlib.TopologicalSorter({which: study.reads(*which) for which in made}).prepare()
+    except graphlib.CycleError as error:
+        circle = [f"{rule}s.{name}" for rule, name in error.args[1]]
+        yield (
+            f"{circle[0]}: made from itself: {' -> '.join(circle)}; a pool cannot be decontaminated against what it "
+            "holds out itself, which shares no picture with the rest of it"
+        )
 
 
 def _sizes(study: Study) -> Iterator[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -10,11 +10,35 @@ from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.sources import Source
 from reassess.sources.named import REVISION
 from reassess.sources.published import UNDECLARED, Hub, Published
-from reassess.spec import ExistingFile, ExistingPath, Name, Strict, near
+from reassess.spec import ExistingFile, ExistingPath, Name, Positive, RowsPath, Strict, near
 
 
-class Pool(Strict):
-    """Training examples from one or more sources. SFT and RL draw from the same pool."""
+class Decontaminate(Strict):
+    """Rows that stand in benchmarks are taken out of a pool (`docs/decontamination.md`)."""
+
+    VERSION: ClassVar[int] = 1
+
+    against: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """The benchmarks of the study whose rows are taken out."""
+    text: bool = True
+    """Whether a question that shares 13 words in a row with one of a benchmark is taken out."""
+    images: bool = True
+    """Whether a row is taken out one of whose pictures looks like one of a benchmark."""
+
+    @model_validator(mode="after")
+    def _compares(self) -> Decontaminate:
+        if not (self.text or self.images):
+            raise ValueError("`text` or `images`: with neither, nothing is compared; leave `decontaminate` out")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides which rows are taken out, besides those of the benchmarks."""
+        options = self.model_dump(mode="json", exclude_defaults=True, exclude={"against"})
+        return {"version": self.VERSION, "against": sorted(set(self.against)), **options}
+
+
+class FromSources(Strict):
+    """Examples that are read from sources."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Where the examples come from."""
@@ -40,6 +64,15 @@ class Pool(Strict):
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
+class Pool(FromSources):
+    """Training examples from one or more sources. SFT and RL draw from the same pool."""
+
+    decontaminate: Decontaminate | None = None
+    """Which rows are taken out because benchmarks have them."""
+    held_out: Positive | None = None
+    """How many rows nothing is trained on: a benchmark `{pool: ...}` asks them."""
+
+
 def _known(name: str) -> str:
     if name in KNOWN:
         return name
@@ -58,16 +91,21 @@ class JudgeModel(Strict):
     """JSON lines with `key` and `answer`; `reassess audit --requests` writes the keys."""
 
 
-class Benchmark(Pool):
-    """Evaluation examples: a known benchmark's own rows, from the hub or from a copy at `path`, or from `sources`."""
+class Benchmark(FromSources):
+    """Evaluation examples: a known benchmark's own rows, from the hub or from a copy at `path`, or from `sources`.
+
+    Or the rows that a pool holds out.
+    """
 
     sources: tuple[Source, ...] = ()
     """Where the examples come from."""
+    pool: Name | None = None
+    """The pool whose held-out rows these are; of a mixed pool, those of the benchmark's modality."""
     of: Known | None = None
     """The known benchmark that this is; the one that it is called like, where that one's rows are known."""
     revision: Annotated[str, Field(pattern=REVISION)] | None = None
     """The commit of the known benchmark's repository, 40 hex digits; by default the one that is known."""
-    path: ExistingPath | None = None
+    path: RowsPath | None = None
     """A copy of the known benchmark's own rows, in place of the hub: a file, or a directory of files."""
     image_root: ExistingPath | None = None
     """A directory in which pictures are looked up, where a known benchmark's rows have paths."""
@@ -92,6 +130,10 @@ class Benchmark(Pool):
     @model_validator(mode="after")
     def _has_one_origin(self) -> Benchmark:
         given = [key for key in ("path", "revision", "image_root", "licence") if getattr(self, key) is not None]
+        if self.pool is not None:
+            if more := [*(["sources"] if self.sources else []), *(["of"] if self.of else []), *given]:
+                raise ValueError(f"pool: a benchmark of held-out rows has no `{more[0]}`; leave one of them out")
+            return self
         if given and self.sources:
             raise ValueError(f"{given[0]}: that of a known benchmark's own rows; each of `sources` has its own")
         if given and self.of is None:

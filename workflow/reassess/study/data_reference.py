@@ -16,6 +16,8 @@ from reassess.sources.sets import SETS
 _CODE = "../workflow/"
 # A training set may be called like a benchmark, and headings are what the tables link to.
 _TRAINING = " for training"
+# More configurations than this are counted in a table, not named.
+_LISTED = 4
 _HEAD = """\
 # Data sets by name
 
@@ -55,11 +57,13 @@ What public sources say of data that is in two sets. It is not complete.
 def data_reference() -> str:
     """Return `docs/data.md`: tables of the known benchmarks and training sets, what to know of each, and the blanks."""
     tests = {name: benchmarks.module(name) for name in KNOWN if has_rows(name)}
+    rules = [f"`{name}`" for name in KNOWN if name not in tests]
     trains = {name: importlib.import_module(path) for name, path in SETS.items()}
     parts = [
         _HEAD,
         "## Benchmarks",
         "\n".join(_table(tests, "")),
+        f"Of others the scoring rule alone is known, for `rule:` of a benchmark with `sources`: {', '.join(rules)}.",
         "## Training sets",
         "\n".join(_table(trains, _TRAINING)),
         "## What to know of each benchmark",
@@ -95,7 +99,8 @@ def _table(modules: Mapping[str, ModuleType], suffix: str) -> Iterator[str]:
 def _where(hub: Hub) -> str:
     """Where the rows are, with a link to the list of commits where none is known."""
     page = f"https://huggingface.co/datasets/{hub.path}"
-    parts = [f"[{hub.path}]({page if hub.revision else page + '/commits/main'})", *hub.configs, f"split {hub.split}"]
+    configs = hub.configs if len(hub.configs) <= _LISTED else (f"{len(hub.configs)} configurations",)
+    parts = [f"[{hub.path}]({page if hub.revision else page + '/commits/main'})", *configs, f"split {hub.split}"]
     return ", ".join(parts)
 
 

@@ -143,6 +143,14 @@ class Study(Strict):
             if suite.checkpoints == "trajectory" and name not in choosing
         }
 
+    def reads(self, rule: str, name: str) -> list[tuple[str, str]]:
+        """Return the pools and benchmarks, as rule and name, that a pool or a benchmark is made from."""
+        if rule == "pool":
+            how = self.pools[name].decontaminate
+            return [("benchmark", item) for item in dict.fromkeys(how.against if how else ())]
+        pool = self.benchmarks[name].pool
+        return [] if pool is None else [("pool", pool)]
+
     def own_size(self, recipe: str) -> int | None:
         """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the
         cell's."""

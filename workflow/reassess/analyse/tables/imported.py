@@ -81,11 +81,11 @@ def _own(sheet: Sheet, name: str, benchmark: str, facts: dict[str, Any]) -> Entr
     which = facts["own_score"]
     if which is None:
         return Entry(DASH, mark=sheet.table.mark("the file has no score of its own"))
-    others = [f"{other} {percent(value)}" for other, value in facts["own"].items() if other != which]
+    others = ", ".join(f"{other} {percent(value)}" for other, value in facts["own"].items() if other != which)
     for other, value in facts["own"].items():
         _add(sheet, name, benchmark, _OWN, {"mean": value, "own_score": other})
-    mark = sheet.table.mark(f"{which}{' (also ' + ', '.join(others) + ')' if others else ''}")
-    return Entry(percent(facts["own"][which]), mark=mark)
+    text = f"{which} of {facts['format']}{'; also ' if others else ''}{others}"
+    return Entry(percent(facts["own"][which]), mark=sheet.table.mark(text))
 
 
 def _estimate(estimates: Estimates, items: pd.DataFrame, benchmark: str) -> Estimate | None:

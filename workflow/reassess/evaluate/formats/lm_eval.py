@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reassess.evaluate.formats.sample import Said, log_likelihoods, objects, own_scores, sample, texts_of
+from reassess.evaluate.formats.sample import Said, log_likelihoods, own_scores, sample, texts_of
 from reassess.example import PutAside
+from reassess.sources.jsonl import json_rows
 
 
 def rows(path: Path) -> Iterator[Said | PutAside]:
@@ -27,13 +28,14 @@ def rows(path: Path) -> Iterator[Said | PutAside]:
         DataError: the model was not asked to write.
     """
     filters, scores = _scores(path)
-    for place, logged in objects(path):
-        if isinstance(logged, PutAside):
-            yield logged
+    for row in json_rows(path, str(path)):
+        if isinstance(row, PutAside):
+            yield row
             continue
+        place, logged = row
         if not _is_generated(logged.get("arguments")):
             raise log_likelihoods(path, place)
-        if filters and logged.get("filter") != filters[0]:
+        if filters and logged.get("filter", filters[0]) != filters[0]:
             continue
         texts = (*texts_of(logged.get("doc")), *texts_of(logged.get("arguments")))
         found = sample(path, place, logged, texts)
@@ -44,9 +46,10 @@ def _scores(path: Path) -> tuple[list[Any], dict[str, dict[str, float]]]:
     """Return the names of a file's filters, in its order, and the scores of each question as lm-eval names them."""
     filters: dict[Any, None] = {}
     scores: dict[str, dict[str, float]] = defaultdict(dict)
-    for _, logged in objects(path):
-        if isinstance(logged, PutAside):
+    for row in json_rows(path, str(path)):
+        if isinstance(row, PutAside):
             continue
+        logged = row.values
         name = logged.get("filter")
         if isinstance(name, str):
             filters[name] = None

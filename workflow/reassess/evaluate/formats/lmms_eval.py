@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from reassess.evaluate.formats.sample import Said, objects, sample, texts_of
+from reassess.evaluate.formats.sample import Said, sample, texts_of
 from reassess.example import PutAside
+from reassess.sources.jsonl import json_rows
 
 
 def rows(path: Path) -> Iterator[Said | PutAside]:
@@ -20,8 +21,9 @@ def rows(path: Path) -> Iterator[Said | PutAside]:
     Raises:
         DataError: the model was not asked to write.
     """
-    for place, logged in objects(path):
-        if isinstance(logged, PutAside):
-            yield logged
+    for row in json_rows(path, str(path)):
+        if isinstance(row, PutAside):
+            yield row
         else:
-            yield sample(path, place, logged, (*texts_of(logged.get("input")), *texts_of(logged.get("doc"))))
+            texts = (*texts_of(row.values.get("input")), *texts_of(row.values.get("doc")))
+            yield sample(path, row.place, row.values, texts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reassess.example import DataError, PutAside
+from reassess.sources.base import Row
+from reassess.sources.jsonl import json_rows
 
 # What benchmarks call the id of a question.
 IDS = ("id", "ID", "pid", "qid", "question_id", "problem_id", "unique_id", "sample_index", "index")
@@ -25,6 +26,7 @@ class Said(NamedTuple):
         place: where it stands in the file.
         ids: what may be the question's id or number, by the name of the column.
         texts: texts among which the question is; none where the file does not have it.
+        target: the right answer as the harness has it; empty where the file does not say.
         responses: the responses, one per sample.
         finish: how each ended: `stop`, `length`, `error` (there is none), or None where the file does not say.
         own: the harness's own scores, by name.
@@ -33,6 +35,7 @@ class Said(NamedTuple):
     place: str
     ids: dict[str, str]
     texts: tuple[str, ...]
+    target: str
     responses: tuple[str, ...]
     finish: tuple[str | None, ...]
     own: dict[str, float]
@@ -44,24 +47,10 @@ def first_object(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it has none.
     """
-    found = next((line for _, line in objects(path) if isinstance(line, dict)), None)
+    found = next((row for row in json_rows(path, str(path)) if isinstance(row, Row)), None)
     if found is None:
         raise DataError(f"{path}: not one line of it is a JSON object; is the file empty or cut off?")
-    return found
-
-
-def objects(path: Path) -> Iterator[tuple[str, dict[str, Any] | PutAside]]:
-    """Yield the lines of a file with their places, those that are no JSON objects as put aside."""
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, 1):
-            if not line.strip():
-                continue
-            place = f"line {number}"
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                found = None
-            yield place, found if isinstance(found, dict) else PutAside(place, str(path), "the line is no JSON object")
+    return found.values
 
 
 def as_id(value: Any) -> str | None:
@@ -140,8 +129,8 @@ def responses_of(path: Path, place: str, sample: Mapping[str, Any]) -> tuple[str
 def log_likelihoods(path: Path, place: str) -> DataError:
     """Return the error of a file whose model was not asked to write."""
     return DataError(
-        f"{path}: {place} has log-likelihoods of given answers, and no response that could be judged; run a version of "
-        "the task that generates (in lm-eval, `output_type: generate_until`)"
+        f"{path.parent / place}: log-likelihoods of given answers, and no response that could be judged; run a "
+        "version of the task that generates (in lm-eval, `output_type: generate_until`)"
     )
 
 
@@ -172,4 +161,5 @@ def sample(path: Path, place: str, logged: Mapping[str, Any], texts: tuple[str, 
     ended = logged.get("finish_reason")
     ends = ended if isinstance(ended, list) and len(ended) == len(said) else [None] * len(said)
     finish = tuple(item if isinstance(item, str) else None for item in ends)
-    return Said(place, ids | ({"doc_id": number} if number else {}), texts, said, finish, own_scores(logged))
+    ids |= {"doc_id": number} if number else {}
+    return Said(place, ids, texts, str(logged.get("target") or ""), said, finish, own_scores(logged))

@@ -6,12 +6,26 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from reassess import prompts
 from reassess.example import RowError
 from reassess.judge.extract import boxed_spans, last_boxed
 from reassess.judge.options import read_key
 from reassess.sources import choices, fields
 from reassess.sources.kinds import kind_of
 
+# How the collections that many sets draw on ask for a form of answer; the study's own instruction takes its place.
+# Source: the questions of R1-Onevision and of LLaVA-OneVision's data.
+_BEFORE = re.compile(
+    r"\s*(?:Hint: Please answer the question and provide the (?:correct option letter, e\.g\., A, B, C, D,"
+    r"|final answer) at the end\.|First perform reasoning, then finally select the question from the choices in the "
+    r"following format: Answer: xxx\.|Based on the image, directly select the correct answer for the following "
+    r"question:)\s*"
+)
+_BEHIND = re.compile(
+    r"\s*Answer (?:with (?:the given options|the option's letter from the given choices) directly"
+    r"|the question (?:using a single word or phrase|with a short phrase|with Yes or No"
+    r"|by selecting only one option from the given options))\.\s*$"
+)
 _ASKS, _ANSWERS = frozenset({"human", "user"}), frozenset({"gpt", "assistant"})
 
 
@@ -37,7 +51,11 @@ class Asked(NamedTuple):
 
 
 def asked(question: str, gold: str) -> Asked:
-    """Return a question with the options at its end taken off, where the gold is one of them: by letter or by text."""
+    """Return a question without what it asks for as a form, and its options apart where the gold is one of them.
+
+    The gold may be an option by its letter or by its text.
+    """
+    question = _without_request(question)
     stem, options = choices.split(question)
     # A number that is no option is no index of one either: these sets have letters.
     is_index = gold.strip().isdigit() and gold.strip() not in options
@@ -45,6 +63,14 @@ def asked(question: str, gold: str) -> Asked:
     if key is None or not key.letters:
         return Asked(question, (), gold, kind_of(gold, (), question))
     return Asked(stem, options, ", ".join(sorted(key.letters)), "mcq")
+
+
+def _without_request(question: str) -> str:
+    start = len(prompts.IMAGE) if question.startswith(prompts.IMAGE) else 0
+    found = _BEFORE.match(question, start)
+    if found:
+        question = question[:start] + question[found.end() :]
+    return _BEHIND.sub("", question)
 
 
 def element(text: str, tag: str) -> str | None:

@@ -22,7 +22,7 @@ SOURCE = Hub(
     revision=None,
     licence=None,
     files=("train.jsonl",),
-    archives=tuple(f"image.zip.part-a{letter}" for letter in "abcdefghijklmnop"),
+    archives=("image.zip.part-*",),
 )
 MODALITY = "visual"
 PICTURES = ("image",)

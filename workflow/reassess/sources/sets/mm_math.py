@@ -1,7 +1,8 @@
 r"""MM-Math: open questions of Chinese middle schools with a diagram and a worked solution.
 
 Rows: kge-sun/mm-math, README.md, and code that loads the file MM_Math.jsonl: `question`, `file_name` (of the picture),
-`solution` (the answer in `\boxed{}`), `year` (of school), `difficult` and `knowledge`.
+`solution` (the answer in `\boxed{}`), `year` (of school: seven, eight or nine), `difficult` (easy, medium or hard: 1 to
+3 here) and `knowledge` (`level_1` and `level_2`).
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ CARD = Card(
         "ViRL39K contains it.",
     ),
 )
+_LEVELS = {"easy": 1, "medium": 2, "hard": 3}
 
 
 def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
     question, solution = fields.text(row, "question"), fields.text(row, "solution")
     gold = _texts.boxed(solution, "solution")
-    metadata = {column: row[column] for column in ("year", "difficult", "knowledge") if column in row}
+    knowledge = fields.value(row, "knowledge")
+    metadata = {"year": fields.text(row, "year"), "knowledge": knowledge}
     return Example(
         id="",
         images=fields.images(row, "file_name"),
@@ -50,7 +53,7 @@ def example(row: Mapping[str, Any]) -> Example:
         kind=kind_of(gold, (), question),
         rationales=(_texts.without_boxes(solution),),
         source="mm-math",
-        family="",
-        difficulty=0,
+        family=str(knowledge.get("level_1") or "") if isinstance(knowledge, Mapping) else "",
+        difficulty=_LEVELS.get(fields.text(row, "difficult"), 0),
         metadata=json.dumps(metadata, ensure_ascii=False),
     )

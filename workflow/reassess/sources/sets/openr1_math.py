@@ -63,14 +63,13 @@ def example(row: Mapping[str, Any]) -> Example:
 
 def _right(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the reasoning of the responses that are complete and right."""
-    responses = fields.texts(row, "generations")
-    complete, checked, judged = (
-        fields.value(row, column) or []
-        for column in ("is_reasoning_complete", "correctness_math_verify", "correctness_llama")
+    responses, complete, checked, judged = (
+        found if isinstance(found := fields.value(row, column), list) else []
+        for column in ("generations", "is_reasoning_complete", "correctness_math_verify", "correctness_llama")
     )
     for index, said in enumerate(responses):
         right = any(flags[index : index + 1] == [True] for flags in (checked, judged))
-        if right and complete[index : index + 1] == [True]:
+        if isinstance(said, str) and right and complete[index : index + 1] == [True]:
             try:
                 yield _texts.response(said, "generations").reasoning
             except RowError:

@@ -21,7 +21,7 @@ VERSION = 1
 SOURCE = Hub(
     "open-thoughts/OpenThoughts-114k",
     "train",
-    revision=None,
+    "bd093c3994fd54d2390985b66988ddf282a55eb6",
     licence="Apache-2.0",
     configs=("metadata",),
     rows=113957,

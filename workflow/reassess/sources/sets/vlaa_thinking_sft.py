@@ -25,6 +25,7 @@ CARD = Card(
         "Answers of ALLaVA-LAION and others are prose: an equal text is next to never given, so that a reward of them "
         "is next to never paid.",
         "The reasoning was written from a caption: its author never saw the picture.",
+        "The gold is `gt`, and that is what SFT imitates behind the reasoning, in place of the response's own answer.",
         'One example of the card has a path that begins with "/"; it is meant relative to the pictures\' directory.',
         _vlaa_thinking.PICTURES_APART,
     ),
