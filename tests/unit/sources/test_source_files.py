@@ -106,6 +106,24 @@ def test_numbers_keep_their_spelling_and_labels_their_names(tmp_path: Path) -> N
         assert (first.gold, second.reason) == ("dog", "gold is empty")
 
 
+@pytest.mark.parametrize("is_record", [True, False])
+def test_a_cell_of_parquet_that_is_no_value_is_one_rows(tmp_path: Path, is_record: bool) -> None:
+    text = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff?")]
+    )
+    columns: dict[str, Any] = {"question": text, "gold": ["1", "2"], "kind": ["numeric"] * 2, "id": ["a", "b"]}
+    if is_record:
+        columns |= {name: [""] * 2 for name in ("source", "family")} | {"difficulty": [0] * 2}
+        columns |= {name: pa.nulls(2, pa.list_(pa.string())) for name in ("options", "rationales")}
+        columns |= {"images": pa.nulls(2, pa.list_(PICTURE))}
+    # Later than the year 9999, and read by nobody.
+    columns |= {"made": pa.array([2**60, 0]).cast(pa.timestamp("us"))}
+    pq.write_table(pa.table(columns), tmp_path / "mine.parquet")
+    found = pool(tmp_path, "parquet", tmp_path / "mine.parquet")
+    assert set(found.examples) == {"b"}
+    assert found.aside == {"a": ("a value that cannot be read", "question")}
+
+
 def test_the_files_of_a_directory_are_those_that_hold_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     row = [{"question": "?", "answer": "1"}]

@@ -75,10 +75,10 @@ class _DamagedError(Exception):
 
 
 def _columns(tables: Iterator[Any], labels: bool) -> Iterator[Found]:
-    from reassess.sources.parquet import labels_of, plain_rows
+    from reassess.sources.parquet import labels_of, plain_rows, py_rows
 
     for table in tables:
-        yield from plain_rows(table, labels_of(table.schema)) if labels else table.to_pylist()
+        yield from plain_rows(table, labels_of(table.schema)) if labels else py_rows(table)
 
 
 def _parquet(opened: BinaryIO) -> Iterator[Any]:
