@@ -256,12 +256,28 @@ def test_a_json_array(tmp_path: Path) -> None:
     assert len(list(source("jsonl", file).read())) == 3
     for text, message in [
         ('[{"question": "?", "answer": "1"}, {"question"', r"mine\.json: not JSON behind element 1 of its array"),
-        ('[{"question": "?", "answer": NaN}]', r"mine\.json: not JSON behind element 0 of its array"),
+        ('[{"question": "?", "answer": "1"},]', r"mine\.json: not JSON behind element 1 of its array"),
+        ('[{"question": "?", "answer": "1"}][]', r"mine\.json: not JSON behind element 1 of its array \(more follows"),
+        ('[{"question": "?"} {"answer": "1"}]', r"mine\.json: not JSON behind element 1 of its array \(no comma"),
         ('{\n"data": [1, 2]}', r"mine\.json: neither JSON lines nor one array of objects"),
     ]:
         file.write_text(text)
         with pytest.raises(DataError, match=message):
             list(source("jsonl", file).read())
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.jsonl"])
+@pytest.mark.parametrize("is_record", [True, False])
+def test_what_json_can_spell_and_nobody_mean_is_one_rows(tmp_path: Path, name: str, is_record: bool) -> None:
+    rest = ', "kind": "numeric", "source": "me"' if is_record else ""
+    golds = {"a": '"\\ud800"', "b": "NaN", "c": "1e999", "d": '"1", "gold": "2"', "e": '"3", "gold": "3"'}
+    lines = [f'{{"id": "{id_}", "question": "?", "gold": {gold}{rest}}}' for id_, gold in golds.items()]
+    text = f"[{','.join(lines)}, {' ' * 100_000}12]" if name == "mine.json" else "\n".join([*lines, "12"])
+    (tmp_path / name).write_text(text)
+    found = pool(tmp_path, "jsonl", tmp_path / name)
+    assert {item.id: item.gold for item in found.examples.values()} == {"e": "3"}
+    assert len(found.aside) == 5
+    assert ("the key stands twice, with two values", "gold") in found.aside.values()
 
 
 def test_a_json_array_is_read_without_holding_it(tmp_path: Path) -> None:

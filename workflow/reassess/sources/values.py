@@ -12,6 +12,7 @@ import math
 import re
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -27,8 +28,15 @@ _BREAKS = (r"\s*[;\n|]\s*", r"[\s,]+")
 _TAIL = ";,| \t\r\n"
 
 
+@dataclass(frozen=True)
 class Unreadable:
-    """A cell that a file has, and that is no value: text that is not UTF-8, a date beyond the year 9999."""
+    """A cell that is no value: text that is not UTF-8, a date beyond the year 9999, two values.
+
+    Attributes:
+        reason: why, as in `PutAside`.
+    """
+
+    reason: str = "a value that cannot be read"
 
 
 def is_missing(value: Any) -> bool:
@@ -74,7 +82,7 @@ def text(value: Any, column: str) -> str:
     if isinstance(value, datetime.date | datetime.time):
         raise RowError("a date in place of text (a spreadsheet makes one of 1/2)", column)
     if isinstance(value, Unreadable):
-        raise RowError("a value that cannot be read", column)
+        raise RowError(value.reason, column)
     raise RowError("a list or a mapping in place of text", column)
 
 
