@@ -106,6 +106,24 @@ def test_numbers_keep_their_spelling_and_labels_their_names(tmp_path: Path) -> N
         assert (first.gold, second.reason) == ("dog", "gold is empty")
 
 
+@pytest.mark.parametrize("is_record", [True, False])
+def test_a_cell_of_parquet_that_is_no_value_is_one_rows(tmp_path: Path, is_record: bool) -> None:
+    text = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff?")]
+    )
+    columns: dict[str, Any] = {"question": text, "gold": ["1", "2"], "kind": ["numeric"] * 2, "id": ["a", "b"]}
+    if is_record:
+        columns |= {name: [""] * 2 for name in ("source", "family")} | {"difficulty": [0] * 2}
+        columns |= {name: pa.nulls(2, pa.list_(pa.string())) for name in ("options", "rationales")}
+        columns |= {"images": pa.nulls(2, pa.list_(PICTURE))}
+    # Later than the year 9999, and read by nobody.
+    columns |= {"made": pa.array([2**60, 0]).cast(pa.timestamp("us"))}
+    pq.write_table(pa.table(columns), tmp_path / "mine.parquet")
+    found = pool(tmp_path, "parquet", tmp_path / "mine.parquet")
+    assert set(found.examples) == {"b"}
+    assert found.aside == {"a": ("a value that cannot be read", "question")}
+
+
 def test_the_files_of_a_directory_are_those_that_hold_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     row = [{"question": "?", "answer": "1"}]
@@ -238,12 +256,28 @@ def test_a_json_array(tmp_path: Path) -> None:
     assert len(list(source("jsonl", file).read())) == 3
     for text, message in [
         ('[{"question": "?", "answer": "1"}, {"question"', r"mine\.json: not JSON behind element 1 of its array"),
-        ('[{"question": "?", "answer": NaN}]', r"mine\.json: not JSON behind element 0 of its array"),
+        ('[{"question": "?", "answer": "1"},]', r"mine\.json: not JSON behind element 1 of its array"),
+        ('[{"question": "?", "answer": "1"}][]', r"mine\.json: not JSON behind element 1 of its array \(more follows"),
+        ('[{"question": "?"} {"answer": "1"}]', r"mine\.json: not JSON behind element 1 of its array \(no comma"),
         ('{\n"data": [1, 2]}', r"mine\.json: neither JSON lines nor one array of objects"),
     ]:
         file.write_text(text)
         with pytest.raises(DataError, match=message):
             list(source("jsonl", file).read())
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.jsonl"])
+@pytest.mark.parametrize("is_record", [True, False])
+def test_what_json_can_spell_and_nobody_mean_is_one_rows(tmp_path: Path, name: str, is_record: bool) -> None:
+    rest = ', "kind": "numeric", "source": "me"' if is_record else ""
+    golds = {"a": '"\\ud800"', "b": "NaN", "c": "1e999", "d": '"1", "gold": "2"', "e": '"3", "gold": "3"'}
+    lines = [f'{{"id": "{id_}", "question": "?", "gold": {gold}{rest}}}' for id_, gold in golds.items()]
+    text = f"[{','.join(lines)}, {' ' * 100_000}12]" if name == "mine.json" else "\n".join([*lines, "12"])
+    (tmp_path / name).write_text(text)
+    found = pool(tmp_path, "jsonl", tmp_path / name)
+    assert {item.id: item.gold for item in found.examples.values()} == {"e": "3"}
+    assert len(found.aside) == 5
+    assert ("the key stands twice, with two values", "gold") in found.aside.values()
 
 
 def test_a_json_array_is_read_without_holding_it(tmp_path: Path) -> None:

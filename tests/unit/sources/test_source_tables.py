@@ -77,7 +77,12 @@ def test_a_csv_file_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
     mine = source("table", file)
     for content, message in [
         ("question,answer\n半径？,九厘米\n".encode("gbk"), r"mine\.csv: neither UTF-8 nor Windows-1252"),
-        (b"question,answer,answer\n?,1,2\n", r"mine\.csv: columns that stand twice: answer"),
+        (b"question,answer,answer\n?,1,2\n", r"mine\.csv: columns that stand twice: 'answer'"),
+        (b",question,answer,\n1,?,2,\n", r"mine\.csv: columns that stand twice: ''"),
+        (
+            "question,answer\nWo in Köln?,1\n".encode() + "Länge?,2\n".encode("cp1252"),
+            r"mine\.csv: some of its lines are",
+        ),
         (b'question,answer\n?,1\n"never closed,1\n?,2\n', r"mine\.csv: the row that begins in line 3: unexpected end"),
         (b"\xff\xfeq", r"mine\.csv: 'utf-16'|mine\.csv.*truncated"),
     ]:

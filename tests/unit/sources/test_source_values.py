@@ -104,6 +104,7 @@ OPTIONS: list[tuple[Any, tuple[str, ...]]] = [
     (["(A) x", "(B) y"], ("x", "y")),
     (["A", "B", "C"], ("A", "B", "C")),
     (["A. x", "y"], ("A. x", "y")),
+    (["A. Lincoln", "G. Washington"], ("A. Lincoln", "G. Washington")),
     ({"A": "x", "B": "y"}, ("x", "y")),
     ({"A": "x", "B": "y", "C": None}, ("x", "y")),
     ("{'A': 'x', 'B': 'y'}", ("x", "y")),
@@ -138,6 +139,7 @@ def test_options_with_labels_of_their_own() -> None:
         {"A": "x", "C": "y"},
         {"left": "x", "right": "y"},
         "A. x",
+        ["(B) x", "(A) y"],
     ],
 )
 def test_options_that_are_not_lettered_in_order(cell: Any) -> None:

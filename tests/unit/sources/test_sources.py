@@ -124,7 +124,6 @@ def test_naming_sources_loads_nothing_heavy() -> None:
         "pyarrow",
         "datasets",
         "openpyxl",
-        "ijson",
         "PIL",
         "sklearn",
         "torch",

@@ -7,6 +7,7 @@ for; every kind of rewriting is counted for the manifest. What is not sure is pu
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -16,14 +17,15 @@ from reassess.example import KINDS, Example, PutAside
 from reassess.judge import follows_format, judge
 from reassess.judge.extract import read_gold
 from reassess.judge.formats import TEMPLATES
-from reassess.judge.options import read_key
+from reassess.judge.options import read_choice, read_key
+from reassess.judge.options_sentence import Hedge
 from reassess.prompts import MAX_OPTIONS, THINK, Prompt, misplaced
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# What programs write where there is no value; in capitals or not.
-_NO_VALUE = {"nan", "<na>", "nat", "null"}
+# What programs write where there is no value, and spreadsheets where a formula failed; in capitals or not.
+_NO_VALUE = {"nan", "<na>", "nat", "null", "#n/a", "#name?", "#value!", "#ref!", "#div/0!", "#num!", "#null!"}
 # The same, but where it may be an answer to a question.
 _NO_NUMBER = {"none", "n/a"}
 # Where reasoning with tags of its own ends.
@@ -82,10 +84,12 @@ def _structure(item: Example) -> tuple[str, str] | None:
         return "id", "id is empty"
     if item.kind not in KINDS:
         return "kind", f"kind is not one of {', '.join(KINDS)}"
-    if not item.question.strip():
+    if _is_blank(item.question):
         return "question", "question is empty"
+    if item.question.strip().lower() in _NO_VALUE:
+        return "question", "question is no value"
     gold = item.gold.strip().lower()
-    if not gold:
+    if _is_blank(gold):
         return "gold", "gold is empty"
     if gold in _NO_VALUE or (gold in _NO_NUMBER and item.kind in ("numeric", "math")):
         return "gold", "gold is no value"
@@ -96,6 +100,11 @@ def _structure(item: Example) -> tuple[str, str] | None:
         if not all(map(_is_unicode, (found,) if isinstance(found, str) else found)):
             return name, f"{name} is not Unicode text"
     return None
+
+
+def _is_blank(text: str) -> bool:
+    """Whether a text shows nothing: it has white space, and what takes no space, such as U+200B, alone."""
+    return all(character.isspace() or unicodedata.category(character) == "Cf" for character in text)
 
 
 def _is_unicode(text: str) -> bool:
@@ -110,7 +119,7 @@ def _options(item: Example) -> tuple[str, str] | None:
         return "options", "mcq without options"
     if len(item.options) > MAX_OPTIONS:
         return "options", f"more than {MAX_OPTIONS} options"
-    if any(not option.strip() for option in item.options):
+    if any(map(_is_blank, item.options)):
         return "options", "an option is empty"
     if any(option.strip().lower() in _NO_VALUE for option in item.options):
         return "options", "an option is no value"
@@ -123,10 +132,20 @@ def _gold(item: Example) -> str | None:
         found = read_gold(item.gold)
         # Several are accepted, and stay a list.
         return found[0].strip() if len(found) == 1 else item.gold.strip()
-    keys = {key.letters for gold in read_gold(item.gold) if (key := read_key(gold, item.options or None))}
+    options = item.options or None
+    stated = [(gold, key.letters) for gold in read_gold(item.gold) if (key := read_key(gold, options))]
+    if any(len(letters) > 1 and not _names_all(letters, gold, options) for gold, letters in stated):
+        return None
+    keys = {letters for _, letters in stated}
     # Several sets of letters of which one is enough, and texts of options that are not known.
     letters = keys.pop() if len(keys) == 1 else frozenset()
     return ", ".join(sorted(letters)) or None
+
+
+def _names_all(letters: frozenset[str], gold: str, options: tuple[str, ...] | None) -> bool:
+    """Whether a gold names all of several letters: "B or C" does not, nor does "B. A or C"."""
+    chosen = read_choice(gold, options)
+    return chosen == letters and not isinstance(chosen, Hedge)
 
 
 def _unmatched(item: Example, gold: str) -> str | None:

@@ -22,6 +22,8 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 _WINDOWS = "cp1252"
 # So many letters beyond ASCII in a row are of no western language: they are of GBK, Shift-JIS or Cyrillic.
 _OTHER_SCRIPT = re.compile(rb"[\x80-\xff]{4}")
+# Accents and quotation marks as UTF-8 has them, which would be "Ã©" and "â€™" in Windows-1252: files were joined.
+_SOME_UTF8 = re.compile(rb"(?<![\x80-\xff])(?:\xc3[\x80-\xbf]|\xe2\x80[\x80-\xbf])(?![\x80-\xff])")
 
 # Errors of csv behind which the rows that follow are lost.
 _FATAL = ("unexpected end", "field larger")
@@ -55,7 +57,9 @@ def encoding_of(file: Path) -> str:
             return name
     if _is_all(file, "utf-8"):
         return "utf-8"
-    if _is_all(file, _WINDOWS) and not _has_other_script(file):
+    if _has(file, _SOME_UTF8):
+        raise DataError(f"{file}: some of its lines are UTF-8 and others are not; save it as UTF-8")
+    if _is_all(file, _WINDOWS) and not _has(file, _OTHER_SCRIPT):
         print(f"{file}: not UTF-8; read as Windows-1252 (Latin-1). If letters come out wrong, save it as UTF-8")
         return _WINDOWS
     raise DataError(f"{file}: neither UTF-8 nor Windows-1252 (Latin-1); save it as UTF-8")
@@ -73,9 +77,9 @@ def _is_all(file: Path, encoding: str) -> bool:
     return True
 
 
-def _has_other_script(file: Path) -> bool:
+def _has(file: Path, pattern: re.Pattern[bytes]) -> bool:
     with file.open("rb") as handle:
-        return any(_OTHER_SCRIPT.search(line) for line in handle)
+        return any(pattern.search(line) for line in handle)
 
 
 def format_of(file: Path) -> Format:
@@ -149,5 +153,5 @@ def _header(fields: list[str], file: Path) -> list[str]:
     columns = [field.strip() for field in fields]
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise DataError(f"{file}: columns that stand twice: {', '.join(twice)}")
+        raise DataError(f"{file}: columns that stand twice: {', '.join(map(repr, twice))}")
     return columns

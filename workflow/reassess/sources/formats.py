@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from reassess.example import DataError
+from reassess.sources.arrays import elements, unique
 
 # Rows that are in memory at once: images are large.
 ROWS = 32
@@ -75,10 +76,10 @@ class _DamagedError(Exception):
 
 
 def _columns(tables: Iterator[Any], labels: bool) -> Iterator[Found]:
-    from reassess.sources.parquet import labels_of, plain_rows
+    from reassess.sources.parquet import labels_of, plain_rows, py_rows
 
     for table in tables:
-        yield from plain_rows(table, labels_of(table.schema)) if labels else table.to_pylist()
+        yield from plain_rows(table, labels_of(table.schema)) if labels else py_rows(table)
 
 
 def _parquet(opened: BinaryIO) -> Iterator[Any]:
@@ -113,7 +114,7 @@ def _lines(opened: BinaryIO) -> Iterator[Found]:
         text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 0 else line.strip()
         if text:
             try:
-                yield _object(json.loads(text))
+                yield _object(json.loads(text, object_pairs_hook=unique))
             except (ValueError, RecursionError):
                 yield "not JSON"
 
@@ -129,14 +130,11 @@ def _json(opened: BinaryIO) -> Iterator[Found]:
     if not start.startswith(b"["):
         yield from _lines(opened)
         return
-    import ijson
-
-    opened.seek(len(_BYTE_ORDER_MARK) if opened.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0)
     try:
-        for value in ijson.items(opened, "item", use_float=True):
+        for value in elements(opened):
             yield _object(value)
-    except ijson.JSONError as error:
-        raise _DamagedError(" ".join(str(error).split())[:200]) from None
+    except ValueError as error:
+        raise _DamagedError(str(error)) from None
 
 
 def _cells(opened: BinaryIO, delimiter: str) -> Iterator[Found]:

@@ -12,8 +12,10 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from reassess.example import DataError, Example, PutAside, RowError
 from reassess.sources import pictures
+from reassess.sources.arrays import elements, unique
 from reassess.sources.base import FileSource, Row
 from reassess.sources.shapes import RECORD
+from reassess.sources.values import Unreadable
 from reassess.spec import RowsFile, Strict
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -73,8 +75,14 @@ class JsonlSource(FileSource):
 
     def _record(self, item: bytes | Any, place: str) -> Example:
         """Return the example in an example record. Raises RowError."""
+        if isinstance(item, bytes):
+            item = _parsed(item)
+        if isinstance(item, dict):
+            for key, value in item.items():
+                if isinstance(value, Unreadable):
+                    raise RowError(value.reason, key)
         try:
-            record = _Record.model_validate_json(item if isinstance(item, bytes) else json.dumps(item))
+            record = _Record.model_validate_json(json.dumps(item))
         except ValidationError as error:
             raise _refused(error) from None
         metadata = record.metadata or ""
@@ -143,11 +151,19 @@ def json_rows(file: Path, name: str) -> Iterator[Row | PutAside]:
     """
     for place, item in _items(file):
         try:
-            found = json.loads(item) if isinstance(item, bytes) else item
-        except (ValueError, RecursionError):
-            yield PutAside(place, name, NO_JSON)
+            found = _parsed(item) if isinstance(item, bytes) else item
+        except RowError as error:
+            yield PutAside(place, name, error.reason)
             continue
         yield Row(place, found) if isinstance(found, dict) else PutAside(place, name, "not a JSON object")
+
+
+def _parsed(item: bytes) -> Any:
+    """Return what a line of JSON holds. Raises RowError."""
+    try:
+        return json.loads(item, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        raise RowError(NO_JSON) from None
 
 
 def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
@@ -184,20 +200,12 @@ def _begins_array(handle: BinaryIO) -> bool:
 
 def _elements(handle: BinaryIO, file: Path) -> Iterator[tuple[str, Any]]:
     """Yield the elements of an array, one at a time. Raises DataError."""
-    import ijson
-
-    if handle.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
-        handle.seek(0)
     number = 0
     try:
-        for number, item in enumerate(ijson.items(handle, "item", use_float=True), 1):
+        for number, item in enumerate(elements(handle), 1):
             yield f"{file.name}: element {number}", item
-    except (ijson.JSONError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not JSON behind element {number} of its array ({_one_line(error)})") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    except ValueError as error:
+        raise DataError(f"{file}: not JSON behind element {number} of its array ({error})") from None
 
 
 def _refused(error: ValidationError) -> RowError:

@@ -13,6 +13,7 @@ from reassess.example import DataError, Example, PutAside, RowError
 from reassess.paths import RESULTS
 from reassess.sources import pictures
 from reassess.sources.base import FileSource, Row
+from reassess.sources.values import Unreadable
 from reassess.spec import RowsPath
 
 # Rows that are decoded at once: images are large.
@@ -82,6 +83,9 @@ class ParquetSource(FileSource):
             for number, row in enumerate(_typed_rows(file)):
                 place = f"{name} row {number}"
                 try:
+                    if wrong := next((key for key, value in row.items() if isinstance(value, Unreadable)), None):
+                        row = {key: None if isinstance(value, Unreadable) else value for key, value in row.items()}
+                        raise RowError("a value that cannot be read", wrong)
                     for key in ("options", "rationales"):
                         if None in (row[key] or ()):
                             raise RowError(f"{key} has an empty value", key)
@@ -142,13 +146,31 @@ def plain_rows(table: Any, labels: dict[str, list[str]]) -> list[dict[str, Any]]
             # By its shortest spelling, 0.1 stays 0.1.
             column = table[field.name].cast(pa.float32()).cast(pa.string()).cast(pa.float64())
             table = table.set_column(index, field.name, column)
-    rows: list[dict[str, Any]] = table.to_pylist()
+    rows = py_rows(table)
     for row in rows:
         for column, names in labels.items():
             number = row[column]
             if isinstance(number, int):
                 row[column] = names[number] if 0 <= number < len(names) else None
     return rows
+
+
+def py_rows(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow table as Python has them; of a cell that is no value `Unreadable`."""
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    # Text that is not UTF-8, and dates that Python has not: one such cell is one row's.
+    except (ValueError, OverflowError):
+        columns = {name: [_cell(value) for value in table[name]] for name in table.schema.names}
+        return [{name: column[index] for name, column in columns.items()} for index in range(len(table))]
+    return rows
+
+
+def _cell(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        return Unreadable()
 
 
 def labels_of(schema: Any) -> dict[str, list[str]]:
@@ -197,7 +219,7 @@ def _typed_rows(file: str) -> Iterator[dict[str, Any]]:
                     if name not in there:
                         table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
                 try:
-                    rows = table.select(schema.names).cast(schema).to_pylist()
+                    rows = py_rows(table.select(schema.names).cast(schema))
                 except (pa.ArrowException, ValueError) as error:
                     raise DataError(f"{file}: columns are not of the types of an example record ({error})") from None
                 yield from rows

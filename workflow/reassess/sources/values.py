@@ -10,7 +10,9 @@ import datetime
 import json
 import math
 import re
+import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +26,17 @@ _LETTERED = re.compile(r"\s*[(（]?([A-Z])[).:．：、）]\s*(.*)", re.DOTALL)
 # Where one option ends and the next begins: surely, and where nothing else parts them.
 _BREAKS = (r"\s*[;\n|]\s*", r"[\s,]+")
 _TAIL = ";,| \t\r\n"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A cell that is no value: text that is not UTF-8, a date beyond the year 9999, two values.
+
+    Attributes:
+        reason: why, as in `PutAside`.
+    """
+
+    reason: str = "a value that cannot be read"
 
 
 def is_missing(value: Any) -> bool:
@@ -68,6 +81,8 @@ def text(value: Any, column: str) -> str:
         return _number(value, column)
     if isinstance(value, datetime.date | datetime.time):
         raise RowError("a date in place of text (a spreadsheet makes one of 1/2)", column)
+    if isinstance(value, Unreadable):
+        raise RowError(value.reason, column)
     raise RowError("a list or a mapping in place of text", column)
 
 
@@ -128,7 +143,7 @@ def options(value: Any, column: str) -> tuple[tuple[str, ...], dict[str, str]]:
         return _split(value, column), {}
     if not isinstance(value, list | tuple):
         raise RowError("not a list of options", column)
-    return _unlettered(texts(value, column)), {}
+    return _unlettered(texts(value, column), column), {}
 
 
 def option_columns(values: Sequence[Any], columns: Sequence[str]) -> tuple[str, ...]:
@@ -176,9 +191,20 @@ def _of_mapping(value: dict[str, Any], column: str) -> tuple[tuple[str, ...], di
     return texts(list(there.values()), column), {}
 
 
-def _unlettered(found: tuple[str, ...]) -> tuple[str, ...]:
-    """Return options without the letters in front of them, where all have theirs."""
+def _unlettered(found: tuple[str, ...], column: str) -> tuple[str, ...]:
+    """Return options without the letters in front of them, where all have theirs.
+
+    Raises:
+        RowError: they have all the letters, in another order, so that a gold "A" may mean either of two.
+    """
     heads = [_LETTERED.fullmatch(item) for item in found]
+    letters = [head[1] for head in heads if head]
+    if (
+        len(letters) == len(found)
+        and letters != sorted(letters)
+        and string.ascii_uppercase.startswith("".join(sorted(letters)))
+    ):
+        raise RowError("options are not lettered A, B, C, ...", column)
     bare = [head[2].strip() for index, head in enumerate(heads) if head and head[1] == chr(ord("A") + index)]
     return tuple(bare) if len(bare) == len(found) and all(bare) else found
 
@@ -196,7 +222,7 @@ def _split(value: str, column: str) -> tuple[str, ...]:
             rest = rest[begins.end() :]
         parts.append(rest)
         found = tuple(part.strip(_TAIL) for part in parts)
-        bare = _unlettered(found)
+        bare = _unlettered(found, column)
         if len(found) > 1 and bare != found and not _has_more(bare):
             return bare
     raise RowError("options are not lettered A, B, C, ...", column)
