@@ -16,7 +16,8 @@ def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
     """Return responses with one row per question and sample: right where the answers to all rotations are.
 
     Without an answer that is wrong, one that is not scored leaves the question unscored. Tokens are the mean over the
-    rotations. The gold is empty: no letter is right in all of them, so that always giving the same one scores nothing.
+    rotations. The gold of what was rotated is empty: no letter is right in all rotations, so that always giving the
+    same one scores nothing.
 
     Args:
         frame: one row per response, as `Collected.items` and `.trajectory` are.
@@ -25,7 +26,9 @@ def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
     rotated = frame["benchmark"].isin(list(circular))
     if not rotated.any():
         return frame
-    part = frame[rotated].assign(id=frame.loc[rotated, "id"].astype(str).map(question_id))
+    part = _plain(frame[rotated])
+    questions = part["id"].map(question_id)
+    part = part.assign(gold=part["gold"].where(part["id"] == questions, ""), id=questions)
     grouped = part.groupby(_KEYS, observed=True, sort=False, dropna=False)
     whole = grouped.first()
     for column in ("correct", "format_ok"):
@@ -35,9 +38,7 @@ def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
         ).astype("boolean")
     whole["truncated"] = grouped["truncated"].any().astype("boolean")
     whole["n_tokens"] = grouped["n_tokens"].mean().round().astype("Int32")
-    joined = pd.concat(
-        [_plain(frame[~rotated]), _plain(whole.reset_index().assign(gold="")[frame.columns])], ignore_index=True
-    )
+    joined = pd.concat([_plain(frame[~rotated]), whole.reset_index()[frame.columns]], ignore_index=True)
     texts = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
     return joined.astype({**frame.dtypes.drop(texts).to_dict(), **dict.fromkeys(texts, "category")})
 

@@ -114,7 +114,8 @@ class Benchmark(FromSources):
     modality: Literal["visual", "text"] = "visual"
     """`text` benchmarks have no images; the transfer table compares the two groups. A known benchmark has its own."""
     circular: bool = False
-    """Ask a multiple-choice question once for each rotation of its options; it is right where all answers are."""
+    """Ask a multiple-choice question once for each rotation of its options; it is right where all answers are. A rule,
+    which is written for questions that are asked once, is not applied."""
     rule: Known | None = None
     """A benchmark's own scoring rule, reported beside the judge's verdict; it decides nothing. A known one has it."""
     judge_model: JudgeModel | None = None
@@ -124,7 +125,8 @@ class Benchmark(FromSources):
     @classmethod
     def _follows(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(of := data.get("of"), str) and has_rows(of):
-            return {"modality": module(of).MODALITY, "rule": of, **data}
+            rule = {} if data.get("circular") is True else {"rule": of}
+            return {"modality": module(of).MODALITY, **rule, **data}
         return data
 
     @model_validator(mode="after")
@@ -155,6 +157,8 @@ class Benchmark(FromSources):
 
     @model_validator(mode="after")
     def _model_needs_rule(self) -> Benchmark:
+        if self.circular and self.rule is not None:
+            raise ValueError("rule: it is written for questions that are asked once; with `circular` leave it out")
         if self.judge_model is not None and self.rule is None:
             raise ValueError("judge_model needs `rule`: without one nothing is left to a model")
         return self
