@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from reassess import graph, paths
 from reassess.data import same_picture
+from reassess.data.circular import rotations
 from reassess.data.decontaminate import Decontamination, Match
 from reassess.data.overlaps import overlaps
 from reassess.data.pool import build_examples
@@ -188,6 +190,15 @@ def test_words_of_many_different_texts_are_boilerplate() -> None:
     for i in range(BOILERPLATE + 1):
         texts.add(i, "b", example(f"b{i}", f"{shared} {i} times"))
     assert (texts.ignored, texts.like(pool[0], ())) == (1, [])
+
+
+def test_rotations_of_a_question_are_one_text() -> None:
+    shared = " ".join(f"word{i}" for i in range(WORDS))
+    asked = [replace(example(f"b{i}", f"{shared} {i}?", options="wxyz"), kind="mcq", gold="A") for i in range(3)]
+    rotated = [item for question in asked for item in rotations(question)]
+    assert len(rotated) > BOILERPLATE
+    found = against(rotated).matches(example("p", f"{shared} and then"))
+    assert [match.text for match in found] == ["b0~rotated0"]
 
 
 def test_the_row_of_each_benchmark_is_told_once() -> None:
