@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from reassess.benchmarks import module
 from reassess.graph import resources
 from reassess.graph.job import Job
 from reassess.study.data import FromSources
@@ -58,7 +59,11 @@ def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
     fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
-    own = {"own": spec.own.identity()} if spec.own else {}
+    own: dict[str, Any] = {"own": spec.own.identity()} if spec.own else {}
+    # Rows without what the rule reads are put aside; a benchmark's own rows have what its own rule reads.
+    rule = None if spec.own is not None and spec.rule == spec.of else spec.rule
+    if rule is not None and (needed := module(rule).METADATA):
+        own["metadata"] = sorted(needed)
     fields |= own | ({"pool": spec.pool} if spec.pool else {}) | ({"circular": True} if spec.circular else {})
     return canonical(fields)
 
