@@ -477,6 +477,9 @@ def test_mistakes_in_the_study_are_named(study: Study) -> None:
     Path("x.tsv").touch()
     with pytest.raises(StudyError, match=r"imported\.theirs\.files: unknown benchmark 'toy-di'; did you mean toy-id\?"):
         parse(data | {"imported": {"theirs": {"files": {"toy-di": "x.tsv"}}}}, "mine.yaml")
+    data["benchmarks"]["toy-id"]["circular"] = True
+    with pytest.raises(StudyError, match=r"imported\.theirs\.files\.toy-id: is asked in rotations here"):
+        parse(data | {"imported": {"theirs": {"files": {"toy-id": "x.tsv"}}}}, "mine.yaml")
 
 
 def test_the_command_says_what_was_read(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
