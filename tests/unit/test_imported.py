@@ -417,6 +417,10 @@ def test_without_questions_ids_alone_are_believed_and_numbers_are_not() -> None:
     assert found.unverified == 2
     with pytest.raises(DataError, match="0 of 2 match"):
         match(said(({"index": "0"}, ""), ({"index": "1"}, "")), Questions(examples, True), "file", "quiz")
+    # Ids that count from 1 look like the numbers of the rows behind.
+    numbered = Questions(asked("12", "First?", "Second?"), True)
+    with pytest.raises(DataError, match="0 of 2 match"):
+        match(said(({"doc_id": "0"}, ""), ({"doc_id": "1"}, "")), numbered, "file", "quiz")
 
 
 def test_the_table_has_both_scores_and_the_missing(study: Study) -> None:
