@@ -187,5 +187,7 @@ def _advice(reasons: Iterable[str]) -> str:
     found = " ".join(reasons)
     options = ["mend the source"]
     options += ["set `modality`"] if "modality is not" in found else []
+    if "id stands twice" in found:
+        options += ["give each source a `name` of its own", "number the rows (`columns: {id: ''}`)"]
     options += ["say `rule: null`"] if ", which rule " in found else []
     return ", ".join(options) + ", or raise max_put_aside"

@@ -7,6 +7,7 @@ and not a smaller data set.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -203,8 +204,11 @@ def _kept(hub: Hub, asked: dict[str, Any], find: Callable[[], list[File]]) -> li
     if record is None:
         _asked(hub, "the list of its files", lambda: _card(hub))
         record = {**asked, "files": _asked(hub, "the list of its files", find)}
+        # Jobs that read the same data set may all be here: each writes a file of its own.
+        mine = kept.with_suffix(f".{uuid.uuid4().hex}")
         try:
-            records.write(kept, record)
+            records.write(mine, record)
+            mine.replace(kept)
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error.strerror}); set HF_HOME to another place") from None
     return [File(*file) for file in record["files"]]
