@@ -22,6 +22,8 @@ from reassess.work import records
 from reassess.work.hub import why
 
 OFFLINE = "build it where it can, with HF_HOME on a disk that both see, or give a copy of its files"
+# A commit. A branch moves, and the study with it.
+REVISION = r"^[0-9a-f]{40}$"
 # Bytes that are asked for at once where a few rows are read without fetching the file.
 BLOCK = 2**20
 
@@ -53,6 +55,11 @@ class Hub(NamedTuple):
     def __str__(self) -> str:
         """The data set as a message names it."""
         return f"{self.path} (split {self.split}{f', revision {self.revision}' if self.revision else ''})"
+
+
+def newest(path: str) -> str:
+    """Return what to do where no commit of a data set is said."""
+    return f"take the newest of the list of commits at https://huggingface.co/datasets/{path}/commits/main"
 
 
 class File(NamedTuple):

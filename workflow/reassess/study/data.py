@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.sources import Source
-from reassess.sources.named import REVISION
 from reassess.sources.published import UNDECLARED, Hub, Published
+from reassess.sources.repository import REVISION, newest
 from reassess.spec import ExistingFile, ExistingPath, Name, Positive, RowsPath, Strict, near
 
 
@@ -149,10 +149,7 @@ class Benchmark(FromSources):
         assert self.own is not None
         hub = self.own.location
         if self.path is None and hub.revision is None:
-            raise ValueError(
-                f"revision: required, because none is known of {hub}; take the newest of the list of commits at "
-                f"https://huggingface.co/datasets/{hub.path}/commits/main"
-            )
+            raise ValueError(f"revision: required, because none is known of {hub}; {newest(hub.path)}")
         return self
 
     @model_validator(mode="after")
