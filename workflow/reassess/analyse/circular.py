@@ -10,6 +10,7 @@ from reassess.data.circular import question_id
 
 # What tells one question, and one sample of an answer to it, from another.
 _KEYS = ["cell", "suite", "benchmark", "id", "sample", "step"]
+_VERDICTS = ("correct", "format_ok")
 
 
 def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
@@ -29,13 +30,12 @@ def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
     part = _plain(frame[rotated])
     questions = part["id"].map(question_id)
     part = part.assign(gold=part["gold"].where(part["id"] == questions, ""), id=questions)
+    # The worst decides: false, then unknown, then true.
+    part = part.assign(**{name: part[name].map({False: 0, True: 2}).fillna(1) for name in _VERDICTS})
     grouped = part.groupby(_KEYS, observed=True, sort=False, dropna=False)
     whole = grouped.first()
-    for column in ("correct", "format_ok"):
-        # Of nothing that is false, what is not known stays so.
-        whole[column] = (
-            grouped[column].agg(lambda values: values.all(skipna=True) if (~values).any() else values.all(skipna=False))
-        ).astype("boolean")
+    for name in _VERDICTS:
+        whole[name] = grouped[name].min().map({0: False, 2: True}).astype("boolean")
     whole["truncated"] = grouped["truncated"].any().astype("boolean")
     whole["n_tokens"] = grouped["n_tokens"].mean().round().astype("Int32")
     joined = pd.concat([_plain(frame[~rotated]), whole.reset_index()[frame.columns]], ignore_index=True)
