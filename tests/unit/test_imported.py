@@ -474,6 +474,15 @@ def test_they_are_verified_and_outdated_with_their_benchmark(study: Study) -> No
     assert States(other).of(other["import", "theirs"]) == "outdated"
 
 
+def test_whose_results_they_are_judges_nothing_again(study: Study) -> None:
+    Path("x.tsv").touch()
+    data = yaml.safe_load((ROOT / "studies" / "tiny.yaml").read_text(encoding="utf-8"))
+    theirs = {"files": {"toy-id": "x.tsv"}}
+    one, other = (parse(data | {"imported": {"theirs": theirs | {"by": by}}}, "mine.yaml") for by in ("me", "you"))
+    assert one["import", "theirs"].spec == other["import", "theirs"].spec
+    assert one["tables", "all"].spec != other["tables", "all"].spec
+
+
 def test_mistakes_in_the_study_are_named(study: Study) -> None:
     with pytest.raises(StudyError, match=r"imported\.theirs\.files\.quiz\.0: no such file: 'nowhere\.xlsx'"):
         study(theirs="nowhere.xlsx")

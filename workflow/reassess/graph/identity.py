@@ -130,7 +130,8 @@ def score_spec(study: Study, suite: str) -> str:
 def import_spec(study: Study, name: str) -> str:
     """Identity of other people's results under a name, besides benchmark data and the content of their files."""
     spec = study.imported[name]
-    asked = {"version": VERSIONS["import"], "judge": JUDGE_VERSION, **spec.model_dump(mode="json")}
+    # Whose they are stands in the table alone.
+    asked = {"version": VERSIONS["import"], "judge": JUDGE_VERSION, **spec.model_dump(mode="json", exclude={"by"})}
     return canonical(asked | _rules(study, spec.files))
 
 
@@ -139,6 +140,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
     made = hashlib.sha256()
     for job in jobs:
         made.update(f"{job.name} {job.spec}\n".encode())
+    whose = {name: spec.by for name, spec in study.imported.items()}
     return canonical(
         {
             "version": VERSIONS["tables"],
@@ -150,6 +152,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
                 [name, recipe.model_dump(mode="json", exclude_defaults=True)] for name, recipe in study.recipes.items()
             ],
             "report": study.report.model_dump(mode="json"),
+            **({"imported": whose} if whose else {}),
             "asked": made.hexdigest(),
         }
     )
