@@ -21,7 +21,7 @@ from reassess.data.shards import stream, write_shards
 from reassess.engines.base import EngineInfo
 from reassess.evaluate import generate
 from reassess.evaluate.score import FAILED, summaries
-from reassess.example import Example
+from reassess.example import DataError, Example
 from reassess.models.reader import Reader
 from reassess.prompts import Prompt
 from reassess.study.data import Benchmark
@@ -75,6 +75,8 @@ def test_a_benchmark_is_built_with_all_rotations(root: Path, tmp_path: Path, mon
     rows = [
         {"id": "a", "question": "?", "options": ["x", "y"], "gold": "1", "kind": "mcq", "source": "mine"},
         {"id": "b", "question": "?", "gold": "1", "kind": "numeric", "source": "mine"},
+        # Of an id that stands twice no rotation is asked, not even one that the first row has not.
+        {"id": "a", "question": "?", "options": ["x", "y", "z"], "gold": "1", "kind": "mcq", "source": "mine"},
     ]
     Path("mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     data = read_yaml(root / "studies/tiny.yaml")
@@ -83,6 +85,10 @@ def test_a_benchmark_is_built_with_all_rotations(root: Path, tmp_path: Path, mon
     data["benchmarks"][name] = {"sources": [source], "modality": "text", "circular": True}
     study = graph.parse(data, "test")
     assert json.loads(study["benchmark", name].spec)["circular"] is True
+    with pytest.raises(DataError, match="1 of 3 rows cannot be used"):
+        build_examples(study, study["benchmark", name])
+    data["benchmarks"][name]["max_put_aside"] = 0.5
+    study = graph.parse(data, "test")
     build_examples(study, study["benchmark", name])
     found = stream(paths.benchmark(name))
     assert [(item.id, item.options, item.gold) for item in found] == [
