@@ -113,6 +113,7 @@ def test_a_set_is_made_of_a_pool_and_a_set_of_a_set(
         "id": "toy-train-0-000000",
         "source": "toy",
         "reason": "difficulty 1 is not wanted",
+        "column": "",
     }
     with pytest.raises(DataError, match=r"no example of hard is kept \(32 x difficulty 2 is not wanted\)"):
         build_set(study, study["examples", "none"])

@@ -155,9 +155,9 @@ def _collection(
         except (DataError, OSError) as error:
             found.problems.append(f"{where}: {error}")
             seen.is_all = False
-    found.lines.extend(f"      {line}" for line in seen.lines())
-    found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
     total = seen.used + seen.reasons.total()
+    found.lines.extend(f"      {line}" for line in (seen.lines() if total else ("no rows were read",)))
+    found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
     if total and not seen.used:
         found.problems.append(f"{where}: not one of {total} rows can be used; {next(iter(seen.reasons))[1]}")
     elif seen.reasons.total() > spec.max_put_aside * total:
