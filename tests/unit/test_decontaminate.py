@@ -398,6 +398,19 @@ def test_overlaps_with_other_benchmarks_are_counted_and_stay() -> None:
     assert set(overlaps(compared, "pool")) == {"vis-b"}
 
 
+def test_what_another_pool_holds_out_is_an_overlap() -> None:
+    same = rows_of(Path("pool.parquet"), POOL)
+    study = study_of(
+        pools={"pool": same, "other": {**same, "held_out": 2}},
+        benchmarks={"held": {"pool": "other"}},
+        suites={"main": {"benchmarks": ["held"]}},
+    )
+    for which in (("pool", "other"), ("benchmark", "held")):
+        build_examples(study, study[which])
+    assert sum(overlaps(study, "pool")["held"].values()) == 2
+    assert overlaps(study, "other") == {}
+
+
 def test_the_manifest_has_size_and_hash_of_every_file() -> None:
     found = made(study_of())
     data = Path("pool.parquet").read_bytes()
