@@ -82,6 +82,14 @@ def test_only_the_first_rows_are_read_unless_all_are_asked_for(root: Path) -> No
     assert "1 x gold is empty" in "\n".join(rows.overview(parsed(root, pool), every=True).lines)
 
 
+def test_a_source_that_cannot_be_read_is_one_problem_of_several(root: Path) -> None:
+    study = parsed(root, [{} for _ in range(20)])
+    Path("pool.jsonl").write_text('{"asked": "1 + 2?", "answer": 3}\n')
+    found = rows.overview(study, every=True)
+    assert [problem.partition(":")[0] for problem in found.problems] == ["pools.mine"]
+    assert any("benchmarks." in line for line in found.lines)
+
+
 def test_the_shape_of_a_file_is_said(root: Path) -> None:
     study = parsed(root, [{} for _ in range(40)])
     assert "      example records" in rows.overview(study).lines

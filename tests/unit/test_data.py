@@ -118,6 +118,22 @@ def test_of_an_id_that_stands_twice_the_first_row_stays(root: Path, tmp_path: Pa
     assert manifest("mine")["put_aside"] == {"id stands twice": 1, "gold is empty": 1}
     lines = [json.loads(line) for line in Path(paths.pool("mine", "put_aside.jsonl")).read_text().splitlines()]
     assert lines[1] == {"id": "r0", "source": "mine", "reason": "id stands twice", "column": "id"}
+    with pytest.raises(DataError, match="a `name` of its own, number the rows"):
+        build_pool(study_of(root, [row(0), row(0)], tmp_path))
+
+
+def test_files_of_one_name_have_other_ids_by_the_names_of_their_sources(root: Path, tmp_path: Path) -> None:
+    sources = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "train.jsonl"
+        file.write_text('{"question": "1 + 2?", "answer": 3}\n')
+        sources.append({"kind": "jsonl", "path": str(file), "licence": "MIT", "name": name})
+    data = read_yaml(root / "studies/tiny.yaml")
+    data["pools"] = {"mine": {"sources": sources, "modality": "text"}}
+    data.update(sizes=[2], exclude=[])
+    build_pool(graph.parse(data, "test"))
+    assert [item.id for item in stream(paths.pool("mine"))] == ["a-000000", "b-000000"]
 
 
 def test_wrong_columns_are_named(root: Path, tmp_path: Path) -> None:

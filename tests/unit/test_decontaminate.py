@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from reassess import graph, paths
 from reassess.data import same_picture
+from reassess.data.circular import rotations
 from reassess.data.decontaminate import Decontamination, Match
 from reassess.data.overlaps import overlaps
 from reassess.data.pool import build_examples
@@ -188,6 +190,15 @@ def test_words_of_many_different_texts_are_boilerplate() -> None:
     for i in range(BOILERPLATE + 1):
         texts.add(i, "b", example(f"b{i}", f"{shared} {i} times"))
     assert (texts.ignored, texts.like(pool[0], ())) == (1, [])
+
+
+def test_rotations_of_a_question_are_one_text() -> None:
+    shared = " ".join(f"word{i}" for i in range(WORDS))
+    asked = [replace(example(f"b{i}", f"{shared} {i}?", options="wxyz"), kind="mcq", gold="A") for i in range(3)]
+    rotated = [item for question in asked for item in rotations(question)]
+    assert len(rotated) > BOILERPLATE
+    found = against(rotated).matches(example("p", f"{shared} and then"))
+    assert [match.text for match in found] == ["b0~rotated0"]
 
 
 def test_the_row_of_each_benchmark_is_told_once() -> None:
@@ -385,6 +396,19 @@ def test_overlaps_with_other_benchmarks_are_counted_and_stay() -> None:
     assert overlaps(study, "pool") == expected
     compared = study_of(pool=AGAINST, benchmarks=two, suites={"main": {"benchmarks": ["vis-a", "vis-b"]}})
     assert set(overlaps(compared, "pool")) == {"vis-b"}
+
+
+def test_what_another_pool_holds_out_is_an_overlap() -> None:
+    same = rows_of(Path("pool.parquet"), POOL)
+    study = study_of(
+        pools={"pool": same, "other": {**same, "held_out": 2}},
+        benchmarks={"held": {"pool": "other"}},
+        suites={"main": {"benchmarks": ["held"]}},
+    )
+    for which in (("pool", "other"), ("benchmark", "held")):
+        build_examples(study, study[which])
+    assert sum(overlaps(study, "pool")["held"].values()) == 2
+    assert overlaps(study, "other") == {}
 
 
 def test_the_manifest_has_size_and_hash_of_every_file() -> None:

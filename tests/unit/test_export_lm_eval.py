@@ -42,10 +42,10 @@ SAID: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def make(**more: Any) -> Graph:
+def make(circular: bool = False, **more: Any) -> Graph:
     data = yaml.safe_load((ROOT / "studies" / "tiny.yaml").read_text(encoding="utf-8"))
     source = {"kind": "jsonl", "path": "quiz.jsonl", "licence": "none"}
-    data["benchmarks"]["quiz"] = {"modality": "text", "sources": [source], "max_put_aside": 0.5}
+    data["benchmarks"]["quiz"] = {"modality": "text", "sources": [source], "max_put_aside": 0.5, "circular": circular}
     data["suites"]["main"] = {"benchmarks": ["quiz"], "decoding": {"temperature": 0.6, "n": 2, "stop": ["</answer>"]}}
     return parse(data | more, "mine.yaml")
 
@@ -54,8 +54,12 @@ def make(**more: Any) -> Graph:
 def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graph:
     """The tiny study with responses of the base model to a quiz, written by hand and judged."""
     monkeypatch.chdir(tmp_path)
+    return answered(SAID)
+
+
+def answered(by_id: dict[str, list[tuple[str, str]]], **options: Any) -> Graph:
     Path("quiz.jsonl").write_text("".join(json.dumps({**row, "source": "quiz"}) + "\n" for row in QUESTIONS))
-    graph = make()
+    graph = make(**options)
     build_examples(graph, graph["benchmark", "quiz"])
     said = [
         {
@@ -63,7 +67,7 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graph:
             **{"benchmark": "quiz", "id": id_, "sample": sample, "response": text, "finish_reason": reason},
             **{"n_tokens": len(text.split()), "seed": sample, "prompt_tokens": 20},
         }
-        for id_, samples in SAID.items()
+        for id_, samples in by_id.items()
         for sample, (text, reason) in enumerate(samples)
     ]
     root = Path(paths.evaluation(KEY))
@@ -103,6 +107,18 @@ def test_the_files_have_the_layout_of_lm_eval(scored: Graph) -> None:
     assert first["arguments"]["gen_args_0"]["arg_1"]["do_sample"] is True
     assert {len(first[name]) for name in ("doc_hash", "prompt_hash", "target_hash")} == {64}
     assert [row["acc"] for row in logged] == [0.5, 0.5, 1.0, 0.0]
+
+
+def test_of_a_question_that_was_asked_in_rotations_all_have_to_be_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rotated = {"q2~rotated0": [("B", "stop"), ("B", "stop")], "q2~rotated1": [("A", "stop"), ("B", "stop")]}
+    graph = answered({name: SAID[name] for name in ("q1", "q4", "q5")} | rotated, circular=True)
+    results, _ = export(graph, graph["score", KEY], Path("theirs"))
+    found = json.loads(results.read_text())["results"]["quiz"]
+    assert found["acc,none"] == pytest.approx((1 / 2 + 1 / 2 + 1 + 0) / 4)
+    assert found["acc_stderr,none"] == "N/A"
 
 
 def test_the_same_results_give_the_same_files(scored: Graph) -> None:

@@ -417,6 +417,10 @@ def test_without_questions_ids_alone_are_believed_and_numbers_are_not() -> None:
     assert found.unverified == 2
     with pytest.raises(DataError, match="0 of 2 match"):
         match(said(({"index": "0"}, ""), ({"index": "1"}, "")), Questions(examples, True), "file", "quiz")
+    # Ids that count from 1 look like the numbers of the rows behind.
+    numbered = Questions(asked("12", "First?", "Second?"), True)
+    with pytest.raises(DataError, match="0 of 2 match"):
+        match(said(({"doc_id": "0"}, ""), ({"doc_id": "1"}, "")), numbered, "file", "quiz")
 
 
 def test_the_table_has_both_scores_and_the_missing(study: Study) -> None:
@@ -470,6 +474,15 @@ def test_they_are_verified_and_outdated_with_their_benchmark(study: Study) -> No
     assert States(other).of(other["import", "theirs"]) == "outdated"
 
 
+def test_whose_results_they_are_judges_nothing_again(study: Study) -> None:
+    Path("x.tsv").touch()
+    data = yaml.safe_load((ROOT / "studies" / "tiny.yaml").read_text(encoding="utf-8"))
+    theirs = {"files": {"toy-id": "x.tsv"}}
+    one, other = (parse(data | {"imported": {"theirs": theirs | {"by": by}}}, "mine.yaml") for by in ("me", "you"))
+    assert one["import", "theirs"].spec == other["import", "theirs"].spec
+    assert one["tables", "all"].spec != other["tables", "all"].spec
+
+
 def test_mistakes_in_the_study_are_named(study: Study) -> None:
     with pytest.raises(StudyError, match=r"imported\.theirs\.files\.quiz\.0: no such file: 'nowhere\.xlsx'"):
         study(theirs="nowhere.xlsx")
@@ -477,6 +490,9 @@ def test_mistakes_in_the_study_are_named(study: Study) -> None:
     Path("x.tsv").touch()
     with pytest.raises(StudyError, match=r"imported\.theirs\.files: unknown benchmark 'toy-di'; did you mean toy-id\?"):
         parse(data | {"imported": {"theirs": {"files": {"toy-di": "x.tsv"}}}}, "mine.yaml")
+    data["benchmarks"]["toy-id"]["circular"] = True
+    with pytest.raises(StudyError, match=r"imported\.theirs\.files\.toy-id: is asked in rotations here"):
+        parse(data | {"imported": {"theirs": {"files": {"toy-id": "x.tsv"}}}}, "mine.yaml")
 
 
 def test_the_command_says_what_was_read(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

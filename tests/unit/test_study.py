@@ -99,7 +99,11 @@ MALFORMED = [
     ("stages/sft/args/learning_rate", "fast", ["stages.sft", "args.learning_rate", "'fast'", "number"]),
     ("stages/sft/args/num_train_epochs", -1, ["stages.sft", "args.num_train_epochs: -1.0 is not above 0"]),
     ("stages/sft/args/weight_decay", -0.1, ["stages.sft", "args.weight_decay: -0.1 is below 0"]),
-    ("stages/sft/args/lr_scheduler_kwargs", {"foo": 1}, ["the schedule 'cosine' has no option 'foo'; it has num_cycles"]),
+    (
+        "stages/sft/args/lr_scheduler_kwargs",
+        {"foo": 1},
+        ["the schedule 'cosine' has no option 'foo'; it has num_cycles"],
+    ),
     ("stages/sft/args/max_length", 20, ["stages.sft", "args.max_length cannot be set", "never cut"]),
     ("stages/sft/args/packing", True, ["args.packing cannot be set", "no packing for vision-language"]),
     ("stages/sft/args/assistant_only_loss", True, ["args.assistant_only_loss cannot be set"]),

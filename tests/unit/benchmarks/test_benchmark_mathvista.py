@@ -27,7 +27,9 @@ CHOICES = [
     ("none of them", SHAPES, "pentagon", False, "something is chosen all the same"),
     ("f(a) = 8/11", NUMBERS, "3/11", True, "the argument of a function is the letter A"),
     ("B", SHAPES, "Square", False, "the gold is compared by case"),
-    ("B", SHAPES, "B", False, "the gold is a text, not a letter"),
+    ("B", SHAPES, "B", True, "rows of a user's own have a letter in place of the text"),
+    ("A", SHAPES, "B", False, "which is the letter of one option"),
+    ("A", ("B", "A"), "B", True, "unless the text is a letter itself"),
 ]
 
 # Extraction, answer type, precision, gold, correct, why.

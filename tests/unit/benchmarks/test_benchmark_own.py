@@ -223,6 +223,22 @@ def test_golden_identity() -> None:
     assert parsed(path="rows", licence="CC0")["benchmark", "chartqa"].spec == golden
 
 
+def test_what_decides_which_rows_there_are_is_in_the_identity() -> None:
+    Path("rows").mkdir()
+
+    def spec(**options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(parsed("other", **options)["benchmark", "other"].spec)
+        return found
+
+    assert spec(of="mathvista", path="rows") == spec(of="mathvista", path="rows", rule=None)
+    assert spec(of="mathvista", path="rows", image_root="rows")["own"]["image_root"] == "rows"
+    own = {"sources": [{"kind": "toy", "n": 8, "split": "test"}]}
+    assert spec(**own) == spec(**own, rule="ai2d"), "which reads no metadata"
+    needed = ["answer_type", "precision", "question_type"]
+    assert spec(**own, rule="mathvista") == {**spec(**own), "metadata": needed}
+    assert spec(of="chartqa", path="rows", rule="mathvista")["metadata"] == needed
+
+
 MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("charts", {}, ["benchmarks.charts: sources: required, but missing"]),
     ("charts", {"path": "."}, ["benchmarks.charts: path: of whose rows? say `of`, one of", "chartqa"]),

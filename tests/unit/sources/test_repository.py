@@ -172,6 +172,22 @@ def test_half_a_cache_is_an_error_and_not_a_smaller_benchmark(hub: Hub, monkeypa
         build()
 
 
+def test_two_jobs_may_write_down_the_same_list_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync, inside = os.fsync, []
+
+    def meanwhile(handle: int) -> None:
+        fsync(handle)
+        if not inside:
+            inside.append(True)
+            assert values(LOCATION) == ["1", "2", "3"]
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    assert values(LOCATION) == ["1", "2", "3"]
+    assert inside
+    (kept,) = (Path(constants.HF_HOME) / "reassess" / "lmms-lab--ChartQA").iterdir()
+    assert kept.suffix == ".json"
+
+
 def test_a_full_disk_is_named_with_its_directory(hub: Hub) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (PIECE // 2, limits[1]))

@@ -7,6 +7,7 @@ import csv
 import datetime
 import os
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,22 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
         "metadata.csv:8": out,
         "metadata.csv:11": ("gold is empty", "answer"),
     }
+
+
+def test_a_folder_is_not_listed_for_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists: list[Path] = []
+    listed = Path.iterdir
+
+    def counted(folder: Path) -> Iterator[Path]:
+        lists.append(folder)
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    for n in (1, 50):
+        (tmp_path / "rows.jsonl").write_text('{"question": "What colour?", "answer": "red"}\n' * n)
+        lists.append(tmp_path / str(n))
+        assert len(list(source("folder", tmp_path).read())) == n
+    assert lists.index(tmp_path / "50") == len(lists) / 2, "as often for one row as for fifty"
 
 
 def test_the_table_of_a_folder_is_the_only_one(tmp_path: Path) -> None:

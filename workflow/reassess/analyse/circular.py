@@ -10,13 +10,15 @@ from reassess.data.circular import question_id
 
 # What tells one question, and one sample of an answer to it, from another.
 _KEYS = ["cell", "suite", "benchmark", "id", "sample", "step"]
+_VERDICTS = ("correct", "format_ok")
 
 
 def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
     """Return responses with one row per question and sample: right where the answers to all rotations are.
 
     Without an answer that is wrong, one that is not scored leaves the question unscored. Tokens are the mean over the
-    rotations. The gold is empty: no letter is right in all of them, so that always giving the same one scores nothing.
+    rotations. The gold of what was rotated is empty: no letter is right in all rotations, so that always giving the
+    same one scores nothing.
 
     Args:
         frame: one row per response, as `Collected.items` and `.trajectory` are.
@@ -25,19 +27,18 @@ def by_question(frame: pd.DataFrame, circular: Collection[str]) -> pd.DataFrame:
     rotated = frame["benchmark"].isin(list(circular))
     if not rotated.any():
         return frame
-    part = frame[rotated].assign(id=frame.loc[rotated, "id"].astype(str).map(question_id))
+    part = _plain(frame[rotated])
+    questions = part["id"].map(question_id)
+    part = part.assign(gold=part["gold"].where(part["id"] == questions, ""), id=questions)
+    # The worst decides: false, then unknown, then true.
+    part = part.assign(**{name: part[name].map({False: 0, True: 2}).fillna(1) for name in _VERDICTS})
     grouped = part.groupby(_KEYS, observed=True, sort=False, dropna=False)
     whole = grouped.first()
-    for column in ("correct", "format_ok"):
-        # Of nothing that is false, what is not known stays so.
-        whole[column] = (
-            grouped[column].agg(lambda values: values.all(skipna=True) if (~values).any() else values.all(skipna=False))
-        ).astype("boolean")
+    for name in _VERDICTS:
+        whole[name] = grouped[name].min().map({0: False, 2: True}).astype("boolean")
     whole["truncated"] = grouped["truncated"].any().astype("boolean")
     whole["n_tokens"] = grouped["n_tokens"].mean().round().astype("Int32")
-    joined = pd.concat(
-        [_plain(frame[~rotated]), _plain(whole.reset_index().assign(gold="")[frame.columns])], ignore_index=True
-    )
+    joined = pd.concat([_plain(frame[~rotated]), whole.reset_index()[frame.columns]], ignore_index=True)
     texts = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
     return joined.astype({**frame.dtypes.drop(texts).to_dict(), **dict.fromkeys(texts, "category")})
 

@@ -134,12 +134,12 @@ def floor_hits(questions: pd.DataFrame) -> pd.Series[float]:
     """
     keys = ["benchmark", "family"]
     # Of equally common golds the first in sorted order is taken, so that the breakdown by difficulty is fixed.
-    counts = questions.groupby([*keys, "gold"], observed=True, dropna=False).size().reset_index(name="count")
+    # A question of which no single answer is right, because it was asked in rotations, has no gold.
+    known = questions[questions["gold"].astype(str).ne("")]
+    counts = known.groupby([*keys, "gold"], observed=True, dropna=False).size().reset_index(name="count")
     commonest = counts.sort_values("count", ascending=False, kind="stable").drop_duplicates(keys)
     merged = questions[[*keys, "gold"]].merge(commonest, how="left", on=[*keys, "gold"])
-    # A question of which no single answer is right, because it was asked in rotations, has no gold.
-    hits = merged["count"].notna() & merged["gold"].astype(str).ne("")
-    return pd.Series(hits.to_numpy(dtype="float64"), index=questions.index)
+    return pd.Series(merged["count"].notna().to_numpy(dtype="float64"), index=questions.index)
 
 
 def _resampled(values: NDArray[np.float64], seed: int, resamples: int, stratum: str) -> NDArray[np.float64]:

@@ -107,7 +107,16 @@ def judge(item: Item) -> Outcome:
         prediction = _normalise(extraction, answer_type, item.metadata["precision"])
     if prediction is None:
         return Outcome(False, None, f"{how}, not of type {answer_type}")
-    return Outcome(prediction == item.gold, prediction, how)
+    return Outcome(prediction == _reference(item, choice), prediction, how)
+
+
+def _reference(item: Item, choice: bool) -> str:
+    """Return the right answer as the rule compares it: of a choice the option's text.
+
+    Examples that were not made of the published rows have the letter in its place.
+    """
+    index = ord(item.gold) - ord("A") if choice and len(item.gold) == 1 and item.gold not in item.options else -1
+    return item.options[index] if 0 <= index < len(item.options) else item.gold
 
 
 def _short_cut(item: Item, choice: bool, answer_type: str) -> str | None:

@@ -65,7 +65,12 @@ def overview(graph: Graph, every: bool = False) -> Found:
             continue
         _collection(found, f"benchmarks.{name}", benchmark, told, every, study.prompt, None)
     if every:
-        found.lines.extend(_overlaps(graph))
+        try:
+            found.lines.extend(_overlaps(graph))
+        except (DataError, OSError) as error:
+            # What cannot be read was said above, unless it was built before and is damaged since.
+            if not any(str(error) in problem for problem in found.problems):
+                found.problems.append(str(error))
     found.lines.extend(["", *told.lines()] if told.readers else [])
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -59,19 +60,30 @@ class Collection:
         """How many are put aside."""
         return self.reasons.total()
 
-    def write(self, rows: Iterable[Example | PutAside], told: Callable[[Example], None] = lambda item: None) -> None:
+    @property
+    def used(self) -> int:
+        """How many rows are not put aside; several examples may be made of each."""
+        return len(self._ids)
+
+    def write(
+        self,
+        rows: Iterable[Example | PutAside],
+        told: Callable[[Example], None] | None = None,
+        become: Callable[[Example], Iterable[Example]] | None = None,
+    ) -> None:
         """Write examples in the order in which they come, holding a few at a time; of an id the first one stays.
 
         Args:
             rows: the examples, and what is put aside.
             told: is called with each example that is written.
+            become: returns the examples that are written in place of one, with ids that no other one has.
         """
         with (self._aside / self._left_out).open("w", encoding="utf-8") as left_out:
-            write_shards(self._aside / "shards", self._examples(rows, left_out, told))
+            used = self._used(rows, left_out)
+            found = used if become is None else itertools.chain.from_iterable(map(become, used))
+            write_shards(self._aside / "shards", self._examples(found, told))
 
-    def _examples(
-        self, rows: Iterable[Example | PutAside], left_out: TextIO, told: Callable[[Example], None]
-    ) -> Iterator[Example]:
+    def _used(self, rows: Iterable[Example | PutAside], left_out: TextIO) -> Iterator[Example]:
         for item in rows:
             if isinstance(item, Example) and not self._is_new(item.id):
                 item = PutAside(item.id, item.source, "id stands twice", "id")
@@ -79,12 +91,17 @@ class Collection:
                 self.first = self.first or item
                 self.reasons[counted_as(item.reason, self.reasons)] += 1
                 left_out.write(json.dumps(item._asdict(), ensure_ascii=False) + "\n")
-                continue
+            else:
+                yield item
+
+    def _examples(self, found: Iterable[Example], told: Callable[[Example], None] | None) -> Iterator[Example]:
+        for item in found:
             self._content.update(_line(item.id, record_sha256(item)))
             for key, counter in self._counts.items():
                 counter[counted_as(str(getattr(item, key)), counter)] += 1
             self.n += 1
-            told(item)
+            if told is not None:
+                told(item)
             yield item
 
     def _is_new(self, id_: str) -> bool:

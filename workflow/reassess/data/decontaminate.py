@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reassess.data.circular import question_id
 from reassess.data.same_picture import Pictures
 from reassess.data.same_text import Texts
 from reassess.example import Example, PutAside
 from reassess.study.data import Decontaminate
 
 Rows = Iterator[Example | PutAside]
-# The file, beside a pool's manifest, that lists the rows that were taken out.
-LIST = "decontaminated.jsonl"
 
 
 class Match(NamedTuple):
@@ -59,8 +59,9 @@ class Decontamination:
         self.found: dict[str, Counter[str]] = {name: Counter() for name in benchmarks}
         self.removed = self.blank = 0
         for name, rows in benchmarks.items():
-            for item in rows:
-                self._add(name, item)
+            # Of a question that is asked in rotations one is enough; all of them would pass for boilerplate.
+            for _, rotations in itertools.groupby(rows, lambda item: question_id(item.id)):
+                self._add(name, next(rotations))
 
     def _add(self, benchmark: str, item: Example) -> None:
         number = len(self.rows)

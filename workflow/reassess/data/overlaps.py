@@ -18,8 +18,8 @@ from reassess.study.data import Decontaminate, FromSources
 def overlaps(graph: Graph, pool: str) -> dict[str, dict[str, int]]:
     """Return how many rows of a pool have a text, a picture or both in common with each other benchmark of the study.
 
-    Read as they were built, or from their sources where they were not yet. Those that the pool is decontaminated
-    against are left out, and so is what it holds out itself.
+    Read as they were built, or from their sources where they were not yet; what another pool holds out is known once
+    that was built. Those that the pool is decontaminated against are left out, and so is what it holds out itself.
 
     Raises:
         DataError: a source cannot be read.
@@ -30,7 +30,7 @@ def overlaps(graph: Graph, pool: str) -> dict[str, dict[str, int]]:
     others = {
         name: _examples(paths.benchmark(name), benchmark)
         for name, benchmark in study.benchmarks.items()
-        if name not in against and benchmark.pool is None
+        if name not in against and benchmark.pool != pool
     }
     if not others:
         return {}

@@ -83,7 +83,8 @@ def build(
         if decontamination is not None:
             decontamination.count(item for source in spec.origins for item in source.read())
             found = decontamination.kept(found, made.beside("decontaminated.jsonl"))
-        made.write(found, *([groups.add] if groups else []))
+        is_circular = isinstance(spec, Benchmark) and spec.circular
+        made.write(found, groups.add if groups else None, rotations if is_circular else None)
         removed = decontamination.removed if decontamination else 0
         _check(name, spec, made, removed)
         manifest: dict[str, Any] = {
@@ -108,7 +109,7 @@ def build(
 
 def _check(name: str, spec: FromSources, made: Collection, removed: int) -> None:
     """Raise DataError where too much is put aside, or nothing is left; `removed` stand in benchmarks."""
-    total = made.n + made.put_aside
+    total = made.used + made.put_aside
     if made.first is not None and made.put_aside > spec.max_put_aside * total:
         raise DataError(
             f"{name}: {made.put_aside} of {total} rows cannot be used ({made.why()}; the first is {made.first.id!r}, "
@@ -135,15 +136,11 @@ def usable(spec: FromSources, found: Iterable[Example | PutAside], noted: Counte
         found: what a source has.
         noted: see `right`.
     """
-    circular = isinstance(spec, Benchmark) and spec.circular
     for item in found:
         checked = item if isinstance(item, PutAside) else right(item, noted)
         if isinstance(checked, Example) and (reason := _unsuited(spec, checked)):
             checked = PutAside(checked.id, checked.source, reason[1], reason[0])
-        if circular and isinstance(checked, Example):
-            yield from rotations(checked)
-        else:
-            yield checked
+        yield checked
 
 
 def rows(spec: FromSources, licences: dict[str, str], noted: Counter[str]) -> Iterator[Example | PutAside]:
@@ -187,5 +184,7 @@ def _advice(reasons: Iterable[str]) -> str:
     found = " ".join(reasons)
     options = ["mend the source"]
     options += ["set `modality`"] if "modality is not" in found else []
+    if "id stands twice" in found:
+        options += ["give each source a `name` of its own", "number the rows (`columns: {id: ''}`)"]
     options += ["say `rule: null`"] if ", which rule " in found else []
     return ", ".join(options) + ", or raise max_put_aside"

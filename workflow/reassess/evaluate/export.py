@@ -70,6 +70,9 @@ def export(graph: Graph, job: Job, to: Path) -> list[Path]:
             "".join(item["doc_hash"] + item["prompt_hash"] + item["target_hash"] for item in samples)
         )
         numbers[benchmark] = _numbers(samples, len(examples))
+        if benchmark in graph.study.circular:
+            # Of samples that are rotations the mean is another number than the share of questions.
+            numbers[benchmark]["results"] = _accuracy(record["scores"][benchmark]["accuracy"], "N/A")
     results = to / f"results_{date}.json"
     records.write(results, _results(graph, job, record, numbers) | {"task_hashes": hashes, "date": made.timestamp()})
     return [results, *written]
@@ -128,9 +131,13 @@ def _numbers(samples: list[dict[str, Any]], original: int) -> dict[str, Any]:
     values = [item[_METRIC] for item in samples if item[_METRIC] is not None]
     error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else "N/A"
     return {
-        "results": {f"{_METRIC},{_FILTER}": fmean(values) if values else None, f"{_METRIC}_stderr,{_FILTER}": error},
+        "results": _accuracy(fmean(values) if values else None, error),
         "n-samples": {"original": original, "effective": len(samples)},
     }
+
+
+def _accuracy(mean: float | None, error: float | str) -> dict[str, Any]:
+    return {f"{_METRIC},{_FILTER}": mean, f"{_METRIC}_stderr,{_FILTER}": error}
 
 
 def _results(graph: Graph, job: Job, record: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, Any]:

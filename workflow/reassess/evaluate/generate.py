@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from reassess import engines, paths
+from reassess.data.circular import question_id
 from reassess.data.shards import Shards
 from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting
 from reassess.evaluate.store import Store, key
 from reassess.evaluate.write import described, write_parquet
-from reassess.example import images_sha256
+from reassess.example import Example, images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import fingerprint
@@ -276,11 +278,21 @@ class _Asking:
     def __init__(self, study: Study, info: EngineInfo, decoding: Decoding, checkpoints: list[Checkpoint]) -> None:
         self.checkpoints = checkpoints
         self._seed, self._decoding, self._drawn = study.seed, decoding, decoding.drawn()
+        self._circular = study.circular
         self._engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
         if info.name == "vllm":
             self._engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
         if info.attention is not None:
             self._engine["attention"] = info.attention
+
+    def questions(self, benchmark: str, examples: Iterable[Example]) -> Iterator[list[tuple[int, Example]]]:
+        """Yield the examples that are asked together or not at all, with their indices: the rotations of a question."""
+
+        def question(place: tuple[int, Example]) -> int | str:
+            return question_id(place[1].id) if benchmark in self._circular else place[0]
+
+        for _, found in itertools.groupby(enumerate(examples), question):
+            yield list(found)
 
     def of(self, checkpoint: Checkpoint, benchmark: str, origin: Origin, seen: dict[str, str]) -> Iterator[Wanted]:
         """Yield the rows of one checkpoint; `seen` has the prompt's text and the hash of its pictures' pixels."""
@@ -299,20 +311,21 @@ def _read(asking: _Asking, reader: Reader, benchmarks: tuple[str, ...], think: b
     prompts, counted = 0, Counted()
     progress = Progress("reading prompts", sum(map(len, read_from.values())), "prompts")
     for name, examples in read_from.items():
-        for index, example in enumerate(examples):
-            progress.update(1)
+        for question in asking.questions(name, examples):
+            progress.update(len(question))
             try:
-                read = reader.read(example)
+                found = [reader.read(example) for _, example in question]
             except Unreadable as reason:
-                put_aside.append(Aside(name, example.id, example.source, str(reason)))
+                put_aside += [Aside(name, example.id, example.source, str(reason)) for _, example in question]
                 continue
-            prompts += 1
-            counted.add(read)
-            origin = Origin(examples, index, think, read.length, bool(read.pictures))
-            text = reader.forced(read.text) if think else read.text
-            seen = {"prompt": text, "images": images_sha256(read.pictures)}
-            for checkpoint, its in zip(asking.checkpoints, rows, strict=True):
-                its += asking.of(checkpoint, name, origin, seen)
+            for (index, _), read in zip(question, found, strict=True):
+                prompts += 1
+                counted.add(read)
+                origin = Origin(examples, index, think, read.length, bool(read.pictures))
+                text = reader.forced(read.text) if think else read.text
+                seen = {"prompt": text, "images": images_sha256(read.pictures)}
+                for checkpoint, its in zip(asking.checkpoints, rows, strict=True):
+                    its += asking.of(checkpoint, name, origin, seen)
     progress.close()
     return Asked(prompts, [row for its in rows for row in its], put_aside, counted)
 

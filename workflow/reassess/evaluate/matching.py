@@ -109,8 +109,8 @@ class Questions:
             for what, by in self._by.items():
                 if (id_ := by.get(value)) is not None:
                     named.add(way := Way(column, what))
-                    # A number alone, with no question beside it, tells nothing.
-                    if self._is_in(id_, texts) if texts else what == "id":
+                    # A number alone, with no question beside it, tells nothing; `doc_id` is one by definition.
+                    if self._is_in(id_, texts) if texts else what == "id" and column != "doc_id":
                         found[way] = id_
         for text in texts:
             if text in self._unique:

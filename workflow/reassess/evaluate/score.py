@@ -129,7 +129,8 @@ def summaries(
 def _summary(rows: list[dict[str, Any]], is_circular: bool) -> dict[str, float | int | None]:
     generated = [row for row in rows if row["reason"] != FAILED]
     said: dict[tuple[str, int], list[bool | None]] = defaultdict(list)
-    for row in generated:
+    # Of a question asked in rotations, one that failed is not known to be right.
+    for row in rows:
         said[question_id(row["id"]) if is_circular else row["id"], row["sample"]].append(row["correct"])
     by_example: dict[str, list[bool]] = defaultdict(list)
     for (id_, _), verdicts in said.items():

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from reassess.benchmarks import module
 from reassess.graph import resources
 from reassess.graph.job import Job
 from reassess.study.data import FromSources
@@ -58,7 +59,11 @@ def benchmark_spec(study: Study, name: str) -> str:
     """Identity of a benchmark's examples."""
     spec = study.benchmarks[name]
     fields = {"version": VERSIONS["data"], "modality": spec.modality, **_sources(spec)}
-    own = {"own": spec.own.identity()} if spec.own else {}
+    own: dict[str, Any] = {"own": spec.own.identity()} if spec.own else {}
+    # Rows without what the rule reads are put aside; a benchmark's own rows have what its own rule reads.
+    rule = None if spec.own is not None and spec.rule == spec.of else spec.rule
+    if rule is not None and (needed := module(rule).METADATA):
+        own["metadata"] = sorted(needed)
     fields |= own | ({"pool": spec.pool} if spec.pool else {}) | ({"circular": True} if spec.circular else {})
     return canonical(fields)
 
@@ -125,7 +130,8 @@ def score_spec(study: Study, suite: str) -> str:
 def import_spec(study: Study, name: str) -> str:
     """Identity of other people's results under a name, besides benchmark data and the content of their files."""
     spec = study.imported[name]
-    asked = {"version": VERSIONS["import"], "judge": JUDGE_VERSION, **spec.model_dump(mode="json")}
+    # Whose they are stands in the table alone.
+    asked = {"version": VERSIONS["import"], "judge": JUDGE_VERSION, **spec.model_dump(mode="json", exclude={"by"})}
     return canonical(asked | _rules(study, spec.files))
 
 
@@ -134,6 +140,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
     made = hashlib.sha256()
     for job in jobs:
         made.update(f"{job.name} {job.spec}\n".encode())
+    whose = {name: spec.by for name, spec in study.imported.items()}
     return canonical(
         {
             "version": VERSIONS["tables"],
@@ -145,6 +152,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
                 [name, recipe.model_dump(mode="json", exclude_defaults=True)] for name, recipe in study.recipes.items()
             ],
             "report": study.report.model_dump(mode="json"),
+            **({"imported": whose} if whose else {}),
             "asked": made.hexdigest(),
         }
     )

@@ -121,7 +121,7 @@ class RowsSource(SourceOptions):
             DataError: a file cannot be read, or its columns do not say where question and answer are.
         """
         head = [row for row in itertools.islice(self.rows(), _HEAD) if isinstance(row, Row)]
-        return self._recognised(head).described if head else "no rows"
+        return self._recognised(head, self.is_uniform).described if head else "no rows"
 
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the rows as examples; a row that cannot be one is put aside, under its id or its place.
@@ -129,37 +129,38 @@ class RowsSource(SourceOptions):
         Raises:
             DataError: a file cannot be read, or its columns do not say where question and answer are.
         """
-        rows = self.rows()
+        # It is asked once: a source may have to look at its files for it.
+        rows, is_uniform = self.rows(), self.is_uniform
         head = list(itertools.islice(rows, _HEAD))
         if looked_at := [row for row in head if isinstance(row, Row)]:
-            self._recognised(looked_at)
+            self._recognised(looked_at, is_uniform)
         del looked_at
         unseen = {column for _, column in self.columns.stated()} if self.columns else set()
         for number, row in enumerate(itertools.chain(_taken(head), rows)):
             if isinstance(row, Row):
                 unseen -= row.values.keys()
-                yield self._example(number, row)
+                yield self._example(number, row, is_uniform)
             else:
                 yield row
         if unseen:
             raise DataError(f"{self.called}: no row has a column {min(unseen)!r}, which `columns` names")
 
-    def _recognised(self, rows: list[Row]) -> shapes.Roles:
+    def _recognised(self, rows: list[Row], is_uniform: bool) -> shapes.Roles:
         """Return which columns of some rows hold what. Raises DataError."""
         columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
-        if self.is_uniform and (problem := shapes.unknown(self.columns, columns)):
+        if is_uniform and (problem := shapes.unknown(self.columns, columns)):
             raise DataError(f"{rows[0].place}: {problem}")
         roles = shapes.roles_of(columns, self.columns)
         if roles.missing:
             raise DataError(f"{rows[0].place}: {shapes.unrecognised(roles, columns)}")
         return roles
 
-    def _example(self, number: int, row: Row) -> Example | PutAside:
+    def _example(self, number: int, row: Row, is_uniform: bool) -> Example | PutAside:
         """Return the example in a row. Raises DataError where its columns do not say where question and answer are."""
         id_ = ""
         try:
-            if self.is_uniform:
-                roles = self._recognised([row])
+            if is_uniform:
+                roles = self._recognised([row], is_uniform)
             elif (roles := shapes.roles_of(tuple(row.values), self.columns)).missing:
                 raise RowError(f"no key is known to hold {roles.missing}")
             if self.name:

@@ -14,8 +14,8 @@ from reassess.example import Example, PutAside
 from reassess.sources import repository
 from reassess.sources.archives import Pictures
 from reassess.sources.base import Row, RowsSource
+from reassess.sources.repository import REVISION
 
-REVISION = r"^[0-9a-f]{40}$"
 _PATH = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 
 
@@ -56,10 +56,7 @@ class HubSource(RowsSource):
             revision = data.get("revision")
             if revision is None or (isinstance(revision, str) and not re.fullmatch(REVISION, revision)):
                 said = "required, but missing" if revision is None else f"{revision!r} is no commit of 40 hex digits"
-                raise ValueError(
-                    f"revision: {said}; take the newest of the list of commits at "
-                    f"https://huggingface.co/datasets/{path}/commits/main"
-                )
+                raise ValueError(f"revision: {said}; {repository.newest(path)}")
         return data
 
     @property

@@ -99,9 +99,7 @@ class JsonlSource(FileSource):
             source=record.source,
             family=record.family or "",
             difficulty=record.difficulty or 0,
-            metadata=metadata
-            if isinstance(metadata, str)
-            else json.dumps(metadata, ensure_ascii=False, sort_keys=True),
+            metadata=metadata,
         )
 
     def _images(self, record: _Record, place: str) -> tuple[bytes, ...]:

@@ -11,10 +11,9 @@ from pydantic import AfterValidator, Field, model_validator
 from reassess.example import Example, PutAside
 from reassess.sources.base import Modality, SourceOptions
 from reassess.sources.published import UNDECLARED, Hub, Published
+from reassess.sources.repository import REVISION, newest
 from reassess.sources.sets import SETS
 from reassess.spec import ExistingPath, RowsPath, near
-
-REVISION = r"^[0-9a-f]{40}$"
 
 
 def _known(name: str) -> str:
@@ -50,10 +49,7 @@ class SetSource(SourceOptions):
     def _can_be_fetched(self) -> SetSource:
         hub: Hub = importlib.import_module(SETS[self.name]).SOURCE
         if self.path is None and self.revision is None and hub.revision is None:
-            raise ValueError(
-                f"revision: required, because none is known of {hub}; take the newest of the list of commits at "
-                f"https://huggingface.co/datasets/{hub.path}/commits/main"
-            )
+            raise ValueError(f"revision: required, because none is known of {hub}; {newest(hub.path)}")
         return self
 
     @property

@@ -76,7 +76,8 @@ class Published(NamedTuple):
     def identity(self) -> dict[str, Any]:
         """Return what the examples depend on, besides the content of the user's files."""
         where = {"path": self.path} if self.path is not None else {"revision": self.location.revision}
-        return {"of": self.of, **where, "version": self._module.VERSION}
+        pictures = {} if self.image_root is None else {"image_root": self.image_root}
+        return {"of": self.of, **where, **pictures, "version": self._module.VERSION}
 
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Return what the manifest says of files that were read and are not the user's. Raises DataError."""

@@ -7,6 +7,7 @@ and not a smaller data set.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from reassess.work import records
 from reassess.work.hub import why
 
 OFFLINE = "build it where it can, with HF_HOME on a disk that both see, or give a copy of its files"
+# A commit. A branch moves, and the study with it.
+REVISION = r"^[0-9a-f]{40}$"
 # Bytes that are asked for at once where a few rows are read without fetching the file.
 BLOCK = 2**20
 
@@ -52,6 +55,11 @@ class Hub(NamedTuple):
     def __str__(self) -> str:
         """The data set as a message names it."""
         return f"{self.path} (split {self.split}{f', revision {self.revision}' if self.revision else ''})"
+
+
+def newest(path: str) -> str:
+    """Return what to do where no commit of a data set is said."""
+    return f"take the newest of the list of commits at https://huggingface.co/datasets/{path}/commits/main"
 
 
 class File(NamedTuple):
@@ -203,8 +211,11 @@ def _kept(hub: Hub, asked: dict[str, Any], find: Callable[[], list[File]]) -> li
     if record is None:
         _asked(hub, "the list of its files", lambda: _card(hub))
         record = {**asked, "files": _asked(hub, "the list of its files", find)}
+        # Jobs that read the same data set may all be here: each writes a file of its own.
+        mine = kept.with_suffix(f".{uuid.uuid4().hex}")
         try:
-            records.write(kept, record)
+            records.write(mine, record)
+            mine.replace(kept)
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error.strerror}); set HF_HOME to another place") from None
     return [File(*file) for file in record["files"]]

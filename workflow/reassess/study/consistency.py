@@ -139,13 +139,18 @@ def _of_examples(study: Study) -> Iterator[str]:
 
 
 def _of_imported(study: Study) -> Iterator[str]:
-    """Yield other people's results on benchmarks that are none of the study's."""
+    """Yield other people's results on benchmarks that are none of the study's, or that are asked otherwise."""
     for name, spec in study.imported.items():
         for benchmark in spec.files:
             if benchmark not in study.benchmarks:
                 yield (
                     f"imported.{name}.files: unknown benchmark {benchmark!r}; {near(benchmark, study.benchmarks)}"
                     f"known benchmarks: {_names(study.benchmarks)}"
+                )
+            elif study.benchmarks[benchmark].circular:
+                yield (
+                    f"imported.{name}.files.{benchmark}: is asked in rotations here, and others have one response per "
+                    "question; add the benchmark a second time, without `circular`"
                 )
 
 

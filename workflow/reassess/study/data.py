@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from reassess.benchmarks import KNOWN, has_rows, module
 from reassess.sources import Source
-from reassess.sources.named import REVISION
 from reassess.sources.published import UNDECLARED, Hub, Published
+from reassess.sources.repository import REVISION, newest
 from reassess.spec import ExistingFile, ExistingPath, Name, Positive, RowsPath, Strict, near
 
 
@@ -114,7 +114,8 @@ class Benchmark(FromSources):
     modality: Literal["visual", "text"] = "visual"
     """`text` benchmarks have no images; the transfer table compares the two groups. A known benchmark has its own."""
     circular: bool = False
-    """Ask a multiple-choice question once for each rotation of its options; it is right where all answers are."""
+    """Ask a multiple-choice question once for each rotation of its options; it is right where all answers are. A rule,
+    which is written for questions that are asked once, is not applied."""
     rule: Known | None = None
     """A benchmark's own scoring rule, reported beside the judge's verdict; it decides nothing. A known one has it."""
     judge_model: JudgeModel | None = None
@@ -124,7 +125,8 @@ class Benchmark(FromSources):
     @classmethod
     def _follows(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(of := data.get("of"), str) and has_rows(of):
-            return {"modality": module(of).MODALITY, "rule": of, **data}
+            rule = {} if data.get("circular") is True else {"rule": of}
+            return {"modality": module(of).MODALITY, **rule, **data}
         return data
 
     @model_validator(mode="after")
@@ -147,14 +149,13 @@ class Benchmark(FromSources):
         assert self.own is not None
         hub = self.own.location
         if self.path is None and hub.revision is None:
-            raise ValueError(
-                f"revision: required, because none is known of {hub}; take the newest of the list of commits at "
-                f"https://huggingface.co/datasets/{hub.path}/commits/main"
-            )
+            raise ValueError(f"revision: required, because none is known of {hub}; {newest(hub.path)}")
         return self
 
     @model_validator(mode="after")
     def _model_needs_rule(self) -> Benchmark:
+        if self.circular and self.rule is not None:
+            raise ValueError("rule: it is written for questions that are asked once; with `circular` leave it out")
         if self.judge_model is not None and self.rule is None:
             raise ValueError("judge_model needs `rule`: without one nothing is left to a model")
         return self
