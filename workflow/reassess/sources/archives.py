@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import posixpath
 import zipfile
 import zlib
@@ -62,6 +63,10 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
         stem, zip_, _ = name.partition(".zip")
         found.setdefault(stem + zip_, []).append(name)
     return {name: sorted(parts) for name, parts in found.items()}
+
+
+# Bytes of a picture: an archive of a few kilobytes may say that it holds more than a machine does.
+LARGEST = 256 << 20
 
 
 class _Archive(NamedTuple):
@@ -125,10 +130,15 @@ def _opened(name: str, parts: list[BinaryIO]) -> _Archive:
 
 
 def _member(archive: zipfile.ZipFile, name: str, column: str) -> bytes:
+    if archive.getinfo(name).file_size > LARGEST:
+        raise RowError(f"its picture in the archive has more than {LARGEST >> 20} MiB", column)
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
-        # A RuntimeError is what an encrypted member, and one of an unknown compression, comes as.
-        raise RowError("its picture in the archive cannot be read", column) from None
     except OSError as error:
-        raise DataError(f"{archive.filename or 'an archive'}: cannot be read ({error})") from None
+        # Decoders say so of damaged members too, without a number.
+        if error.errno is not None:
+            raise DataError(f"{archive.filename or 'an archive'}: cannot be read ({error})") from None
+    # Each compression has errors of its own, and an encrypted member is a RuntimeError.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError):
+        pass
+    raise RowError("its picture in the archive cannot be read", column)
