@@ -130,6 +130,10 @@ RATIONALES: list[tuple[tuple[str, ...], tuple[str, ...] | None]] = [
     (("", " "), ()),
     ((), ()),
     (("It is a \\boxed{3}.",), ("It is a \\boxed{3}.",)),
+    (("Not \\boxed{4}. It is a \\boxed{3}.",), ("Not \\boxed{4}. It is a \\boxed{3}.",)),
+    (("It is a \\boxed{4}.", "I add."), ("I add.",)),
+    (("It is a \\boxed{4}.",), None),
+    (("<THINK>I count.</THINK>",), None),
     (("If 2 < 3, I count.",), ("If 2 < 3, I count.",)),
 ]
 

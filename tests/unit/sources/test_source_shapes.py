@@ -262,6 +262,34 @@ def test_plain_names(tmp_path: Path) -> None:
     ]
 
 
+def test_options_in_numbered_columns(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"{gold}?", "option_1": "4", "option_2": "blue", "answer": gold}
+        for gold in ("blue", "B", "4", "1")
+    ]
+    found = built(tmp_path, rows)
+    assert {item.question: (item.options, item.gold) for item in found.examples.values()} == {
+        "blue?": (("4", "blue"), "B"),
+        "B?": (("4", "blue"), "B"),
+        "4?": (("4", "blue"), "A"),
+    }
+    assert found.aside == {"mine.jsonl:4": ("a number, which may count the options from 0 or from 1", "answer")}
+    named = built(tmp_path, rows, columns={"options": ["option_1", "option_2"]})
+    assert [item.gold for item in named.examples.values()] == ["B", "B", "A", "B"]
+
+
+def test_lists_of_which_nobody_knows_what_they_mean(tmp_path: Path) -> None:
+    rows = [
+        {"question": "?", "answer": answer} for answer in ([3, 4], [3, 3], "['red' 'red']", "['red', 'Red']", "[3, 4]")
+    ]
+    found = built(tmp_path, rows)
+    assert [item.gold for item in found.examples.values()] == ["3", "['red', 'Red']", "[3, 4]"]
+    assert set(found.aside.values()) == {
+        ("several numbers, which may be one answer or several: write it as text", "answer"),
+        ("a list without commas, as NumPy prints it", "answer"),
+    }
+
+
 def test_the_study_names_columns_kinds_and_the_source(tmp_path: Path) -> None:
     rows = [
         {"asked": "?", "told": "4", "how": "text", "hard": 3, "unit": "cm", "n": float("nan")},

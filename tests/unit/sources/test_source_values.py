@@ -196,6 +196,7 @@ def test_a_response_is_taken_apart(response: str, gold: str, rationale: str | No
         ("It is." + "\n" * 200_000 + "It is.", NO_ANSWER),
         (" " * 200_000 + "<think>", "the tags of the response do not match"),
         (LONG + "The answer is found by adding.\nAnd so on.", NO_ANSWER),
+        ("Answer: 4\n\nExplanation: two and two.", NO_ANSWER),
         ("<think>r", "the tags of the response do not match"),
         ("<think>r</think><answer>5", "the tags of the response do not match"),
         ("<think>r</think></think>5", "the tags of the response do not match"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from reassess import prompts
 from reassess.example import KINDS, Example, PutAside
 from reassess.judge import follows_format, judge
-from reassess.judge.extract import read_gold
+from reassess.judge.extract import last_boxed, read_gold
 from reassess.judge.formats import TEMPLATES
 from reassess.judge.options import read_choice, read_key
 from reassess.judge.options_sentence import Hedge
@@ -30,6 +30,8 @@ _NO_VALUE = {"nan", "<na>", "nat", "null", "#n/a", "#name?", "#value!", "#ref!",
 _NO_NUMBER = {"none", "n/a"}
 # Where reasoning with tags of its own ends.
 _END = re.compile(r"</think>|(?=<answer>)")
+# The tags of a response, as nobody else writes them.
+_TAG = re.compile(r"<\s*/?\s*(?:think|answer)\s*>", re.IGNORECASE)
 # Golds of which no format and no judge makes anything else.
 _PLAIN = re.compile(r"[\w.,%° -]+")
 # Options that stand in the question itself, by their letters.
@@ -174,7 +176,9 @@ def _rationale(text: str, item: Example, gold: str) -> str | None:
     # What follows the reasoning is an answer of its own.
     if parts[1:] and parts[1].strip() and not _is_right(parts[1], item, gold):
         return None
-    if not text.strip():
+    if not text.strip() or _TAG.search(text):
+        return None
+    if (boxed := last_boxed(text)) and judge(boxed, gold, item.kind, item.options or None).correct is False:
         return None
     for template, prompt in _SHAPES.items():
         target = prompts.target(text, answer(gold), prompt)

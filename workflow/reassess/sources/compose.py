@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from reassess.sources.pictures import Find, pictures
 from reassess.sources.responses import NO_ANSWER, Reading, has_marks, read_response
 from reassess.sources.shapes import Roles
 from reassess.sources.values import is_missing, level, option_columns, options, plain, text, texts
+
+# "['red' 'blue']", which Python reads as one text.
+_ARRAY = re.compile(r"""\s*\[\s*(['"])[^'"]*\1\s*(['"])""")
 
 
 class Source(NamedTuple):
@@ -68,6 +72,8 @@ def example(values: Mapping[str, Any], roles: Roles, id_: str, source: Source) -
     choices, labels = _options(cells)
     gold, rationales = _answer(cells, asked, has_options=bool(choices))
     gold = labels.get(gold, gold)
+    if gold.isdecimal() and gold not in choices and _are_counted(roles):
+        raise RowError("a number, which may count the options from 0 or from 1", roles.gold or "")
     return Example(
         id=id_,
         images=_images(cells, asked, source),
@@ -80,6 +86,13 @@ def example(values: Mapping[str, Any], roles: Roles, id_: str, source: Source) -
         family=cells.text(roles.family).strip(),
         difficulty=_difficulty(cells),
         metadata=_metadata(cells),
+    )
+
+
+def _are_counted(roles: Roles) -> bool:
+    """Whether the options stand in columns with numbers, `option_1`; of those that a study names, the gold says 0."""
+    return len(roles.options) > 1 and all(
+        column.strip()[-1:].isdecimal() and column not in roles.is_named for column in roles.options
     )
 
 
@@ -138,6 +151,8 @@ def _stated(cells: _Cells, has_options: bool) -> Reading | None:
         value = plain(value["ground_truth"])
     if isinstance(value, list | tuple):
         several = texts(value, column or "")
+        if len(set(several)) > 1 and not any(isinstance(item, str) for item in value):
+            raise RowError("several numbers, which may be one answer or several: write it as text", column or "")
         if len(set(several)) > 1 and has_options:
             raise RowError("several right answers", column or "")
         # The judge takes any of a list.
@@ -145,6 +160,8 @@ def _stated(cells: _Cells, has_options: bool) -> Reading | None:
     gold = text(value, column or "")
     if not gold.strip():
         return None
+    if _ARRAY.match(gold):
+        raise RowError("a list without commas, as NumPy prints it", column or "")
     is_whole = column is not None and column.strip().lower() == "solution" and column not in cells.roles.is_named
     return read_response(gold, column or "") if is_whole or has_marks(gold) else Reading(gold.strip(), None)
 

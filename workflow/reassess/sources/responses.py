@@ -42,8 +42,8 @@ def read_response(response: str, column: str) -> Reading:
     """Return the final answer of a response and the reasoning before it.
 
     In this order: `<answer>` (the last), the last `\\boxed{}`, `#### N`, a last sentence `The answer is N`; without any
-    of them a response, or what follows `</think>`, of at most 200 characters is the answer itself. Reasoning is what
-    `<think>` holds, else what stands before the answer, or around it.
+    of them a response, or what follows `</think>`, of one line of at most 200 characters is the answer itself.
+    Reasoning is what `<think>` holds, else what stands before the answer, or around it.
 
     Raises:
         RowError: there is no final answer, or its tags do not match.
@@ -75,7 +75,8 @@ def _final(reply: str, column: str) -> Reading:
     reply = reply.strip()
     if stated := _LAST.search(reply, max(0, len(reply) - _LAST_CHARACTERS)):
         return _made(stated[1], reply[: stated.start()].strip(), column)
-    if len(reply) > SHORT_REPLY_CHARACTERS:
+    # In several lines an answer is explained.
+    if len(reply) > SHORT_REPLY_CHARACTERS or "\n" in reply:
         raise RowError(NO_ANSWER, column)
     return _made(reply, "", column)
 

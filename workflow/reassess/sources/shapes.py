@@ -143,6 +143,8 @@ _OPTIONS = ("options", "choices", "option", "choice", "candidates")
 _FAMILY = ("family", "category", "subject", "task", "l2_category")
 _DIFFICULTY = ("difficulty", "level")
 _ID = ("id", "index", "qid", "question_id", "pid", "uid", "uuid", "unique_id", "problem_id", "idx")
+# Columns of options are lettered or numbered.
+_NUMBERS = tuple(map(str, range(1, len(string.ascii_uppercase) + 1)))
 # What no example has.
 _REJECTED = ("videos", "video", "audios", "audio", "history")
 _NUMBERED = re.compile(r"image_?(\d{1,2})")
@@ -221,15 +223,15 @@ def _options(columns: tuple[str, ...], names: dict[str, str], given: Columns) ->
     if listed is not None:
         return (listed,)
     for form in ("option_{}", "choice_{}", "option{}", "choice{}"):
-        found = _lettered(form, string.ascii_lowercase, names)
+        found = _lettered(form, tuple(string.ascii_lowercase), names) or _lettered(form, _NUMBERS, names)
         if found:
             return found
     # A column `a` may be anything; one `A` beside `B` is an option.
-    return _lettered("{}", string.ascii_uppercase, {column: column for column in columns})
+    return _lettered("{}", tuple(string.ascii_uppercase), {column: column for column in columns})
 
 
-def _lettered(form: str, letters: str, names: dict[str, str]) -> tuple[str, ...]:
-    """Return the columns that are called by a form and the letters from A, of which there are at least two."""
+def _lettered(form: str, letters: tuple[str, ...], names: dict[str, str]) -> tuple[str, ...]:
+    """Return the columns that are called by a form and the letters from A, or numbers, of which there are two."""
     found = tuple(names[name] for name in itertools.takewhile(names.__contains__, map(form.format, letters)))
     return found if len(found) > 1 else ()
 
