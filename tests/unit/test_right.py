@@ -90,7 +90,7 @@ ASIDE: list[tuple[Example, str, str]] = [
     (example(gold="some apples"), "gold", "gold is not a number"),
     (example(gold="{", kind="math"), "gold", "the judge does not accept the gold as an answer"),
     (example(difficulty=2**63), "difficulty", "difficulty is no number of 64 bits"),
-    (choice("4"), "gold", "gold is none of the options"),
+    (choice("4"), "gold", "gold is none of the options, whose indices count from 0"),
     (choice("E"), "gold", "gold is none of the options"),
     (choice("yellow"), "gold", "gold is none of the options"),
     (choice("B or C"), "gold", "gold is none of the options"),

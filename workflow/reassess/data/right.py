@@ -56,7 +56,7 @@ def right(item: Example, noted: Counter[str]) -> Example | PutAside:
         return _aside(item, *problem)
     gold = _gold(item)
     if gold is None:
-        return _aside(item, "gold", "gold is none of the options" if item.options else "gold is no letter")
+        return _aside(item, "gold", _why_no_option(item))
     if unmatched := _unmatched(item, gold):
         return _aside(item, "gold", unmatched)
     kept = _rationales(item, gold)
@@ -148,6 +148,14 @@ def _names_all(letters: frozenset[str], gold: str, options: tuple[str, ...] | No
     """Whether a gold names all of several letters: "B or C" does not, nor does "B. A or C"."""
     chosen = read_choice(gold, options)
     return chosen == letters and not isinstance(chosen, Hedge)
+
+
+def _why_no_option(item: Example) -> str:
+    if not item.options:
+        return "gold is no letter"
+    # Where golds count from 1, this is the row that gives it away.
+    is_index = item.gold.strip().isdecimal() and item.gold.strip() not in item.options
+    return "gold is none of the options, whose indices count from 0" if is_index else "gold is none of the options"
 
 
 def _unmatched(item: Example, gold: str) -> str | None:
