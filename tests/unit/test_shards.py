@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import pickle
 import subprocess
@@ -103,8 +102,20 @@ def test_another_process_reads_on(tmp_path: Path) -> None:
     assert (again[2], len(again)) == (written[12], 20)
     # Without the maps that are open, and the rows that are not drawn.
     assert len(pickle.dumps(found)) < 5_000
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        assert pool.map(found.__getitem__, range(20)) == written[10:]
+
+
+def test_forked_processes_read_on(tmp_path: Path) -> None:
+    store(tmp_path, several(30))
+    # In a process of its own, as workers of a DataLoader are forked: this one has threads of the tests.
+    code = (
+        "import multiprocessing, sys; from reassess.data.shards import Shards\n"
+        "found = Shards(sys.argv[1]); assert found[2].id\n"
+        "with multiprocessing.get_context('fork').Pool(2) as pool: read = pool.map(found.__getitem__, range(30))\n"
+        "assert [item.id for item in read] == found.column('id') and all(item.question for item in read)\n"
+        "print(len(read))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert (done.stdout.strip(), done.stderr) == ("30", "")
 
 
 def test_what_is_no_shard_is_one_error(tmp_path: Path) -> None:
