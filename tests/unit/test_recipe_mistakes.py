@@ -213,7 +213,10 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     (vary({"learning_rate": [1e-3]}, args=None), "stages.sft-long.args: None: input should be a mapping"),
     (vary({"trajectory": [2, -1]}), "stages.sft-long.vary: trajectory: -1: input should be greater than or equal to 0"),
     (vary({"on": ["hard", "har"]}), "stages.sft-long.vary.on: no set of examples is called 'har'; did you mean hard?"),
-    (vary({"lr_scheduler_kwargs": [{"a": {}}, {}]}), "stages.sft-long.vary: lr_scheduler_kwargs: {'a': {}} cannot be"),
+    (
+        vary({"lr_scheduler_kwargs": [{"num_cycles": {}}, {}]}, args={**ARGS, "lr_scheduler_type": "cosine"}),
+        "stages.sft-long.vary: lr_scheduler_kwargs: {'num_cycles': {}} cannot be",
+    ),
     (
         vary({"on": ["hard", None]}) | {"recipes": {"x": [{"by": "sft-long", "on": "hard"}]}},
         "recipes.x.steps.0.on: stages.sft-long varies it; leave it out",
