@@ -75,19 +75,6 @@ def overview(graph: Graph, every: bool = False) -> Found:
     return found
 
 
-class _Counted:
-    """Counts what is drawn from an iterator."""
-
-    def __init__(self, rows: Iterator[Example | PutAside]) -> None:
-        self.n = 0
-        self._rows = rows
-
-    def __iter__(self) -> Iterator[Example | PutAside]:
-        for item in self._rows:
-            self.n += 1
-            yield item
-
-
 class _Seen:
     """What was seen of one pool or benchmark."""
 
@@ -106,6 +93,10 @@ class _Seen:
     @property
     def used(self) -> int:
         return self.kinds.total()
+
+    @property
+    def rows(self) -> int:
+        return self.used + self.reasons.total()
 
     def add(self, item: Example | PutAside) -> None:
         if isinstance(item, Example) and item.id in self.ids:
@@ -146,23 +137,22 @@ def _collection(
         try:
             if isinstance(source, RowsSource):
                 found.lines.append(f"      {source.described()}")
-            rows = _Counted(source.read() if every else source.sample(SAMPLE))
-            for item in usable(spec, rows, seen.noted):
+            before = seen.rows
+            for item in usable(spec, source.read() if every else source.sample(SAMPLE), seen.noted):
                 seen.add(item)
                 if isinstance(item, Example):
                     told.add(where, item, every)
-            seen.is_all &= every or rows.n < SAMPLE
+            seen.is_all &= every or seen.rows - before < SAMPLE
         except (DataError, OSError) as error:
             found.problems.append(f"{where}: {error}")
             seen.is_all = False
-    total = seen.used + seen.reasons.total()
-    found.lines.extend(f"      {line}" for line in (seen.lines() if total else ("no rows were read",)))
+    found.lines.extend(f"      {line}" for line in (seen.lines() if seen.rows else ("no rows were read",)))
     found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
-    if total and not seen.used:
-        found.problems.append(f"{where}: not one of {total} rows can be used; {next(iter(seen.reasons))[1]}")
-    elif seen.reasons.total() > spec.max_put_aside * total:
+    if seen.rows and not seen.used:
+        found.problems.append(f"{where}: not one of {seen.rows} rows can be used; {next(iter(seen.reasons))[1]}")
+    elif seen.reasons.total() > spec.max_put_aside * seen.rows:
         found.problems.append(
-            f"{where}: {seen.reasons.total()} of {total} rows cannot be used, more than max_put_aside "
+            f"{where}: {seen.reasons.total()} of {seen.rows} rows cannot be used, more than max_put_aside "
             f"{spec.max_put_aside}; mend the source, or raise it"
         )
     if stage is not None and seen.thoughts < seen.used:
