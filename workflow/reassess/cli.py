@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import os
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reassess import paths
 from reassess.graph import BASE_THINK, Job, load, resources
@@ -23,6 +25,9 @@ from reassess.work import gpus, turns
 from reassess.work.lock import LockLostError
 
 Command = Callable[[argparse.Namespace], None]
+if TYPE_CHECKING:
+    # argparse has no public name for what `add_subparsers` returns.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -101,24 +106,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"reassess {importlib.metadata.version('reassess')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
+    _add_for_people(commands)
+    _add_for_rules(commands)
+    return parser
 
-    def add(name: str, command: Command, text: str, study: str = "--study") -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        if study == "--study":
-            sub.add_argument("--study", required=True, help="study file (YAML, or results/studies/NAME.json)")
-        elif study == "option":
-            sub.add_argument("--study", default="config.yaml", help="study file (default: config.yaml)")
-        elif study:
-            sub.add_argument("study", nargs="?", default="config.yaml", help="study file (default: config.yaml)")
-        sub.set_defaults(command=command)
-        return sub
 
-    def job(name: str, command: Command, text: str, study: str = "--study") -> argparse.ArgumentParser:
-        sub = add(name, command, text, study)
-        sub.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-        sub.set_defaults(job=True, name=name)
-        return sub
+def _add(commands: Commands, name: str, command: Command, text: str, study: str = "--study") -> argparse.ArgumentParser:
+    """Add a command and return its parser.
 
+    Args:
+        commands: those of the program.
+        name: its name.
+        command: what it calls.
+        text: what it does.
+        study: how it is told its study: by `--study`, by an `option` that has a default, as an argument, or not at all.
+    """
+    sub = commands.add_parser(name, help=text, description=text)
+    if study == "--study":
+        sub.add_argument("--study", required=True, help="study file (YAML, or results/studies/NAME.json)")
+    elif study == "option":
+        sub.add_argument("--study", default="config.yaml", help="study file (default: config.yaml)")
+    elif study:
+        sub.add_argument("study", nargs="?", default="config.yaml", help="study file (default: config.yaml)")
+    sub.set_defaults(command=command)
+    return sub
+
+
+def _add_for_people(commands: Commands) -> None:
+    add = functools.partial(_add, commands)
     check = add("check", _check, "validate a study and open its data; print its cells and jobs", study="study")
     check.add_argument("--data", action="store_true", help="read all rows of the data, not the first of each source")
     plan = add("plan", _plan, "print what is left of a study: its critical path and what it will cost", study="study")
@@ -149,6 +164,14 @@ def _parser() -> argparse.ArgumentParser:
     reference = add("reference", _reference, "print the reference of every key of a study, in Markdown", study="")
     reference.add_argument("--data", action="store_true", help="print that of the data sets that are known by name")
 
+
+def _add_for_rules(commands: Commands) -> None:
+    def job(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        sub = _add(commands, name, command, text)
+        sub.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+        sub.set_defaults(job=True, name=name)
+        return sub
+
     for name, command, text, key in (
         ("pool", _examples, "build a pool of training examples", "a pool of the study"),
         ("benchmark", _examples, "build a benchmark", "a benchmark of the study"),
@@ -173,7 +196,6 @@ def _parser() -> argparse.ArgumentParser:
         sub = job(name, command, text)
         sub.set_defaults(key="all")
         sub.add_argument("--partial", action="store_true", help="build from whatever cells exist, say what is missing")
-    return parser
 
 
 def _set_threads(threads: int) -> None:
