@@ -366,7 +366,12 @@ def test_options_are_found_before_such_a_request() -> None:
 
 def test_a_number_is_no_index_of_an_option() -> None:
     """With three options and the gold 2, the third one would be right by index: these sets have letters."""
-    assert _texts.asked(OPTIONS, "2") == (OPTIONS, (), "2", "numeric")
-    assert _texts.asked("How many?\n(A) 1\n(B) 2", "2") == ("How many?", ("1", "2"), "B", "mcq")
+
+    def told(question: str, gold: str) -> tuple[str, tuple[str, ...], str, str]:
+        found = _texts.asked(question, gold)
+        return found.question, found.options, found.gold, found.kind
+
+    assert told(OPTIONS, "2") == (OPTIONS, (), "2", "numeric")
+    assert told("How many?\n(A) 1\n(B) 2", "2") == ("How many?", ("1", "2"), "B", "mcq")
     assert _texts.asked(OPTIONS, "a whale").gold == "B"
     assert _texts.asked(OPTIONS, "A, B").gold == "A, B"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reassess import prompts
-from reassess.example import RowError
+from reassess.example import Example, RowError
 from reassess.judge.extract import boxed_spans, last_boxed
 from reassess.judge.options import read_key
 from reassess.sources import choices, fields
@@ -41,19 +41,11 @@ class Response(NamedTuple):
     answer: str
 
 
-class Asked(NamedTuple):
-    """A question and its answer, as an `Example` has them."""
+def asked(question: str, gold: str) -> Example:
+    """Return a question and its answer as an example, to which a set adds what else it has.
 
-    question: str
-    options: tuple[str, ...]
-    gold: str
-    kind: str
-
-
-def asked(question: str, gold: str) -> Asked:
-    """Return a question without what it asks for as a form, and its options apart where the gold is one of them.
-
-    The gold may be an option by its letter or by its text.
+    The question is without what it asks for as a form, and its options stand apart where the gold is one of them, by
+    its letter or by its text.
     """
     question = _without_request(question)
     stem, options = choices.split(question)
@@ -61,8 +53,8 @@ def asked(question: str, gold: str) -> Asked:
     is_index = gold.strip().isdigit() and gold.strip() not in options
     key = read_key(gold, options) if options and not is_index else None
     if key is None or not key.letters:
-        return Asked(question, (), gold, kind_of(gold, (), question))
-    return Asked(stem, options, ", ".join(sorted(key.letters)), "mcq")
+        return Example("", (), question, (), gold, kind_of(gold, (), question), (), "", "", 0)
+    return Example("", (), stem, options, ", ".join(sorted(key.letters)), "mcq", (), "", "", 0)
 
 
 def _without_request(question: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -32,19 +33,13 @@ def example(row: Mapping[str, Any], gold: str, rationales: tuple[str, ...], sour
         RowError: a value is not usable.
     """
     question = fields.text(row, "question")
-    ask = _texts.asked(question, gold)
-    return Example(
-        id="",
+    return replace(
+        _texts.asked(question, gold),
         images=fields.images(row, "image"),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
         rationales=rationales,
         source=source,
         # The first part of an id such as "geoqa170k-geoqa_plus-2905-63590" is the collection that the row is from.
         family=fields.text(row, "id").partition("-")[0],
-        difficulty=0,
     )
 
 

@@ -7,6 +7,7 @@ some) and `conversations`, whose responses are `<SUMMARY>`, `<CAPTION>`, `<REASO
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -47,16 +48,9 @@ def example(row: Mapping[str, Any]) -> Example:
     if conclusion is None:
         raise RowError("no <CONCLUSION> element", "conversations")
     # "The answer is B." is B.
-    ask = _texts.asked(question, find_answer(conclusion) or conclusion)
-    return Example(
-        id="",
+    return replace(
+        _texts.asked(question, find_answer(conclusion) or conclusion),
         images=fields.images(row, "image") if "image" in row else (),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
         rationales=("\n\n".join(stage for stage in stages if stage),) if any(stages) else (),
         source="llava-cot",
-        family="",
-        difficulty=0,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -34,18 +35,11 @@ def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
     question = fields.text(row, "question")
     gold = _plain(fields.answer(row, "answer"))
-    ask = _texts.asked(question, gold)
-    return Example(
-        id="",
+    return replace(
+        _texts.asked(question, gold),
         images=fields.images(row, "image"),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
-        rationales=(),
         source="mmk12",
         family=fields.text(row, "subject"),
-        difficulty=0,
     )
 
 

@@ -8,6 +8,7 @@ examples/scripts/grpo_vlm.py: `image`, `problem`, `solution` (`<think>...</think
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example
@@ -31,16 +32,9 @@ def example(row: Mapping[str, Any]) -> Example:
     """Return a row as an example. Raises DataError where a column is missing, RowError where a value is not usable."""
     question = fields.text(row, "problem")
     found = _texts.response(fields.text(row, "solution"), "solution")
-    ask = _texts.asked(question, found.answer)
-    return Example(
-        id="",
+    return replace(
+        _texts.asked(question, found.answer),
         images=fields.images(row, "image"),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
         rationales=(found.reasoning,),
         source="multimodal-open-r1",
-        family="",
-        difficulty=0,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -45,18 +46,11 @@ def example(row: Mapping[str, Any]) -> Example:
     if gold.lower() in _NO_ANSWER:
         raise RowError("no answer that can be compared", "answer")
     metadata = {"uuid": fields.text(row, "uuid"), "source": fields.text(row, "source")}
-    ask = _texts.asked(question, gold)
-    return Example(
-        id="",
-        images=(),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
+    return replace(
+        _texts.asked(question, gold),
         rationales=tuple(_right(row)),
         source="openr1-math",
         family=fields.text(row, "problem_type"),
-        difficulty=0,
         metadata=json.dumps(metadata, ensure_ascii=False),
     )
 

@@ -8,6 +8,7 @@ answer) and `extra_info`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -35,18 +36,10 @@ def example(row: Mapping[str, Any]) -> Example:
     if not isinstance(reward, Mapping) or "ground_truth" not in reward:
         raise RowError("no ground_truth", "reward_model")
     gold = fields.answer(reward, "ground_truth").strip()
-    ask = _texts.asked(question.strip(), gold)
-    return Example(
-        id="",
-        images=(),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
+    return replace(
+        _texts.asked(question.strip(), gold),
         rationales=(_texts.response(said, "target").reasoning,),
         source="openr1-math-46k",
-        family="",
-        difficulty=0,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -44,17 +45,10 @@ def example(row: Mapping[str, Any]) -> Example:
         raise RowError("its answer is a program", "domain")
     reference = last_boxed(fields.text(row, "ground_truth_solution"))
     gold = reference or _texts.boxed(fields.text(row, "deepseek_solution"), "deepseek_solution")
-    ask = _texts.asked(question, gold)
-    return Example(
-        id="",
-        images=(),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
+    return replace(
+        _texts.asked(question, gold),
         rationales=tuple(filter(None, [fields.text(row, "deepseek_reasoning").strip()])),
         source="openthoughts",
         family=domain,
-        difficulty=0,
         metadata=json.dumps({"source": fields.text(row, "source")}, ensure_ascii=False),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example, RowError
@@ -37,18 +38,11 @@ def example(row: Mapping[str, Any]) -> Example:
     gold = find_answer(found.answer)
     if gold is None:
         raise RowError("the response names no answer", "conversations")
-    ask = _texts.asked(question, gold)
-    return Example(
-        id="",
+    return replace(
+        _texts.asked(question, gold),
         images=_decoded(fields.text(row, "image")),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
         rationales=(found.reasoning,),
         source="r1-onevision",
-        family="",
-        difficulty=0,
     )
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reassess.example import Example
@@ -51,18 +52,12 @@ def example(row: Mapping[str, Any]) -> Example:
     question = _REQUEST.sub("", fields.text(row, "question"))
     gold = _texts.boxed(fields.text(row, "answer"), "answer")
     metadata = {"source": fields.text(row, "source"), **{rate: _rate(fields.value(row, rate)) for rate in _RATES}}
-    ask = _texts.asked(question, gold)
-    return Example(
+    return replace(
+        _texts.asked(question, gold),
         id=fields.text(row, "qid"),
         images=fields.images(row, "image"),
-        question=ask.question,
-        options=ask.options,
-        gold=ask.gold,
-        kind=ask.kind,
-        rationales=(),
         source="virl39k",
         family=fields.text(row, "category"),
-        difficulty=0,
         metadata=json.dumps(metadata, ensure_ascii=False),
     )
 
