@@ -5,19 +5,16 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from reassess.example import DataError
-from reassess.sources.arrays import elements, unique
+from reassess.sources.json_files import begins_array, elements, lines, parsed
+from reassess.sources.parquet import BUFFER, labels_of, plain_rows, py_rows
 
 # Rows that are in memory at once: images are large.
 ROWS = 32
-# Bytes read at once: without a limit a column of a whole row group is, and many files have one row group. With
-# `pre_buffer`, pyarrow's default, it would keep the whole file until its end.
-BUFFER = 2**20
 NAMES = {
     ".parquet": "Parquet",
     ".arrow": "Arrow",
@@ -28,8 +25,6 @@ NAMES = {
     ".tsv": "TSV",
 }
 FORMATS = tuple(NAMES)
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # A row, or the reason for which what stands there is none.
 Found = dict[str, Any] | str
@@ -76,8 +71,6 @@ class _DamagedError(Exception):
 
 
 def _columns(tables: Iterator[Any], labels: bool) -> Iterator[Found]:
-    from reassess.sources.parquet import labels_of, plain_rows, py_rows
-
     for table in tables:
         yield from plain_rows(table, labels_of(table.schema)) if labels else py_rows(table)
 
@@ -110,13 +103,11 @@ def _arrow(opened: BinaryIO) -> Iterator[Any]:
 
 
 def _lines(opened: BinaryIO) -> Iterator[Found]:
-    for number, line in enumerate(opened):
-        text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 0 else line.strip()
-        if text:
-            try:
-                yield _object(json.loads(text, object_pairs_hook=unique))
-            except (ValueError, RecursionError):
-                yield "not JSON"
+    for text in filter(None, lines(opened)):
+        try:
+            yield _object(parsed(text))
+        except ValueError:
+            yield "not JSON"
 
 
 def _object(value: Any) -> Found:
@@ -125,9 +116,7 @@ def _object(value: Any) -> Found:
 
 def _json(opened: BinaryIO) -> Iterator[Found]:
     """Yield the rows of a JSON list, or of JSON lines, which are often called `.json` as well."""
-    start = opened.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip()
-    opened.seek(0)
-    if not start.startswith(b"["):
+    if not begins_array(opened):
         yield from _lines(opened)
         return
     try:

@@ -12,13 +12,12 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from reassess.example import DataError, Example, PutAside, RowError
 from reassess.sources import pictures
-from reassess.sources.arrays import elements, unique
 from reassess.sources.base import FileSource, Row
+from reassess.sources.json_files import begins_array, elements, lines, parsed
 from reassess.sources.shapes import RECORD
 from reassess.sources.values import Unreadable
 from reassess.spec import RowsFile, Strict
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Lines that are looked at to tell example records from other shapes.
 _HEAD = 32
 NO_JSON = "not JSON"
@@ -159,8 +158,8 @@ def json_rows(file: Path, name: str) -> Iterator[Row | PutAside]:
 def _parsed(item: bytes) -> Any:
     """Return what a line of JSON holds. Raises RowError."""
     try:
-        return json.loads(item, object_pairs_hook=unique)
-    except (ValueError, RecursionError):
+        return parsed(item)
+    except ValueError:
         raise RowError(NO_JSON) from None
 
 
@@ -169,11 +168,10 @@ def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
     is_json = file.suffix.lower() == ".json"
     try:
         with file.open("rb") as handle:
-            if is_json and _begins_array(handle):
+            if is_json and begins_array(handle):
                 yield from _elements(handle, file)
                 return
-            for number, line in enumerate(handle, 1):
-                text = line.removeprefix(_BYTE_ORDER_MARK).strip() if number == 1 else line.strip()
+            for number, text in enumerate(lines(handle), 1):
                 if is_json and number == 1 and not _is_json(text):
                     raise DataError(f"{file}: neither JSON lines nor one array of objects")
                 if text:
@@ -184,16 +182,10 @@ def _items(file: Path) -> Iterator[tuple[str, bytes | Any]]:
 
 def _is_json(text: bytes) -> bool:
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        parsed(text)
+    except ValueError:
         return False
     return True
-
-
-def _begins_array(handle: BinaryIO) -> bool:
-    begin = handle.read(1024).removeprefix(_BYTE_ORDER_MARK).lstrip()
-    handle.seek(0)
-    return begin.startswith(b"[")
 
 
 def _elements(handle: BinaryIO, file: Path) -> Iterator[tuple[str, Any]]:

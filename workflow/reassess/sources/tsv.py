@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,6 @@ from reassess.sources.base import FileSource, Row
 from reassess.sources.pictures import SHORT
 from reassess.spec import RowsFile
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # VLMEvalKit's columns of a row's name, and of its image.
 _INDEX, _IMAGE = "index", "image"
 # Rows that point at another row's image stand close together, often all at the same one.
@@ -83,7 +83,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         for line in self._handle:
-            text = line.removeprefix(_BYTE_ORDER_MARK) if not self.read else line
+            text = line.removeprefix(codecs.BOM_UTF8) if not self.read else line
             self.read += len(line)
             try:
                 yield text.decode()

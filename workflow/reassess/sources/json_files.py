@@ -1,4 +1,4 @@
-"""JSON as files have it: objects whose keys stand once each, and the elements of one array, one at a time."""
+"""JSON as files have it: lines, or the elements of one array, one at a time; of an object each key stands once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,37 @@ _CHUNK = 2**16
 # Characters of one element, as of one field of a table: behind a quote that nobody closed the rest of the file is one.
 _ELEMENT = 2**28
 _SPACE = re.compile(r"\s*")
+# Characters in which the first one of a file stands that is no white space.
+_BEGIN = 1024
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; what stands twice in it, with other values, has none. For `object_pairs_hook`."""
+def lines(handle: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file without white space at their ends, empty ones among them."""
+    for number, line in enumerate(handle):
+        yield (line if number else line.removeprefix(codecs.BOM_UTF8)).strip()
+
+
+def begins_array(handle: BinaryIO) -> bool:
+    """Return whether a file, which is at its beginning and stays there, holds an array."""
+    begin = handle.read(_BEGIN).removeprefix(codecs.BOM_UTF8).lstrip()
+    handle.seek(0)
+    return begin.startswith(b"[")
+
+
+def parsed(text: bytes) -> Any:
+    """Return what a line holds; of a key that stands twice in an object, with other values, `Unreadable`.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("more lists in lists than Python reads") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; what stands twice in it, with other values, is `Unreadable`."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = {key for key, value in pairs if found[key] != value}
@@ -55,7 +82,7 @@ class _Text:
 
     def __init__(self, handle: BinaryIO) -> None:
         self._reader = codecs.getreader("utf-8-sig")(handle)
-        self._decoder = json.JSONDecoder(object_pairs_hook=unique)
+        self._decoder = json.JSONDecoder(object_pairs_hook=_unique)
         self._text = ""
         self.end = 0
         """Where what was taken ends."""
