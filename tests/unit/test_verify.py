@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from reassess import cli, graph, paths
@@ -74,11 +75,17 @@ def edited(file: str, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def edited_rows(file: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    table = pa.ipc.open_file(file).read_all()
+    """Change rows of a shard (Arrow) or of an evaluation (Parquet)."""
+    parquet = file.endswith(".parquet")
+    table = pq.read_table(file) if parquet else pa.ipc.open_file(file).read_all()
     rows = table.to_pylist()
     change(rows)
+    changed = pa.Table.from_pylist(rows, schema=table.schema)
+    if parquet:
+        pq.write_table(changed, file)
+        return
     with pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, schema=table.schema))
+        writer.write_table(changed)
 
 
 def flipped(file: str) -> None:
