@@ -56,7 +56,7 @@ def test_prompts_are_held_without_texts_and_pictures(
         read = reader.read(item)
         prompt = read.text + THINK if think else read.text
         seen = {"checkpoint": checkpoint.fingerprint, "prompt": prompt, "images": images_sha256(read.pictures)}
-        seed = generate.sample_seed(tiny_study.seed, seen, sample)
+        seed = sample_seed(tiny_study.seed, seen, sample)
         engine = {"name": "transformers", "version": "5", "dtype": "float32"}
         depends = {"decoding": decoding.drawn(), "seed": seed, "sample": sample, "engine": engine}
         assert (row.request.key, row.request.seed) == (key({**seen, **depends}), seed)

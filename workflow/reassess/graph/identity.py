@@ -14,24 +14,12 @@ from typing import Any
 from reassess.benchmarks import module
 from reassess.graph import resources
 from reassess.graph.job import Job
+from reassess.stages import engine_args
 from reassess.study.data import FromSources
 from reassess.study.models import AMENDED
 from reassess.study.study import Study
 from reassess.versions import JUDGE_VERSION, VERSIONS
 from reassess.work.records import canonical
-
-# Arguments of vllm.LLM that decide how much fits into memory and not what is said.
-NEUTRAL_ENGINE_ARGS = frozenset(
-    {
-        "cpu_offload_gb",
-        "gpu_memory_utilization",
-        "kv_cache_memory_bytes",
-        "max_num_batched_tokens",
-        "max_num_seqs",
-        "mm_processor_cache_gb",
-        "swap_space",
-    }
-)
 
 
 def pool_spec(study: Study, name: str) -> str:
@@ -90,7 +78,7 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
     fields: dict[str, Any] = {
         "kind": spec.kind,
         "version": spec.VERSION,
-        **spec.identity(processes),
+        **spec.identity(processes, asked.gpu),
         "model": _loading(study, model),
     }
     if spec.READS_EXAMPLES:
@@ -106,7 +94,7 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
     """Identity of the responses of a model to a suite, besides checkpoint and benchmark data."""
     spec = study.suites[suite]
     evaluation = study.evaluation.model_dump(
-        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(NEUTRAL_ENGINE_ARGS)}
+        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(engine_args.NEUTRAL)}
     )
     return canonical(
         {

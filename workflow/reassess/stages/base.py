@@ -175,24 +175,26 @@ class AnyStage(Strict):
             return f"starts from {wanted} model{'' if wanted == '1' else 's'}, and here from {count}"
         return None
 
-    def misfit_of_processes(self, count: int) -> str | None:
-        """Return why so many training processes cannot share it, None where they can."""
+    def misfit_of_processes(self, count: int, gpus: int) -> str | None:
+        """Return why so many training processes, on so many GPUs, cannot share it, None where they can."""
         return None
 
-    def misfit_of_mixed(self, distributed: str) -> str | None:
+    def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
         """Return why it cannot train on examples of which some have images, None where it can.
 
         Args:
             distributed: how several training processes share the model; `ddp` also where there is one.
+            gpus: their GPUs, 0 on a CPU.
         """
         return None
 
     @abstractmethod
-    def identity(self, processes: int) -> dict[str, Any]:
+    def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.
 
         Args:
             processes: training processes.
+            gpus: their GPUs, 0 on a CPU.
         """
 
 
@@ -265,20 +267,21 @@ class Trained(AnyStage):
             bytes_per_weight=self.NEEDS.bytes_per_weight - LORA_SAVES, host_bytes_per_weight=LORA_HOST_BYTES
         )
 
-    def misfit_of_processes(self, count: int) -> str | None:
+    def misfit_of_processes(self, count: int, gpus: int) -> str | None:
         return split_problem(self.args, self.batch_size, count)
 
-    def misfit_of_mixed(self, distributed: str) -> str | None:
+    def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
         if "language_model" in self.freeze:
             return "those without one train the language model alone, which `freeze` names"
         # A process without an image never asks for the vision weights, and the others wait for it.
         return "ZeRO-3 cannot mix them (zero2 and ddp can)" if distributed == "zero3" else None
 
-    def identity(self, processes: int) -> dict[str, Any]:
+    def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.
 
         Args:
             processes: training processes.
+            gpus: their GPUs, 0 on a CPU.
         """
         fields: dict[str, Any] = {
             "batch_size": self.batch_size,

@@ -10,12 +10,18 @@ from reassess.rewards import Rewards
 from reassess.spec import Positive
 from reassess.stages.base import Needs, Trained
 from reassess.stages.config_class import ConfigClass, config_fields
+from reassess.stages.engine_args import counting, vllm_version
+from reassess.stages.rollouts import SEEDS, DynamicSampling, Rollouts, shaped
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import TRAINER
 from reassess.versions import JUDGE_VERSION
 
 # Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).
 ROLLOUT_BYTES = 3
+# On the host: while the model trains, the weights of a sleeping engine in bfloat16.
+ASLEEP_BYTES = 2
+# TRL's name of the weights for what sampler and trainer have different probabilities of, and its default.
+CORRECTION, CORRECTS = "vllm_importance_sampling_correction", True
 
 
 class GrpoStage(Trained):
@@ -24,7 +30,9 @@ class GrpoStage(Trained):
     VERSION: ClassVar[int] = 3
     REWARDED: ClassVar[bool] = True
     # Twice the time of SFT, for its sampling.
-    NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES + ROLLOUT_BYTES, 120, host_bytes_per_weight=TRAINING_BYTES)
+    NEEDS: ClassVar[Needs] = Needs(
+        TRAINING_BYTES + ROLLOUT_BYTES, 120, host_bytes_per_weight=TRAINING_BYTES + ASLEEP_BYTES
+    )
     CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/grpo_config.py", "GRPOConfig", TRAINER)
     BATCH: ClassVar[str] = "completions"
     RUN: ClassVar[str] = "reassess.train.grpo:run"
@@ -35,9 +43,14 @@ class GrpoStage(Trained):
     """Completions per optimizer step, over all devices and accumulation steps."""
     rewards: Rewards
     """Rewards by name, each with its weight, as `accuracy: 1.0` or `overlong: {weight: 1.0, buffer: 512}`."""
+    rollouts: Rollouts = Rollouts()
+    """Where completions come from."""
+    dynamic_sampling: DynamicSampling | None = None
+    """Draws prompts until enough groups have right and wrong completions, as `{}` or with its keys; needs vLLM."""
     args: dict[str, Any] = {}
     """Options of `trl.GRPOConfig` under their own names; `temperature`, `top_p`, `top_k`, `min_p`, `repetition_penalty`
-    and `generation_kwargs` are those of rollouts."""
+    and `generation_kwargs` are those of rollouts. `vllm_importance_sampling_correction` (on, as in TRL) and the options
+    of its name count with vLLM, and cost a forward pass."""
 
     @model_validator(mode="after")
     def _fits(self) -> GrpoStage:
@@ -55,9 +68,53 @@ class GrpoStage(Trained):
                 raise ValueError(f"rewards.{name}.{problem}")
         return self
 
-    def misfit_of_mixed(self, distributed: str) -> str | None:
-        return "TRL's GRPO cannot mix them in a batch"
+    @model_validator(mode="after")
+    def _samples(self) -> GrpoStage:
+        if self.rollouts.engine == "transformers" and (mine := [name for name in self.args if "vllm" in name]):
+            raise ValueError(f"args.{mine[0]}: says nothing where `rollouts.engine` is transformers; leave it out")
+        if self.dynamic_sampling is None:
+            return self
+        if self.rollouts.engine == "transformers":
+            raise ValueError("dynamic_sampling: needs vLLM, and `rollouts.engine` is transformers")
+        if self.rewards.accuracy is None:
+            raise ValueError("dynamic_sampling: keeps groups by `rewards.accuracy`, which is not given")
+        if self.dynamic_sampling.budget == "prompts" and self.trajectory:
+            raise ValueError("trajectory: with `dynamic_sampling.budget: prompts` its steps are not known beforehand")
+        return self
 
-    def identity(self, processes: int) -> dict[str, Any]:
+    def engine(self, gpus: int) -> str:
+        """Return the engine of rollouts in a job with so many GPUs."""
+        if self.rollouts.engine != "auto":
+            return self.rollouts.engine
+        return "vllm" if gpus or self.dynamic_sampling is not None else "transformers"
+
+    @property
+    def corrects(self) -> bool:
+        """Whether tokens are weighed for the difference between sampler and trainer, where vLLM samples."""
+        return bool(self.args.get(CORRECTION, CORRECTS))
+
+    def misfit_of_processes(self, count: int, gpus: int) -> str | None:
+        name = shaped(self.args)
+        # vLLM gives log-probabilities before all options of sampling, or after all of them.
+        if name is not None and self.engine(gpus) == "vllm" and (self.args.get("temperature", 1) != 1 or self.corrects):
+            return (
+                f"args.{name}: vLLM's log-probabilities can be compared with the trainer's at temperature 1 and "
+                f"{CORRECTION}: false alone, where a study samples from another distribution than it trains; set "
+                "these, or leave it out"
+            )
+        return super().misfit_of_processes(count, gpus)
+
+    def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
+        if self.engine(gpus) != "vllm":
+            return "TRL's own sampling cannot mix them in a batch (`rollouts: {engine: vllm}` can)"
+        return super().misfit_of_mixed(distributed, gpus)
+
+    def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options."""
-        return {**super().identity(processes), "rewards": self.rewards.identity(), "judge": JUDGE_VERSION}
+        found = {**super().identity(processes, gpus), "rewards": self.rewards.identity(), "judge": JUDGE_VERSION}
+        if self.engine(gpus) == "vllm":
+            rule = {"engine": "vllm", "version": vllm_version(), "seeds": SEEDS}
+            found["rollouts"] = {**rule, "engine_args": counting(self.rollouts.engine_args)}
+        if self.dynamic_sampling is not None:
+            found["dynamic_sampling"] = self.dynamic_sampling.model_dump()
+        return found

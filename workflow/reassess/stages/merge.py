@@ -58,6 +58,6 @@ class MergeStage(AnyStage):
             return f"has {len(self.weights)} weights, and here starts from {count} models"
         return super().misfit_of_parents(count)
 
-    def identity(self, processes: int) -> dict[str, Any]:
+    def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options."""
         return self.model_dump(mode="json", include={"method", "weights", "density"}, exclude_defaults=True)

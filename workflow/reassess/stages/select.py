@@ -80,6 +80,6 @@ class SelectStage(AnyStage):
         # Of equal ones max and min return the first that they meet.
         return (max if self.take == "max" else min)(kept, key=lambda step: accuracy[step])
 
-    def identity(self, processes: int) -> dict[str, Any]:
+    def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the choice depends on, of its own options."""
         return self.model_dump(mode="json", include={"take", "suite"}, exclude_defaults=True)

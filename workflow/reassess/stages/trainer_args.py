@@ -10,6 +10,12 @@ from reassess.stages.schedules import check_schedule
 # What the config class of every trainer inherits.
 TRAINER = (("transformers/training_args.py", "TrainingArguments"), ("trl/trainer/base_config.py", "_BaseConfig"))
 _BY_THE_STUDY = "the study sets it"
+# Options of an engine that TRL starts itself.
+_OF_TRLS_ENGINE = (
+    *("vllm_mode", "vllm_model_impl", "vllm_enable_sleep_mode", "vllm_structured_outputs_regex", "vllm_group_port"),
+    *("vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout"),
+    *("vllm_gpu_memory_utilization", "vllm_max_model_length", "vllm_tensor_parallel_size"),
+)
 # Options that a study may not set under `args`, and what to do instead.
 REFUSED = {
     "output_dir": _BY_THE_STUDY,
@@ -48,9 +54,11 @@ REFUSED = {
     "completion_only_loss": "the loss is on the completion; a loss on image tokens is not meant",
     "use_transformers_continuous_batching": "not available for vision-language models",
     "use_transformers_paged": "not available for vision-language models",
-    # TRL 1.16 hands prompts with expanded image tokens to vLLM, which expands them again: rollouts come from a
-    # corrupted prompt without an error (TRL issues 6294 and 6401).
-    "use_vllm": "TRL expands image tokens twice on the way to vLLM, so rollouts would answer a corrupted prompt",
+    # TRL 1.16 hands prompts with expanded image tokens to vLLM, which expands them again, and keeps the features of
+    # images when the weights change (TRL issues 6294, 6401 and 7198): both without an error.
+    "use_vllm": "TRL's own way to vLLM corrupts prompts with images; set `rollouts: {engine: vllm}` beside `args`",
+    **dict.fromkeys(_OF_TRLS_ENGINE, "the engine is `rollouts`, beside `args`: its options are `engine_args`"),
+    "vllm_importance_sampling_cap": "TRL has replaced it by `vllm_importance_sampling_clip_max`",
     # The moving reference is not in a checkpoint, so a resumed run would differ from an unbroken one.
     "sync_ref_model": "TRL does not save the moving reference, so a stopped run could not be resumed exactly",
     "chat_template_kwargs": "set `models.<name>.template_args`, which evaluation reads too",

@@ -21,6 +21,8 @@ from reassess.work.progress import Progress
 CHECKED = 8
 # Column of rows that only fill a batch: the same examples as others, and not to be learnt from.
 BLANK = "blank"
+# Column of the prompt's text through the chat template, image tokens not expanded.
+RENDERED = "rendered"
 
 
 class Rows(NamedTuple):
@@ -142,19 +144,27 @@ def response(example: Example, rows: Rows) -> str:
     return prompts.target(example.rationales[0], answer(example.gold), rows.reader.prompt)
 
 
-def grpo_dataset(rows: Rows) -> Dataset:
-    """Return conversational rows with `prompt`, `images` (where the examples have any) and the judge's columns.
+def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
+    """Return conversational rows with `prompt`, `images` and the judge's columns.
+
+    Args:
+        rows: the training rows.
+        by_engine: whether an engine of ours samples. It wants the prompt's text (`rendered`) beside TRL's messages, and
+            rows without an image may stand among others, with an empty list of `images`.
 
     Raises:
-        TrainError: some examples have an image and others have none.
+        TrainError: TRL samples, and some examples have an image and others have none.
     """
-    refuse_mixed(rows.examples, "TRL's GRPO cannot mix them")
+    reader = rows.reader
+    if not by_engine:
+        refuse_mixed(rows.examples, "TRL's own sampling cannot mix them")
 
     def row(example: Example) -> dict[str, Any]:
-        images = rows.reader.pictures(example)
+        images = reader.pictures(example)
         return {
-            "prompt": rows.reader.messages(example),
-            **({"images": images} if images else {}),
+            "prompt": reader.messages(example),
+            **({"images": images} if images or (by_engine and reader.sees) else {}),
+            **({RENDERED: reader.render(example)} if by_engine else {}),
             "id": example.id,
             "gold": example.gold,
             "kind": example.kind,
@@ -162,6 +172,11 @@ def grpo_dataset(rows: Rows) -> Dataset:
         }
 
     return _lazy(rows.examples, row)
+
+
+def numbers(rows: Rows) -> Dataset:
+    """Return a dataset of as many rows that says which is which, for a trainer that looks up what it needs."""
+    return Dataset.from_dict({"prompt": [str(i) for i in range(len(rows.examples))]})
 
 
 def refuse_mixed(examples: Shards, why: str) -> None:

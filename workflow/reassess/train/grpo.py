@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
-import torch
+from trl.data_utils import prepare_multimodal_messages
 
+from reassess.engines import version
 from reassess.engines.base import text
 from reassess.models.reader import Reader
 from reassess.rewards import Batch, Reward
 from reassess.stages.grpo import GrpoStage
+from reassess.stages.rollouts import SEEDS
 from reassess.train import data, loop
 from reassess.train.checkpoints import Clock
+from reassess.train.dynamic import DynamicTrainer, Ending
 from reassess.train.frame import Made, Task
+from reassess.train.grpo_trainer import MOST_DIFFERENCE, Counts, GRPOConfig, Trainer
 from reassess.train.loop import Started
 from reassess.train.plan import Epoch, TrainError
-
-# Importing GRPOTrainer imports vLLM where it is installed, for seconds; rollouts never use it here (see
-# `use_vllm` in reassess.stages.trainer_args).
-with mock.patch("trl.import_utils.is_vllm_available", return_value=False):
-    from trl import GRPOConfig, GRPOTrainer
-    from trl.data_utils import prepare_multimodal_messages
+from reassess.train.rollouts import Rollouts
 
 # What TRL calls with the completions of a step and the columns of their rows.
 RewardFunction = Callable[..., list[float | None]]
@@ -39,7 +38,45 @@ def run(task: Task, clock: Clock) -> Made:
     rewards = task.stage.rewards.chosen
     weights = [reward.weight for reward in rewards.values()]
     started = loop.start(task, clock, GRPOConfig, epoch, reward_weights=weights)
-    return loop.finish(started, build(started, rewards) if started.is_unfinished else None)
+    budget, counts = _budget(started), Counts.of(started.resumed.checkpoint)
+    left = started.is_unfinished and (budget is None or counts.prompts < budget)
+    trainer = build(started, rewards) if left else None
+    made = loop.finish(started, trainer, budget is not None)
+    return made._replace(facts={**made.facts, **_sampled(started, trainer.counts if trainer else counts)})
+
+
+def _budget(started: Started) -> int | None:
+    """Return the prompts after which a run ends, None where its steps decide."""
+    dynamic = started.stage.dynamic_sampling if isinstance(started.stage, GrpoStage) else None
+    if dynamic is None or dynamic.budget == "steps":
+        return None
+    return started.plan.samples // int(started.args.num_generations)
+
+
+def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
+    """Return what a record says of a run's completions: what sampled them, and what became of them."""
+    stage, per_prompt = started.stage, int(started.args.num_generations)
+    assert isinstance(stage, GrpoStage)
+    engine = stage.engine(int(started.task.world.gpu))
+    of_vllm = {
+        "seeds": SEEDS,
+        "engine_args": stage.rollouts.engine_args,
+        "importance_sampling_correction": stage.corrects,
+        "largest_logp_difference": counts.difference,
+    }
+    return {
+        "samples_seen": counts.prompts * per_prompt,
+        "rollouts": {
+            "engine": engine,
+            "version": version(engine),
+            "dtype": started.task.model.dtype if engine == "vllm" else "float32",
+            **(of_vllm if engine == "vllm" else {}),
+            "prompts_drawn": counts.prompts,
+            "groups_kept": counts.groups,
+            "data_passes": round(counts.prompts / len(started.rows.examples), 3),
+            "discarded_tokens": counts.discarded,
+        },
+    }
 
 
 def epoch(stage: GrpoStage, args: Any, rows: int, processes: int) -> Epoch:
@@ -72,37 +109,6 @@ def epoch(stage: GrpoStage, args: Any, rows: int, processes: int) -> Epoch:
     )
 
 
-class Trainer(GRPOTrainer):  # type: ignore[misc]
-    """TRL's trainer, drawing the prompts of a resumed epoch in the order of an unbroken run.
-
-    TRL's sampler shuffles anew with every epoch from one generator, which a resumed run would start over.
-    """
-
-    epochs_before = 0
-
-    def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: torch.Tensor, *args: Any, batch_num_images: Any = None, **options: Any
-    ) -> Any:
-        """Bring in line with the tokens what TRL's second call of the processor says of them.
-
-        That call adds a token at the beginning where the tokenizer does, although the chat template has written it, so
-        that each type would be that of the token before. And `batch_num_images` of LLaVA-OneVision is handed on for
-        the reference model alone, and not taken.
-        """
-        width = input_ids.shape[1]
-        for name in ("token_type_ids", "mm_token_type_ids"):
-            if (types := options.get(name)) is not None and types.shape[1] > width:
-                options[name] = types[:, -width:]
-        return super()._get_per_token_logps_and_entropies(model, input_ids, *args, **options)
-
-    def _get_train_sampler(self, dataset: Any = None) -> Any:
-        sampler = super()._get_train_sampler(dataset)
-        if sampler.shuffle:
-            for _ in range(self.epochs_before):
-                torch.randperm(sampler.num_samples, generator=sampler.generator)
-        return sampler
-
-
 def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     """Return the trainer, the prompts of its first rows checked.
 
@@ -111,25 +117,58 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
         rewards: the rewards by name.
 
     Raises:
-        TrainError: images and text-only rows are mixed, or training and evaluation see different prompts.
+        TrainError: training and evaluation see different prompts, or completions cannot be sampled as the study says.
     """
-    args, rows = started.args, started.rows
-    dataset = data.grpo_dataset(rows)
+    # TRL says at every start that `rollout_func` may change.
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    args, rows, stage = started.args, started.rows, started.stage
+    assert isinstance(stage, GrpoStage)
+    by_engine = stage.engine(int(started.task.world.gpu)) == "vllm"
     _refuse_several(rows)
     started.model.generation_config = rows.reader.generation_config
     # With one TRL would take the thought of a completion out of its text.
     for name in ("response_template", "response_schema"):
         if getattr(rows.reader.tokenizer, name, None) is not None:
             setattr(rows.reader.tokenizer, name, None)
-    args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(started.model.config))
+    functions = {
+        name: function(name, reward, rows.reader, args.max_completion_length) for name, reward in rewards.items()
+    }
+    dynamic, dataset = stage.dynamic_sampling, data.grpo_dataset(rows, by_engine)
     trainer: Trainer = started.trainer(
-        Trainer,
-        reward_funcs=[
-            function(name, reward, rows.reader, args.max_completion_length) for name, reward in rewards.items()
-        ],
-        train_dataset=dataset,
+        Trainer if dynamic is None else DynamicTrainer,
+        reward_funcs=list(functions.values()),
+        train_dataset=dataset if dynamic is None else data.numbers(rows),
+        rollout_func=_rolled if by_engine else None,
     )
-    trainer.epochs_before = started.resumed.epochs
+    trainer.epochs_before, trainer.counts = started.resumed.epochs, Counts.of(started.resumed.checkpoint)
+    if dynamic is not None:
+        assert isinstance(trainer, DynamicTrainer)
+        trainer.option, trainer.accuracy, trainer.source = dynamic, functions["accuracy"], dataset
+        trainer.add_callback(Ending(trainer, _budget(started)))
+    if by_engine:
+        _sample_with_vllm(trainer, started, stage)
+    else:
+        _check_prompts(trainer, dataset, rows)
+    return trainer
+
+
+def _sample_with_vllm(trainer: Trainer, started: Started, stage: GrpoStage) -> None:
+    """Give a trainer the engine of its rollouts."""
+    trainer.rollouts = Rollouts(started)
+    trainer.rollouts.check_prompts(started.rows)
+    trainer.limit = stage.rollouts.max_logp_difference or MOST_DIFFERENCE[started.task.model.dtype]
+    # From here on it means alone that tokens are weighed for what differs: TRL has started no engine.
+    trainer.use_vllm = stage.corrects
+
+
+def _rolled(prompts: list[Any], trainer: Trainer) -> dict[str, Any]:
+    """Return completions as TRL wants them of its `rollout_func`."""
+    found = trainer.roll()
+    return {"prompt_ids": found.prompt_ids, "completion_ids": found.ids, "logprobs": found.logprobs}
+
+
+def _check_prompts(trainer: Trainer, dataset: Any, rows: data.Rows) -> None:
+    """Compare the first prompts as TRL generates from them with those of evaluation. Raises TrainError."""
     for i, example in enumerate(rows.examples[: data.CHECKED]):
         row = dataset[i]
         chat = row["prompt"]
@@ -137,7 +176,6 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
             chat = prepare_multimodal_messages(chat, row.get("images"))
         [ids], _, _ = trainer._tokenize_prompts([chat])
         data.check_prompt(example, ids, rows)
-    return trainer
 
 
 def _refuse_several(rows: data.Rows) -> None:

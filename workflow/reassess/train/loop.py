@@ -146,25 +146,28 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     return Started(task, stage, clock, usable, args, planned, resumed, model, lora, _count(model.parameters()))
 
 
-def finish(started: Started, trainer: Any) -> Made:
+def finish(started: Started, trainer: Any, ends_early: bool = False) -> Made:
     """Train to the end, and return what came out.
 
     Args:
         started: what `start` returned.
         trainer: the trainer of TRL, None where no step is left.
+        ends_early: whether something else than the planned steps may end it.
 
     Raises:
         TrainError: the trainer did not do what was planned.
         Interrupted: it was asked to stop, and has saved a checkpoint.
     """
     task, planned, resumed, model = started.task, started.plan, started.resumed, started.model
+    steps = resumed.step
     if trainer is not None:
         checkpointing = _attach(trainer, started)
         trainer.train(resume_from_checkpoint=str(resumed.checkpoint) if resumed.checkpoint else None)
         if checkpointing.interrupted:
             raise turns.Interrupted(checkpointing.interrupted)
-        if trainer.state.global_step != planned.steps:
-            raise TrainError(f"stopped at step {trainer.state.global_step} of {planned.steps}")
+        steps = trainer.state.global_step
+        if steps != planned.steps and not ends_early:
+            raise TrainError(f"stopped at step {steps} of {planned.steps}")
         weights, model = ranks.weights(trainer), trainer.model
         started.clock.gather()
     else:
@@ -174,7 +177,7 @@ def finish(started: Started, trainer: Any) -> Made:
         weights = model.state_dict()
     ranks.part()
     metrics = task.attempt / checkpoints.METRICS
-    facts = _facts(started, model) if ranks.is_first() else {}
+    facts = _facts(started, model, steps) if ranks.is_first() else {}
     kept = None if started.lora is None else task.attempt / published.ADAPTER
 
     def write(directory: Path) -> None:
@@ -186,7 +189,7 @@ def finish(started: Started, trainer: Any) -> Made:
         exported = check(directory, made, task.model)
         check_answers(exported, directory, task.model, started.rows.reader.prompt, started.rows.examples[0])
 
-    return Made(write, facts, f"{planned.steps} steps", metrics, kept)
+    return Made(write, facts, f"{steps} steps", metrics, kept)
 
 
 def _saved(started: Started, checkpoint: Path) -> Any:
@@ -335,8 +338,8 @@ def _attach(trainer: Any, started: Started) -> callbacks.Checkpointing:
     return checkpointing
 
 
-def _facts(started: Started, model: Any) -> dict[str, Any]:
-    """Return what the record of a run says of its training, given the model that was trained."""
+def _facts(started: Started, model: Any, steps: int) -> dict[str, Any]:
+    """Return what the record of a run says of its training, given the model that was trained and its steps."""
     task, planned = started.task, started.plan
     root = task.checkpoints / checkpoints.TRAJECTORY
     kept = [(step, root / f"step-{step}") for step in planned.trajectory]
@@ -347,8 +350,9 @@ def _facts(started: Started, model: Any) -> dict[str, Any]:
         "put_aside": dict(Counter(item.reason for item in started.usable.out)),
         "image_tokens": started.usable.image_tokens.record(),
         "trained_ids_sha256": ids_sha256(started.rows.examples.column("id")),
-        "steps_planned": planned.steps,
-        "steps_done": planned.steps,
+        # Of a run that ended otherwise than by its steps, these were the ones to do.
+        "steps_planned": steps,
+        "steps_done": steps,
         "samples_seen": planned.samples,
         "tokens_seen": checkpoints.tokens_seen(task.attempt / checkpoints.METRICS),
         "trajectory": [

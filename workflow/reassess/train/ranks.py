@@ -121,6 +121,18 @@ def weights(trainer: Any) -> dict[str, Any]:
 
 
 @contextmanager
+def whole(parameters: list[Any]) -> Iterator[None]:
+    """Have parameters whole in every process, of which ZeRO-3 leaves a share to each; all of them call this."""
+    if world().processes > 1 and world().distributed == "zero3":
+        from deepspeed.zero import GatheredParameters
+
+        with GatheredParameters(parameters):
+            yield
+    else:
+        yield
+
+
+@contextmanager
 def unsharded() -> Iterator[None]:
     """Let `from_pretrained` load a whole model into this process, which under ZeRO-3 it would spread over all."""
     from transformers.integrations import deepspeed

