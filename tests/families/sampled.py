@@ -35,7 +35,7 @@ from reassess.train import checkpoints, grpo, loop
 from reassess.train.frame import _check
 from reassess.train.grpo_trainer import GRPOConfig
 from reassess.train.plan import TrainError
-from reassess.train.rollouts import BANNED, Rollouts, Sampled
+from reassess.train.rollouts import Rollouts, Sampled
 from reassess.work import turns
 
 from . import FAMILIES, build, rows
@@ -128,7 +128,6 @@ class Bench:
                 more = said if name == "input_ids" else torch.full_like(said, int(name == "attention_mask"))
                 inputs[name] = torch.cat([inputs[name], more], 1)
         logits = model(**inputs).logits[0, -len(ids) - 1 : -1].float()
-        logits[:, self.banned] += BANNED
         return logits.log_softmax(-1).gather(1, said[0, :, None])[:, 0]
 
 

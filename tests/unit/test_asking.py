@@ -11,7 +11,7 @@ import pytest
 from families.rows import text, visual
 from reassess import paths
 from reassess.data.shards import Shards, write_shards
-from reassess.engines.base import EngineInfo
+from reassess.engines.base import EngineInfo, sample_seed
 from reassess.evaluate import generate
 from reassess.evaluate.store import key
 from reassess.example import Example, images_sha256

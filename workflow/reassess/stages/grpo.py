@@ -95,12 +95,12 @@ class GrpoStage(Trained):
 
     def misfit_of_processes(self, count: int, gpus: int) -> str | None:
         name = shaped(self.args)
-        # vLLM gives log-probabilities before all options of sampling, or after all of them.
-        if name is not None and self.engine(gpus) == "vllm" and (self.args.get("temperature", 1) != 1 or self.corrects):
+        # vLLM gives log-probabilities before all options of sampling or after all of them, and the trainer knows the
+        # temperature alone.
+        if name is not None and self.args.get("temperature", 1) != 1 and self.engine(gpus) == "vllm":
             return (
-                f"args.{name}: vLLM's log-probabilities can be compared with the trainer's at temperature 1 and "
-                f"{CORRECTION}: false alone, where a study samples from another distribution than it trains; set "
-                "these, or leave it out"
+                f"args.{name}: with a temperature that is not 1 vLLM's log-probabilities cannot be compared with the "
+                "trainer's; leave one of the two out, or set `rollouts: {engine: transformers}`"
             )
         return super().misfit_of_processes(count, gpus)
 

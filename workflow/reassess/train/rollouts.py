@@ -22,7 +22,6 @@ from transformers.core_model_loading import revert_weight_conversion
 from reassess.engines import vllm
 from reassess.engines.base import EngineError, Question, Setting, sample_seed
 from reassess.stages.grpo import GrpoStage
-from reassess.stages.rollouts import shaped
 from reassess.train import data, ranks
 from reassess.train.loop import Started
 from reassess.train.plan import TrainError
@@ -40,7 +39,7 @@ class Sampled(NamedTuple):
     Attributes:
         prompt_ids: the prompts' tokens, image tokens expanded.
         ids: the completions' tokens, that of the end included.
-        logprobs: the log-probability with which each of them was sampled.
+        logprobs: the log-probability that the sampler gave each of them, comparable with the trainer's.
     """
 
     prompt_ids: list[list[int]]
@@ -70,9 +69,9 @@ class Rollouts:
             raise TrainError(
                 f"{self.where}.rollouts.engine: vllm cannot run here: {reason}; set transformers, or run where it can"
             )
-        own: dict[str, Any] = {
-            "logprobs_mode": "processed_logprobs" if shaped(stage.args) is None else "raw_logprobs",
-        }
+        # Raw ones are of the model, as the trainer's are: without the ban of tokens and the options of sampling, but
+        # without the temperature too, by which the trainer divides.
+        own: dict[str, Any] = {"logprobs_mode": "raw_logprobs" if args.temperature == 1 else "processed_logprobs"}
         if gpus:
             own |= {"gpu_memory_utilization": GPU_SHARE, "enable_sleep_mode": True}
         if ranks.world().processes > 1:
