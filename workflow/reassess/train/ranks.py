@@ -124,9 +124,9 @@ def weights(trainer: Any) -> dict[str, Any]:
 def whole(parameters: list[Any]) -> Iterator[None]:
     """Have parameters whole in every process, of which ZeRO-3 leaves a share to each; all of them call this."""
     if world().processes > 1 and world().distributed == "zero3":
-        from deepspeed.zero import GatheredParameters
+        from deepspeed import zero
 
-        with GatheredParameters(parameters):
+        with zero.GatheredParameters(parameters):
             yield
     else:
         yield
