@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -154,7 +155,13 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
 
 def _sample_with_vllm(trainer: Trainer, started: Started, stage: GrpoStage) -> None:
     """Give a trainer the engine of its rollouts."""
+    began = time.monotonic()
     trainer.rollouts = Rollouts(started)
+    said = f"rollouts: vllm {version('vllm')}, {started.task.model.dtype}, started in {time.monotonic() - began:.0f} s"
+    if (dynamic := stage.dynamic_sampling) is not None:
+        prompts = started.args.generation_batch_size // started.args.num_generations
+        said += f"; dynamic sampling draws {prompts} to {prompts * dynamic.max_attempts} prompts a step"
+    print(said, flush=True)
     trainer.rollouts.check_prompts(started.rows)
     trainer.limit = stage.rollouts.max_logp_difference or MOST_DIFFERENCE[started.task.model.dtype]
     # From here on it means alone that tokens are weighed for what differs: TRL has started no engine.
