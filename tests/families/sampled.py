@@ -27,6 +27,7 @@ import yaml
 from peft import LoraConfig, get_peft_model
 
 from reassess.cli import main as reassess
+from reassess.engines import vllm
 from reassess.engines.base import Question, sample_seed
 from reassess.graph import load
 from reassess.train import checkpoints, grpo, loop
@@ -160,6 +161,12 @@ def compare(name: str, checkpoint: Path) -> dict[str, Any]:
     found["stale"] = bench.compared(model)
     bench.rollouts.sync(model)
     found["synced"] = bench.compared(model)
+    # As evaluation changes to the next checkpoint of a trajectory.
+    changed(model, 4)
+    model.save_pretrained("other")
+    bench.reader.processor.save_pretrained("other")
+    vllm.reload(bench.rollouts._llm, weights_path="other")
+    found["reloaded"] = bench.compared(model)
     adapted = get_peft_model(copy.deepcopy(model), LoraConfig(target_modules="all-linear", init_lora_weights=False))
     before = {key: weight.clone() for key, weight in adapted.state_dict().items()}
     bench.rollouts.sync(adapted)
