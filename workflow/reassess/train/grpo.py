@@ -58,7 +58,7 @@ def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
     """Return what a record says of a run's completions: what sampled them, and what became of them."""
     stage, per_prompt = started.stage, int(started.args.num_generations)
     assert isinstance(stage, GrpoStage)
-    engine = stage.engine(int(started.task.world.gpu))
+    engine = stage.sampler(int(started.task.world.gpu))
     of_vllm = {
         "seeds": SEEDS,
         "engine_args": stage.rollouts.engine_args,
@@ -124,7 +124,7 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     args, rows, stage = started.args, started.rows, started.stage
     assert isinstance(stage, GrpoStage)
-    by_engine = stage.engine(int(started.task.world.gpu)) == "vllm"
+    by_engine = stage.sampler(int(started.task.world.gpu)) == "vllm"
     _refuse_several(rows)
     started.model.generation_config = rows.reader.generation_config
     # With one TRL would take the thought of a completion out of its text.
