@@ -122,18 +122,24 @@ def has_gpu() -> bool:
     return "True" in subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
 
 
-def apart(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
-    """Return the largest difference of rewards, losses and gradient norms of steps; exits at other completions."""
+def apart(arm: str, mine: list[dict[str, Any]], theirs: list[dict[str, Any]], allowed: float) -> float:
+    """Return the largest difference of rewards, losses and gradient norms of an arm's steps and plain TRL's.
+
+    Exits at the first step with other completions, or with a difference above `allowed`.
+    """
     most = 0.0
     for number, (one, other) in enumerate(zip(mine, theirs, strict=True), 1):
         for name in ("prompts", "completions"):
             if one[name] != other[name]:
-                sys.exit(f"step {number}: the {name} are not the same")
+                sys.exit(f"{arm}, step {number}: other {name} than those of plain TRL")
         pairs = list(zip(chain(*one["rewards"]), chain(*other["rewards"]), strict=True))
         pairs += [(one[name], other[name]) for name in ("loss", "gradient")]
         # NaN stands for a reward that the judge does not give.
-        known = [(a, b) for a, b in pairs if a == a or b == b]
-        most = max(most, *(abs(a - b) / max(1.0, abs(b)) for a, b in known))
+        differences = [abs(a - b) / max(1.0, abs(b)) for a, b in pairs if a == a or b == b]
+        if not all(difference <= allowed for difference in differences):
+            said = f"loss {one['loss']:.6g} and {other['loss']:.6g}, rewards and gradient norm included"
+            sys.exit(f"{arm}, step {number}: {max(differences):.2g} from plain TRL, more than {allowed:g} ({said})")
+        most = max(most, *differences)
     return most
 
 
@@ -143,9 +149,7 @@ def compare(setting: Setting, found: Reports, expects_rewards: bool) -> list[str
     steps, bound = 1 if setting.gpu else setting.steps, vllm["bound"]
     lines = []
     for arm, mine, theirs in (("transformers", found["transformers"][0], plain), ("vllm", vllm, replayed)):
-        most, allowed = apart(mine["steps"][:steps], theirs["steps"][:steps]), bound if setting.gpu else CLOSE
-        if not most <= allowed:
-            sys.exit(f"{arm}: rewards, loss or gradient norm are {most:.2g} from plain TRL's, more than {allowed:g}")
+        most = apart(arm, mine["steps"][:steps], theirs["steps"][:steps], bound if setting.gpu else CLOSE)
         lines.append(
             f"{arm}: same rewards and loss as plain TRL, on the same {setting.batch} completions of each of {steps} "
             f"step(s); {most:.1g} apart at most, gradient norm included"
