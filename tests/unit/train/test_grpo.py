@@ -17,8 +17,10 @@ from reassess.models.load import load_model
 from reassess.models.reader import Reader
 from reassess.prompts import Prompt
 from reassess.rewards import Rewards
+from reassess.stages.grpo import GrpoStage
 from reassess.study.models import Model
 from reassess.train import data, grpo
+from reassess.train.launch import World
 from reassess.train.plan import TrainError
 
 SPEC = Model(path=".", max_pixels=20_000)
@@ -39,7 +41,13 @@ def built(directory: Path, examples: list[Any], folder: Path, **defaults: Any) -
         return kind(model=model, args=args, processing_class=rows.reader.processor, **options)
 
     started: Any = SimpleNamespace(
-        args=args, rows=rows, model=model, trainer=trainer, resumed=SimpleNamespace(epochs=0)
+        args=args,
+        rows=rows,
+        model=model,
+        trainer=trainer,
+        resumed=SimpleNamespace(epochs=0, checkpoint=None),
+        stage=GrpoStage(kind="grpo", batch_size=2, rewards=Rewards(accuracy=1.0), args={"num_generations": 2}),
+        task=SimpleNamespace(world=World()),
     )
     return grpo.build(started, Rewards(accuracy=1.0).chosen)
 
