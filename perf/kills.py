@@ -34,7 +34,7 @@ MOST_RUNS = 6
 
 
 def write_study(file: Path) -> None:
-    """Write the tiny study with one size, longer training and shorter evaluation."""
+    """Write the tiny study with one size, longer training, rollouts by vLLM and shorter evaluation."""
     study = yaml.safe_load((ROOT / "studies/tiny.yaml").read_text(encoding="utf-8"))
     study["sizes"] = [16]
     study["recipes"] = {"base": [], "sft": ["sft"], "grpo": ["grpo"]}
@@ -42,6 +42,7 @@ def write_study(file: Path) -> None:
     study["suites"]["main"]["benchmarks"] = ["toy-id"]
     del study["benchmarks"]["toy-text"]
     study["stages"]["sft"]["args"]["num_train_epochs"] = 20
+    study["stages"]["grpo"] |= {"rollouts": {"engine": "vllm"}}
     study["stages"]["grpo"]["args"]["num_train_epochs"] = 2
     file.write_text(yaml.safe_dump(study), encoding="utf-8")
 

@@ -30,7 +30,8 @@ T = TypeVar("T")
 OK = "ok"
 NOT_REACHED = "not reached: "
 CELLS = (
-    *("load", "sft", "grpo", "sft-grpo", "resume", "export", "transformers", "vllm", "base-think", "score", "tables"),
+    *("load", "sft", "grpo", "sft-grpo", "resume", "export", "transformers", "vllm", "rollouts", "base-think"),
+    *("score", "tables"),
 )
 SIZE = 8
 RUNS = {"sft": f"sft@{SIZE}", "grpo": f"grpo@{SIZE}", "sft-grpo": f"sft@{SIZE}/grpo@{SIZE}"}
@@ -160,6 +161,7 @@ class Family:
         # Last: vLLM changes its process.
         is_answered = self.found["transformers"] == OK
         self.found["vllm"] = _each([base, *trained[:1]], self.vllm) if is_answered else f"{NOT_REACHED}transformers"
+        self.found["rollouts"] = self.rollouts()
         return self._rest("")
 
     def _rest(self, missing: str) -> dict[str, str]:
@@ -172,12 +174,15 @@ class Family:
 
     def train(self, recipe: str) -> str:
         """Train the last run of a recipe; `ok` where it took all its steps and the weights have changed."""
-        if (result := self.command("train", self.runs[recipe])) != OK:
-            return result
-        record = _read(paths.run(self.runs[recipe], "run.json"))
+        result = self.command("train", self.runs[recipe])
+        return self._changed(self.runs[recipe], STEPS) if result == OK else result
+
+    def _changed(self, run: str, steps: int) -> str:
+        """Return `ok` where a run took so many steps and has changed the weights."""
+        record = _read(paths.run(run, "run.json"))
         if record["fingerprint"] == _read(paths.model(self.name, "manifest.json"))["fingerprint"]:
             return "the weights are those of the base model"
-        return OK if record["steps_done"] == STEPS else f"{record['steps_done']} of {STEPS} steps"
+        return OK if record["steps_done"] == steps else f"{record['steps_done']} of {steps} steps"
 
     def kill(self) -> Path:
         """Train SFT in a process and a directory of their own until SIGKILL in mid-run; return the directory."""
@@ -253,6 +258,23 @@ class Family:
             fields = fields[:1]
         other = [id_ for key, row in ours.items() for id_ in [key[1]] if any(row[f] != theirs[key][f] for f in fields)]
         return OK if not other else f"{len(other)} of {len(ours)} responses differ from transformers', as {other[0]}"
+
+    def rollouts(self) -> str:
+        """Train GRPO on completions of vLLM, to rows with pictures, with several and without; `ok` as for `train`."""
+        examples = rows.rows_of_all_kinds(self.name)
+        rows.write("data/mixed", examples)
+        raw = study([self.name], "transformers")
+        modality = FAMILIES[self.name].modality
+        raw["pools"] = {"mixed": {"sources": [_source("mixed")], "modality": "text" if modality == "text" else "mixed"}}
+        raw["sizes"], raw["recipes"] = [len(examples)], {"grpo": ["grpo"]}
+        raw["stages"]["grpo"]["rollouts"] = {"engine": "vllm"}
+        raw["stages"]["grpo"]["args"]["num_train_epochs"] = 1
+        Path("rollouts.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+        run = paths.cell(self.name, "mixed", 1, f"grpo@{len(examples)}")
+        for command, key in (("pool", "mixed"), ("subset", f"mixed/seed1/{len(examples)}"), ("train", run)):
+            if (result := self.command(command, key, study="rollouts.yaml")) != OK:
+                return result
+        return self._changed(run, len(examples) // 2)
 
     def _responses(self, cell: str) -> list[dict[str, Any]]:
         return list(pq.read_table(paths.evaluation(f"{cell}/main", "responses.parquet")).to_pylist())

@@ -18,6 +18,8 @@ from PIL import Image, ImageDraw
 from reassess.example import Example
 from reassess.sources.rows import SCHEMA, row
 
+from .table import FAMILIES
+
 ORIENTATION = 0x0112
 # The camera was held upright: the picture lies until it is turned by 90 degrees.
 TURNED = 6
@@ -77,6 +79,20 @@ def several(prefix: str) -> list[Example]:
             images=(shown["grey"], shown["wide"], shown["alpha"]),
             question=f"<image>{three.question} <image><image>",
         ),
+    ]
+
+
+def rows_of_all_kinds(family: str) -> list[Example]:
+    """Return questions with every odd picture, with several and with none, as far as a family takes them."""
+    if FAMILIES[family].modality == "text":
+        return text("m", 16)
+    # TRL's GRPO and vLLM do not take several pictures of LLaVA-OneVision (docs/models.md).
+    more = visual("n", 2) if family == "llava-onevision" else several("m")
+    return [
+        *text("m", 3),
+        *visual("m", len(pictures())),
+        # Not every template leaves pictures where they stand in the text.
+        *(replace(item, question=item.question.replace("<image>", "it ")) for item in more),
     ]
 
 

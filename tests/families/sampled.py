@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ import yaml
 from peft import LoraConfig, get_peft_model
 
 from reassess.cli import main as reassess
+from reassess.engines import vllm
 from reassess.engines.base import Question, sample_seed
-from reassess.example import Example
 from reassess.graph import load
 from reassess.train import checkpoints, grpo, loop
 from reassess.train.frame import _check
@@ -55,7 +54,7 @@ class Bench:
     """
 
     def __init__(self, name: str, checkpoint: Path) -> None:
-        self.examples = asked(name)
+        self.examples = rows.rows_of_all_kinds(name)
         rows.write("data/pool", self.examples)
         rows.write("data/text", rows.text("t", 4))
         rows.write("data/pictures", rows.visual("b", 4))
@@ -131,17 +130,6 @@ class Bench:
         return logits.log_softmax(-1).gather(1, said[0, :, None])[:, 0]
 
 
-def asked(name: str) -> list[Example]:
-    """Return text, every odd picture, and (where the family takes them) several pictures in one question."""
-    found = rows.text("t", 3)
-    if FAMILIES[name].modality == "visual":
-        found += rows.visual("v", len(rows.pictures()))
-        # vLLM makes another prompt of several pictures than transformers does (docs/models.md).
-        if name != "llava-onevision":
-            found += [replace(item, question=item.question.replace("<image>", "it ")) for item in rows.several("s")]
-    return found
-
-
 def changed(model: Any, seed: int) -> None:
     """Change every weight a little."""
     generator = torch.Generator().manual_seed(seed)
@@ -173,6 +161,12 @@ def compare(name: str, checkpoint: Path) -> dict[str, Any]:
     found["stale"] = bench.compared(model)
     bench.rollouts.sync(model)
     found["synced"] = bench.compared(model)
+    # As evaluation changes to the next checkpoint of a trajectory.
+    changed(model, 4)
+    model.save_pretrained("other")
+    bench.reader.processor.save_pretrained("other")
+    vllm.reload(bench.rollouts._llm, weights_path="other")
+    found["reloaded"] = bench.compared(model)
     adapted = get_peft_model(copy.deepcopy(model), LoraConfig(target_modules="all-linear", init_lora_weights=False))
     before = {key: weight.clone() for key, weight in adapted.state_dict().items()}
     bench.rollouts.sync(adapted)

@@ -34,7 +34,7 @@ def test_completions_are_those_of_the_trained_model(name: str, family: Callable[
         return
     assert result.returncode == 0, result.stderr
     found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    for state in ("loaded", "synced", "adapter"):
+    for state in ("loaded", "synced", "reloaded", "adapter"):
         row = found[state]
         assert row["greedy"] == row["asked"] == row["different"], state
         assert row["difference"] < CLOSE, state

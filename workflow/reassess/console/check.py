@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from reassess.graph import Graph
+from reassess.graph import Graph, resources
 from reassess.graph.cells import shared
 
 
@@ -22,6 +22,7 @@ def overview(graph: Graph) -> str:
         "suites": study.suites,
     }
     lines += [f"  {axis:8} {', '.join(map(str, values))}" for axis, values in axes.items()]
+    lines += _rollouts(graph)
     lines += ["", f"{len(graph.cells)} cells:"]
     for (model, recipe), count in Counter((cell.model, cell.recipe) for cell in graph.cells).items():
         steps = str(study.recipes.get(recipe, "")) or "no training"
@@ -33,3 +34,17 @@ def overview(graph: Graph) -> str:
     lines += ["", f"{sum(total.values())} jobs from nothing:"]
     lines += [f"  {rule:16} {count:5}" for rule, count in total.items()]
     return "\n".join(lines)
+
+
+def _rollouts(graph: Graph) -> Iterator[str]:
+    """Yield where the completions of each stage of RL come from, which may depend on the GPUs of a model's jobs."""
+    study = graph.study
+    for name, stage in ((name, spec) for variants in study.used.values() for name, spec in variants.items()):
+        models: dict[str, list[str]] = {}
+        for model, how in study.models.items():
+            engine = stage.sampler(resources.asked(how, stage.kind, stage).gpu)
+            if engine is not None:
+                models.setdefault(engine, []).append(model)
+        said = models if len(models) < 2 else [f"{engine} ({', '.join(its)})" for engine, its in models.items()]
+        if said:
+            yield f"  rollouts {name}: {', '.join(said)}"

@@ -188,6 +188,10 @@ class AnyStage(Strict):
         """
         return None
 
+    def sampler(self, gpus: int) -> str | None:
+        """Return the engine that its completions come from in a job with so many GPUs, None where it samples none."""
+        return None
+
     @abstractmethod
     def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.

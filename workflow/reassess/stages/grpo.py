@@ -82,8 +82,7 @@ class GrpoStage(Trained):
             raise ValueError("trajectory: with `dynamic_sampling.budget: prompts` its steps are not known beforehand")
         return self
 
-    def engine(self, gpus: int) -> str:
-        """Return the engine of rollouts in a job with so many GPUs."""
+    def sampler(self, gpus: int) -> str:
         if self.rollouts.engine != "auto":
             return self.rollouts.engine
         return "vllm" if gpus or self.dynamic_sampling is not None else "transformers"
@@ -97,7 +96,7 @@ class GrpoStage(Trained):
         name = shaped(self.args)
         # vLLM gives log-probabilities before all options of sampling or after all of them, and the trainer knows the
         # temperature alone.
-        if name is not None and self.args.get("temperature", 1) != 1 and self.engine(gpus) == "vllm":
+        if name is not None and self.args.get("temperature", 1) != 1 and self.sampler(gpus) == "vllm":
             return (
                 f"args.{name}: with a temperature that is not 1 vLLM's log-probabilities cannot be compared with the "
                 "trainer's; leave one of the two out, or set `rollouts: {engine: transformers}`"
@@ -105,14 +104,14 @@ class GrpoStage(Trained):
         return super().misfit_of_processes(count, gpus)
 
     def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
-        if self.engine(gpus) != "vllm":
+        if self.sampler(gpus) != "vllm":
             return "TRL's own sampling cannot mix them in a batch (`rollouts: {engine: vllm}` can)"
         return super().misfit_of_mixed(distributed, gpus)
 
     def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options."""
         found = {**super().identity(processes, gpus), "rewards": self.rewards.identity(), "judge": JUDGE_VERSION}
-        if self.engine(gpus) == "vllm":
+        if self.sampler(gpus) == "vllm":
             rule = {"engine": "vllm", "version": vllm_version(), "seeds": SEEDS}
             found["rollouts"] = {**rule, "engine_args": counting(self.rollouts.engine_args)}
         if self.dynamic_sampling is not None:

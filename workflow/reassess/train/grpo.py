@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,7 @@ def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
     """Return what a record says of a run's completions: what sampled them, and what became of them."""
     stage, per_prompt = started.stage, int(started.args.num_generations)
     assert isinstance(stage, GrpoStage)
-    engine = stage.engine(int(started.task.world.gpu))
+    engine = stage.sampler(int(started.task.world.gpu))
     of_vllm = {
         "seeds": SEEDS,
         "engine_args": stage.rollouts.engine_args,
@@ -123,7 +124,7 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     args, rows, stage = started.args, started.rows, started.stage
     assert isinstance(stage, GrpoStage)
-    by_engine = stage.engine(int(started.task.world.gpu)) == "vllm"
+    by_engine = stage.sampler(int(started.task.world.gpu)) == "vllm"
     _refuse_several(rows)
     started.model.generation_config = rows.reader.generation_config
     # With one TRL would take the thought of a completion out of its text.
@@ -154,7 +155,13 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
 
 def _sample_with_vllm(trainer: Trainer, started: Started, stage: GrpoStage) -> None:
     """Give a trainer the engine of its rollouts."""
+    began = time.monotonic()
     trainer.rollouts = Rollouts(started)
+    said = f"rollouts: vllm {version('vllm')}, {started.task.model.dtype}, started in {time.monotonic() - began:.0f} s"
+    if (dynamic := stage.dynamic_sampling) is not None:
+        prompts = started.args.generation_batch_size // started.args.num_generations
+        said += f"; dynamic sampling draws {prompts} to {prompts * dynamic.max_attempts} prompts a step"
+    print(said, flush=True)
     trainer.rollouts.check_prompts(started.rows)
     trainer.limit = stage.rollouts.max_logp_difference or MOST_DIFFERENCE[started.task.model.dtype]
     # From here on it means alone that tokens are weighed for what differs: TRL has started no engine.

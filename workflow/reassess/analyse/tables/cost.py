@@ -21,17 +21,30 @@ _COSTS = {
     "seconds": "Time (s)",
     "cpu_seconds": "CPU time (s)",
 }
+# What dynamic sampling draws beside what is learnt from, of a stage of RL alone.
+_DRAWN = {
+    "prompts_drawn": "Prompts drawn",
+    "groups_kept": "Groups kept",
+    "data_passes": "Data passes",
+    "discarded_tokens": "Tokens discarded",
+}
+_DISCARDS = (
+    "Dynamic sampling draws prompts until enough groups of completions are right and wrong ones, and discards the "
+    "others; samples have these too, tokens have not. Data passes: prompts drawn by training examples."
+)
 _LINEAGE = {name: f"lineage_{name}" for name in _COSTS}
-_COLUMNS = ["model", "pool", "lineage", "seeds", *_COSTS, *_LINEAGE.values(), "put_aside", "device"]
+_COLUMNS = ["model", "pool", "lineage", "seeds", *_COSTS, *_LINEAGE.values(), *_DRAWN, "put_aside", "device"]
 
 
 def build(estimates: Estimates) -> Built:
     """Return what each lineage cost, its last stage alone and with all stages before it, as means over seeds."""
     collected = estimates.collected
+    discards = any((run.get("rollouts") or {}).get("discarded_tokens") for run in collected.runs.values())
+    shown = _DRAWN if discards else {}
     table = Table(
         "cost",
         "Cost of each lineage, mean over seeds: its last stage alone, and the whole lineage from the base model (Σ).",
-        ["Lineage", *_COSTS.values(), "Put aside", "Seeds", "Device"],
+        ["Lineage", *_COSTS.values(), *shown.values(), "Put aside", "Seeds", "Device"],
     )
     records = []
     blocks: dict[str, list[list[Entry]]] = {}
@@ -39,19 +52,23 @@ def build(estimates: Estimates) -> Built:
         there = [run for run in group.runs if run.key in collected.runs]
         own = {name: _mean([collected.runs[run.key].get(name) for run in there]) for name in _COSTS}
         total = {name: _mean([_total(collected, run, name) for run in there]) for name in _COSTS}
+        sampled = [collected.runs[run.key].get("rollouts") or {} for run in there]
+        drawn = {name: _mean([facts.get(name) for facts in sampled]) for name in _DRAWN}
         devices = ", ".join(dict.fromkeys(str(collected.runs[run.key].get("device")) for run in there))
         aside = _mean([sum((collected.runs[run.key].get("put_aside") or {}).values()) for run in there])
         row = [Entry(title(collected, group), mark=_mark(table, collected, group))]
         row += [_costs(chain(collected, group.runs[0]), own[name], total[name]) for name in _COSTS]
+        row += [number(drawn[name], digits=2 if name == "data_passes" else 0) for name in shown]
         row += [number(aside), Entry(f"{len(there)} of {len(group.runs)}"), Entry(devices or DASH)]
         blocks.setdefault(group.model, []).append(row)
         who = {"model": group.model, "pool": group.pool, "lineage": group.name, "seeds": len(there)}
         summed = {_LINEAGE[name]: value for name, value in total.items()}
-        records.append({**who, **own, **summed, "put_aside": aside, "device": devices})
+        records.append({**who, **own, **summed, **drawn, "put_aside": aside, "device": devices})
     table.blocks = [Block(model, rows) for model, rows in blocks.items()]
     table.notes = [
         "Samples: prompts x epochs for SFT, completions for GRPO. Tokens: as the trainer counts them. "
         "Time is wall-clock time of one job; put aside: training rows that could not be used.",
+        *([_DISCARDS] if discards else []),
         f"Study {collected.study.name}, seeds {', '.join(map(str, collected.study.seeds))}.",
     ]
     return table, frame(records, _COLUMNS)
