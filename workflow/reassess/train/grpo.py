@@ -131,6 +131,8 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     for name in ("response_template", "response_schema"):
         if getattr(rows.reader.tokenizer, name, None) is not None:
             setattr(rows.reader.tokenizer, name, None)
+    if not by_engine:
+        args.generation_kwargs = ban(args.generation_kwargs, data.placeholders(started.model.config))
     functions = {
         name: function(name, reward, rows.reader, args.max_completion_length) for name, reward in rewards.items()
     }
@@ -145,7 +147,7 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     if dynamic is not None:
         assert isinstance(trainer, DynamicTrainer)
         trainer.option, trainer.accuracy, trainer.source = dynamic, functions["accuracy"], dataset
-        trainer.add_callback(Ending(trainer, _budget(started)))
+        trainer.add_callback(Ending(trainer, _budget(started), started.plan.boundary))
     if by_engine:
         _sample_with_vllm(trainer, started, stage)
     else:
