@@ -135,7 +135,7 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
             TrainError: sampler and trainer are too far from each other. No step is taken with such completions.
         """
         # vLLM says NaN where a logit is none, which is as far as can be.
-        apart = (sampled - trained).abs()[mask].double().nan_to_num(nan=math.inf)
+        apart = (sampled - trained).abs()[mask].double().nan_to_num(nan=math.inf, posinf=math.inf)
         mine = torch.stack([apart.sum(), mask.sum().double(), apart.max() if len(apart) else apart.sum()]).cpu()
         self._difference = torch.cat([self._difference[:2] + mine[:2], torch.maximum(self._difference, mine)[2:]])
         if not self.accelerator.sync_gradients:
