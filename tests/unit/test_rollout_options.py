@@ -170,6 +170,16 @@ def test_options_that_change_nothing_stand_beside_a_temperature(plain: dict[str,
     assert identity(tiny, rollouts=VLLM, args={**plain, "temperature": 0.9})["args"]["temperature"] == 0.9
 
 
+def test_dropout_of_an_adapter_is_refused_where_the_sampler_has_none(tiny: Graph) -> None:
+    dropped = {"lora": {"lora_dropout": 0.1}}
+    expected = f"{BY_RESOURCES}lora.lora_dropout: vLLM samples with the whole adapter"
+    assert says(tiny, rollouts=VLLM, **dropped).startswith(expected)
+    assert says(tiny, gpus=1, **dropped).startswith(expected)
+    assert identity(tiny, **dropped)["lora"] == dropped["lora"]
+    assert identity(tiny, rollouts=VLLM, args={"disable_dropout": True}, **dropped)["lora"] == dropped["lora"]
+    assert identity(tiny, rollouts=VLLM, lora={"lora_dropout": 0})["lora"] == {}
+
+
 def test_a_loss_may_have_the_weights_that_it_needs(tiny: Graph) -> None:
     token = {"loss_type": "vespo", "vllm_importance_sampling_mode": "token_mask"}
     assert identity(tiny, rollouts=VLLM, args=token)["args"]["loss_type"] == "vespo"

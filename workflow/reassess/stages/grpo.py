@@ -95,8 +95,17 @@ class GrpoStage(Trained):
         return bool(self.args.get(CORRECTION, CORRECTS))
 
     def misfit_of_processes(self, count: int, gpus: int) -> str | None:
-        problem = misfit(self.args, self.corrects) if self.sampler(gpus) == "vllm" else None
+        problem = self._misfit_of_vllm() if self.sampler(gpus) == "vllm" else None
         return problem or super().misfit_of_processes(count, gpus)
+
+    def _misfit_of_vllm(self) -> str | None:
+        """Return why vLLM cannot sample for it, None where it can."""
+        if (self.lora or {}).get("lora_dropout") and not self.args.get("disable_dropout"):
+            return (
+                "lora.lora_dropout: vLLM samples with the whole adapter, and the trainer would learn with parts of it "
+                "dropped out; leave it out, or set `rollouts: {engine: transformers}`"
+            )
+        return misfit(self.args, self.corrects)
 
     def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
         if self.sampler(gpus) != "vllm":

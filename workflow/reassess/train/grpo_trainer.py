@@ -166,11 +166,13 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
 
 
 def _drifted(step: int, mean: float, most: float, limit: float) -> str:
+    diverged = "" if math.isfinite(mean) else "the training has diverged (look at `args.learning_rate`), "
     return (
         f"step {step}: vLLM gave the sampled tokens log-probabilities that are {mean:.2g} from the trainer's on "
         f"average (at most {most:.2g}), more than rollouts.max_logp_difference, {limit:g}. So the completions are not "
-        "those of the model that is trained: vLLM read other prompts or images, has weights or image features of an "
-        "earlier step, or computes otherwise. No step was taken with them. metrics.jsonl has "
+        f"those of the model that is trained: {diverged}vLLM read other prompts or images, has weights or image "
+        "features of an earlier step, or computes otherwise (as where the model drops out: `args.disable_dropout`). "
+        "No step was taken with them. metrics.jsonl has "
         "sampling/sampling_logp_difference of the steps before; set `rollouts: {engine: transformers}` to sample with "
         "the trained model itself, or raise the bound where the precision explains it"
     )
