@@ -194,8 +194,8 @@ def test_groups_are_kept_by_accuracy_alone(model: Path, tmp_path: Path) -> None:
 def test_what_is_thrown_away_is_not_in_the_metrics(model: Path, tmp_path: Path) -> None:
     trainer = dynamic(model, tmp_path)
     learnt = {f"r-{trainer._row(i)}" for i in (2, 3)}
-    # Without an answer at all, which the judge says of each completion.
-    trainer.rollouts.says = says(learnt.__contains__, lambda row: "I do not know.")
+    # Without an answer, which the judge counts.
+    trainer.rollouts.says = says(learnt.__contains__, lambda row: "<answer></answer>")
     step(trainer)
     metrics = trainer._metrics["train"]
     assert metrics["rewards/accuracy/mean"] == [0.5]
@@ -206,10 +206,11 @@ def test_what_is_thrown_away_is_not_in_the_metrics(model: Path, tmp_path: Path) 
 
 
 def ends(prompts: int, step: int, budget: int | None, boundary: int = 1) -> bool:
-    trainer: Any = SimpleNamespace(counts=Counts(prompts=prompts))
+    trainer = stream(1)
+    trainer.counts, trainer.budget = Counts(prompts=prompts), budget
     control = SimpleNamespace(should_log=False, should_training_stop=False)
     state: Any = SimpleNamespace(global_step=step)
-    Ending(trainer, budget, boundary).on_step_end(None, state, control)  # type: ignore[arg-type]
+    Ending(trainer, boundary).on_step_end(None, state, control)  # type: ignore[arg-type]
     assert control.should_log == control.should_training_stop
     return control.should_training_stop
 
@@ -237,3 +238,14 @@ def test_a_budget_of_prompts_ends_training(model: Path, tmp_path: Path) -> None:
     assert trainer.state.global_step == 4
     assert Counts.of(tmp_path / "out/checkpoint-4") == trainer.counts
     assert Counts.of(tmp_path / "out/checkpoint-2").prompts == 2
+
+
+def test_a_step_draws_no_more_than_the_budget(model: Path, tmp_path: Path) -> None:
+    trainer = dynamic(model, tmp_path, sampling={"budget": "prompts"}, plan={"samples": 12})
+    trainer.rollouts.says = says({f"r-{trainer._row(4)}"}.__contains__, answer)
+    step(trainer)
+    assert (len(trainer.rollouts.asked), trainer.counts.prompts) == (3, 6)
+    assert logged(trainer, "filled") == 1
+    # A step of several generation batches has something to learn from in each.
+    step(trainer)
+    assert (len(trainer.rollouts.asked), trainer.counts.prompts) == (4, 8)

@@ -52,13 +52,19 @@ class DynamicTrainer(Trainer):
         option: the study's option.
         accuracy: the accuracy reward.
         source: the training rows, decoded as they are asked for; TRL's own dataset has their numbers alone.
+        budget: the prompts after which a run ends, None where its steps decide.
     """
 
     option: DynamicSampling
     accuracy: Any
     source: Any
+    budget: int | None = None
     _replay: Sampled | None = None
     _order: tuple[int, list[int]] = (-1, [])
+
+    @property
+    def is_spent(self) -> bool:
+        return self.budget is not None and self.counts.prompts >= self.budget
 
     def roll(self) -> Sampled:
         assert self._replay is not None
@@ -70,7 +76,7 @@ class DynamicTrainer(Trainer):
         kept: list[Group] = []
         flat: list[Group] = []
         attempts = tokens = 0
-        while len(kept) < wanted and attempts < self.option.max_attempts:
+        while not attempts or (len(kept) < wanted and attempts < self.option.max_attempts and not self.is_spent):
             for group in self._draw(wanted):
                 (kept if group.is_mixed else flat).append(group)
                 tokens += group.tokens
@@ -145,20 +151,17 @@ def _unlogged(name: str, value: Any) -> None:
 
 
 class Ending(TrainerCallback):  # type: ignore[misc]
-    """Ends a run that has drawn so many prompts and learnt from them.
+    """Ends a run that has drawn all of its prompts and learnt from them.
 
     Args:
         trainer: the trainer.
-        budget: the prompts, None where the steps of a run decide.
         boundary: optimizer steps that completions serve.
     """
 
-    def __init__(self, trainer: DynamicTrainer, budget: int | None, boundary: int) -> None:
+    def __init__(self, trainer: DynamicTrainer, boundary: int) -> None:
         self.trainer = trainer
-        self.budget = budget
         self.boundary = boundary
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        is_spent = self.budget is not None and self.trainer.counts.prompts >= self.budget
-        if is_spent and state.global_step % self.boundary == 0:
+        if self.trainer.is_spent and state.global_step % self.boundary == 0:
             control.should_log = control.should_training_stop = True
