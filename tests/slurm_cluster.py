@@ -57,7 +57,7 @@ SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_min_interval=0,bf_interval=5,batch_sched_delay=0,sched_interval=2
-MinJobAge=300
+MinJobAge=7200
 KillWait=10
 SlurmdTimeout=10
 JobRequeue=1

@@ -32,6 +32,13 @@ TIMING = {"tokens_per_second", "samples_per_second", "step_time"}
 # Of weights that were trained in two ways of adding up the same gradients: 8 steps of Adam at 2e-4.
 ALIKE = 1e-4
 PLAIN = "import sys; from reassess.cli import main; sys.exit(main(sys.argv[1:]))"
+# Kills the process when all is trained, and nothing published.
+KILLED_AT_THE_END = f"""
+import os, signal
+from reassess.train import published
+published.put = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+{PLAIN}
+"""
 # What a run does wrong, and a part of what it says.
 FAULTS = {
     "weights": "more than rollouts.max_logp_difference",
@@ -76,10 +83,10 @@ def work(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
     return copy
 
 
-def start(folder: Path, key: str, study: Graph) -> subprocess.Popen[bytes]:
+def start(folder: Path, key: str, study: Graph, script: str = PLAIN) -> subprocess.Popen[bytes]:
     """Train in a process of its own: vLLM changes the one that it is in."""
     read.dump(study.study, folder / "study.json")
-    command = [sys.executable, "-c", PLAIN, "train", key, "--study", "study.json"]
+    command = [sys.executable, "-c", script, "train", key, "--study", "study.json"]
     with (folder / "train.log").open("ab") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
@@ -186,6 +193,25 @@ def test_only_groups_with_right_and_wrong_answers_are_learnt_from(unbroken: Call
     assert drawn["groups_kept"] == 4 * len(lines) - sum(line["dynamic/filled"] for line in lines)
     assert drawn["discarded_tokens"] == sum(line["dynamic/discarded_tokens"] for line in lines) > 0
     assert run["samples_seen"] == 4 * drawn["prompts_drawn"] > 16 * len(lines)
+
+
+def test_a_budget_of_prompts_ends_a_run_wherever_it_was_killed(work: Callable[[str], Path]) -> None:
+    raw = variant(save_steps=1).study.model_dump(mode="json")
+    raw["stages"]["dapo"]["dynamic_sampling"]["budget"] = "prompts"
+    study = graph.parse(raw, "study")
+    folder = work("budget")
+    assert start(folder, DAPO, study, KILLED_AT_THE_END).wait() == -signal.SIGKILL
+    train(folder, DAPO, study)
+    run, lines = record(folder, DAPO), metrics(folder, DAPO)
+    # As many as an epoch of the rows has.
+    drawn = [line["dynamic/prompts_drawn"] for line in lines]
+    assert drawn[-2] < 32 <= drawn[-1] == run["rollouts"]["prompts_drawn"]
+    assert run["steps_done"] == run["steps_planned"] == len(lines) < 8
+    log = (folder / "train.log").read_text()
+    assert f"resuming at step {len(lines)}" in log
+    # Nothing was sampled the second time.
+    assert log.count("rollouts: vllm") == 1
+    assert log.count("training: 1 of") == 1
 
 
 def test_what_sampled_is_recorded_and_counts(unbroken: Callable[[str], Path]) -> None:

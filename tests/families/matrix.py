@@ -96,7 +96,8 @@ def markdown(record: dict[str, Any]) -> str:
         cells = record["families"][name]["cells"]
         origin = "as shipped" if "written here" not in family.template else "from memory"
         base = f"results/models/{name}/model: "
-        row = [name, family.stands_for, origin, *(entry(cells[cell].removeprefix(base)) for cell in CELLS)]
+        said = [cells[cell].partition(base)[2] or cells[cell] for cell in CELLS]
+        row = [name, family.stands_for, origin, *map(entry, said)]
         lines.append(f"| {' | '.join(row)} |")
     notes = [textwrap.fill(f"{i}. {reason}", WIDTH, subsequent_indent="   ") for i, reason in enumerate(reasons, 1)]
     lines += ["", *notes]

@@ -60,7 +60,7 @@ class Bench:
         rows.write("data/pictures", rows.visual("b", 4))
         raw = study([name], "transformers")
         raw["models"][name]["path"] = str(checkpoint)
-        raw["models"][name] |= {"max_prompt_length": 900}
+        raw["models"][name] |= {"max_prompt_length": 900, "dtype": "float32"}
         raw["pools"]["pool"]["modality"] = "text" if FAMILIES[name].modality == "text" else "mixed"
         raw["sizes"] = [len(self.examples)]
         raw["stages"]["grpo"] |= {"rollouts": {"engine": "vllm"}}

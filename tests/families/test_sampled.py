@@ -36,7 +36,9 @@ def test_completions_are_those_of_the_trained_model(name: str, family: Callable[
     found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     for state in ("loaded", "synced", "reloaded", "adapter"):
         row = found[state]
-        assert row["greedy"] == row["asked"] == row["different"], state
+        assert row["greedy"] == row["asked"], state
+        # One repeated completion would say little.
+        assert row["different"] > row["asked"] // 2, state
         assert row["difference"] < CLOSE, state
     # Seeds belong to completions, not to batches; and to merge an adapter for the engine changes nothing.
     assert found["order"]

@@ -60,7 +60,7 @@ class Rollouts(Strict):
     """Passed to `vllm.LLM` under its own names."""
     max_logp_difference: Annotated[float, Field(gt=0)] | None = None
     """A step in which the log-probabilities of vLLM and the trainer differ by more than this on average ends the run;
-    0.001 by default in float32 and 0.03 in bfloat16."""
+    0.001 by default in float32 and 0.1 in bfloat16."""
 
     @model_validator(mode="after")
     def _engine_args(self) -> Rollouts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import textwrap
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
@@ -18,6 +19,7 @@ _CODE = "../workflow/"
 _TRAINING = " for training"
 # More configurations than this are counted in a table, not named.
 _LISTED = 4
+_WIDTH = 120
 _HEAD = """\
 # Data sets by name
 
@@ -74,7 +76,14 @@ def data_reference() -> str:
         "\n".join(f"- **{name}**: {why}" for name, why in (benchmarks.BLANK | sets.BLANK).items()),
         _OVERLAPS,
     ]
-    return "\n\n".join(parts)
+    return "\n".join(map(_wrapped, "\n\n".join(parts).split("\n")))
+
+
+def _wrapped(line: str) -> str:
+    """Break a long item of a list as prose is broken elsewhere."""
+    if not line.startswith("- "):
+        return line
+    return textwrap.fill(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _table(modules: Mapping[str, ModuleType], suffix: str) -> Iterator[str]:

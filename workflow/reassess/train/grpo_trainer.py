@@ -28,10 +28,10 @@ with mock.patch("trl.import_utils.is_vllm_available", return_value=False):
 # Of a checkpoint: `Counts` so far.
 COUNTS = "sampling.json"
 # Mean over the tokens of a step of |log-probability of the sampler - of the trainer|, above which a run ends. Measured
-# with toys on a CPU: up to 1e-5 in float32, 0.004 to 0.007 where the sampler works in bfloat16 (and the trainer in
-# float32); 0.05 where vLLM keeps the features of images from before a step, or sees another picture, and 0.9 where it
-# keeps the weights. bfloat16 on a GPU was not measured.
-MOST_DIFFERENCE = {"float32": 1e-3, "bfloat16": 0.03}
+# on a CPU with toys and tiny models: up to 1e-5 in float32; 0.004 to 0.06 where the sampler works in bfloat16 and the
+# trainer in float32; 0.05 where vLLM keeps the features of images from before a step, or sees another picture, and 0.9
+# where it keeps the weights. bfloat16 on a GPU was not measured; there the bound is not sure to see old features.
+MOST_DIFFERENCE = {"float32": 1e-3, "bfloat16": 0.1}
 
 
 @dataclass

@@ -69,21 +69,15 @@ class Rollouts:
             raise TrainError(
                 f"{self.where}.rollouts.engine: vllm cannot run here: {reason}; set transformers, or run where it can"
             )
-        # Raw ones are of the model, as the trainer's are: without the ban of tokens and the options of sampling, but
-        # without the temperature too, by which the trainer divides.
-        own: dict[str, Any] = {"logprobs_mode": "raw_logprobs" if args.temperature == 1 else "processed_logprobs"}
-        if gpus:
-            own |= {"gpu_memory_utilization": GPU_SHARE, "enable_sleep_mode": True}
-        if ranks.world().processes > 1:
-            own["distributed_executor_backend"] = "external_launcher"
-        self._sleeps = {**own, **stage.rollouts.engine_args}.get("enable_sleep_mode", False)
+        engine_args = {**_engine_args(args.temperature, gpus), **stage.rollouts.engine_args}
+        self._sleeps = engine_args.get("enable_sleep_mode", False)
         setting = Setting(
             reader=self.reader,
             max_model_len=self.reader.model.max_prompt_length + args.max_completion_length,
             seed=self.seed,
             gpus=gpus,
             batch_size=1,
-            engine_args={**own, **stage.rollouts.engine_args},
+            engine_args=engine_args,
             where=f"{self.where}.rollouts",
         )
         self._sampling = _sampling(args, self.reader.stops, data.placeholders(started.model.config))
@@ -197,6 +191,18 @@ class Rollouts:
         if self._sleeps and self._llm.llm_engine.is_sleeping():
             torch.cuda.empty_cache()
             self._llm.wake_up()
+
+
+def _engine_args(temperature: float, gpus: int) -> dict[str, Any]:
+    """Return the arguments of an engine that is one of several users of its process and GPU."""
+    # Raw ones are of the model, as those of the trainer are: without the ban of tokens and the options of sampling. But
+    # without the temperature too, by which the trainer divides.
+    found: dict[str, Any] = {"logprobs_mode": "raw_logprobs" if temperature == 1 else "processed_logprobs"}
+    if gpus:
+        found |= {"gpu_memory_utilization": GPU_SHARE, "enable_sleep_mode": True}
+    if ranks.world().processes > 1:
+        found["distributed_executor_backend"] = "external_launcher"
+    return found
 
 
 def _sampling(args: Any, stops: list[int], placeholders: list[int]) -> dict[str, Any]:
