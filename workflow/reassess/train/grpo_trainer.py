@@ -52,8 +52,20 @@ class Counts:
 
     @classmethod
     def of(cls, checkpoint: Path | None) -> Counts:
-        """Return those of a checkpoint; without one, those of a start."""
-        return cls() if checkpoint is None else cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
+        """Return those of a checkpoint; without one, those of a start.
+
+        Raises:
+            TrainError: a version has written it that did not count.
+        """
+        if checkpoint is None:
+            return cls()
+        try:
+            return cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise TrainError(
+                f"{checkpoint} has no {COUNTS}: it is of a version that did not count what a run samples; finish the "
+                f"run with that version, or remove {checkpoint.parent} to start over"
+            ) from None
 
 
 class Trainer(GRPOTrainer):  # type: ignore[misc]
