@@ -180,5 +180,5 @@ def test_what_is_frozen_can_be_varied(tiny: Graph) -> None:
 
 def test_text_has_nothing_to_train_in_a_frozen_language_model() -> None:
     free, frozen = (SftStage(kind="sft", batch_size=8, freeze=parts) for parts in (["projector"], ["language_model"]))
-    assert free.misfit_of_mixed("ddp") is None
-    assert "`freeze`" in str(frozen.misfit_of_mixed("ddp"))
+    assert free.misfit_of_mixed("ddp", 0) is None
+    assert "`freeze`" in str(frozen.misfit_of_mixed("ddp", 0))

@@ -113,7 +113,11 @@ MALFORMED = [
         5,
         ["per_device_train_batch_size: 5 does not divide batch_size 32"],
     ),
-    ("stages/grpo/args/use_vllm", True, ["args.use_vllm cannot be set", "corrupted prompt"]),
+    (
+        "stages/grpo/args/use_vllm",
+        True,
+        ["args.use_vllm cannot be set", "corrupts prompts", "`rollouts: {engine: vllm}`"],
+    ),
     ("stages/grpo/args/num_generations", 7, ["stages.grpo", "args.num_generations: 7", "divide batch_size 96"]),
     ("stages/grpo/rewards", {"accuracy": 0, "format": 0}, ["stages.grpo", "sum must be above 0"]),
     (

@@ -43,7 +43,7 @@ GRPO = (
 REPORT = (
     '{"asked":"ASKED","models":["toy-xs","toy-s"],"name":"toy",'
     '"recipes":[["base",{"steps":[]}],["sft",{"steps":[{"by":"sft"}]}],["grpo",{"steps":[{"by":"grpo"}]}],'
-    '["sft-grpo",{"steps":[{"by":"sft"},{"by":"grpo"}]}]],"report":{"resamples":2000},"seed":0,"version":1}'
+    '["sft-grpo",{"steps":[{"by":"sft"},{"by":"grpo"}]}]],"report":{"resamples":2000},"seed":0,"version":2}'
 )
 # Of the jobs of the default study, by rule and key.
 OTHERS = {

@@ -5,43 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 
 from families.rows import pictures, visual
-from reassess.data.shards import Shards, write_shards
-from reassess.models.load import load_model
 from reassess.models.reader import Reader
 from reassess.prompts import Prompt
-from reassess.rewards import Rewards
-from reassess.study.models import Model
-from reassess.train import data, grpo
+from reassess.train import data
 from reassess.train.plan import TrainError
-
-SPEC = Model(path=".", max_pixels=20_000)
-
-
-def built(directory: Path, examples: list[Any], folder: Path, **defaults: Any) -> grpo.Trainer:
-    """Return the trainer of a checkpoint whose generation config has some defaults."""
-    write_shards(folder / "examples/shards", examples)
-    rows = data.Rows(Shards(folder / "examples"), Reader.of(directory, SPEC, Prompt()))
-    model = load_model(directory, SPEC)
-    model.generation_config.update(**defaults)
-    args = grpo.GRPOConfig(
-        str(folder), per_device_train_batch_size=2, num_generations=2, max_completion_length=6, use_cpu=True,
-        report_to="none", bf16=False, gradient_checkpointing=False, remove_unused_columns=False,
-    )  # fmt: skip
-
-    def trainer(kind: Callable[..., Any], **options: Any) -> Any:
-        return kind(model=model, args=args, processing_class=rows.reader.processor, **options)
-
-    started: Any = SimpleNamespace(
-        args=args, rows=rows, model=model, trainer=trainer, resumed=SimpleNamespace(epochs=0)
-    )
-    return grpo.build(started, Rewards(accuracy=1.0).chosen)
+from trainers import SPEC, built
 
 
 @pytest.mark.parametrize("name", ["gemma3", "qwen3-vl"])
@@ -73,10 +46,24 @@ def test_probabilities_are_those_of_a_plain_forward_pass(
 
 def test_rollouts_have_no_sampling_of_the_checkpoints_own(family: Callable[[str], Path], tmp_path: Path) -> None:
     """Evaluation has none, and TRL's probabilities know nothing of it."""
-    trainer = built(family("qwen2.5-vl-tied"), visual("v", 1, kinds=("jpeg",)), tmp_path, min_p=0.5, typical_p=0.3)
+    trainer = built(
+        family("qwen2.5-vl-tied"), visual("v", 1, kinds=("jpeg",)), tmp_path, defaults={"min_p": 0.5, "typical_p": 0.3}
+    )
     asked = trainer.model._prepare_generation_config(trainer.generation_config)[0]
     assert (asked.min_p, asked.typical_p, asked.top_k) == (None, 1.0, 0)
     assert set(asked.eos_token_id) == set(Reader.of(family("qwen2.5-vl-tied"), SPEC, Prompt()).stops)
+
+
+def test_no_placeholder_is_sampled_where_the_model_itself_samples(
+    family: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """TRL bans one of them, and none where the study suppresses tokens of its own."""
+    chosen = {"suppress_tokens": [5]}
+    trainer = built(family("qwen2.5-vl-tied"), visual("v", 1, kinds=("jpeg",)), tmp_path, generation_kwargs=chosen)
+    placeholders = data.placeholders(trainer.model.config)
+    assert len(placeholders) == 2
+    asked = trainer.model._prepare_generation_config(trainer.generation_config)[0]
+    assert asked.suppress_tokens == sorted([5, *placeholders])
 
 
 def test_several_images_that_trl_would_lose_count_of_are_refused(family: Callable[[str], Path], tmp_path: Path) -> None:

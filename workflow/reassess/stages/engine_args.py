@@ -19,6 +19,7 @@ REFUSED = {
 NEUTRAL = frozenset(
     {
         "cpu_offload_gb",
+        "enable_sleep_mode",
         "gpu_memory_utilization",
         "kv_cache_memory_bytes",
         "max_num_batched_tokens",

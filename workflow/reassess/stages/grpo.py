@@ -11,7 +11,7 @@ from reassess.spec import Positive
 from reassess.stages.base import Needs, Trained
 from reassess.stages.config_class import ConfigClass, config_fields
 from reassess.stages.engine_args import counting, vllm_version
-from reassess.stages.rollouts import SEEDS, DynamicSampling, Rollouts, shaped
+from reassess.stages.rollouts import SEEDS, DynamicSampling, Rollouts, misfit
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import TRAINER
 from reassess.versions import JUDGE_VERSION
@@ -61,6 +61,8 @@ class GrpoStage(Trained):
             )
         limit = self.args.get("max_completion_length", config_fields(self.CONFIG)["max_completion_length"][1])
         further = self.args.get("generation_kwargs")
+        if isinstance(further, str):
+            raise ValueError(f"args.generation_kwargs: {further!r} is text; give a mapping")
         if isinstance(further, dict) and "stop_strings" in further:
             raise ValueError("args.generation_kwargs.stop_strings cannot be set: TRL's completions end at tokens alone")
         for name, reward in self.rewards.chosen.items():
@@ -93,15 +95,17 @@ class GrpoStage(Trained):
         return bool(self.args.get(CORRECTION, CORRECTS))
 
     def misfit_of_processes(self, count: int, gpus: int) -> str | None:
-        name = shaped(self.args)
-        # vLLM gives log-probabilities before all options of sampling or after all of them, and the trainer knows the
-        # temperature alone.
-        if name is not None and self.args.get("temperature", 1) != 1 and self.sampler(gpus) == "vllm":
+        problem = self._misfit_of_vllm() if self.sampler(gpus) == "vllm" else None
+        return problem or super().misfit_of_processes(count, gpus)
+
+    def _misfit_of_vllm(self) -> str | None:
+        """Return why vLLM cannot sample for it, None where it can."""
+        if (self.lora or {}).get("lora_dropout") and not self.args.get("disable_dropout"):
             return (
-                f"args.{name}: with a temperature that is not 1 vLLM's log-probabilities cannot be compared with the "
-                "trainer's; leave one of the two out, or set `rollouts: {engine: transformers}`"
+                "lora.lora_dropout: vLLM samples with the whole adapter, and the trainer would learn with parts of it "
+                "dropped out; leave it out, or set `rollouts: {engine: transformers}`"
             )
-        return super().misfit_of_processes(count, gpus)
+        return misfit(self.args, self.corrects)
 
     def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
         if self.sampler(gpus) != "vllm":

@@ -10,16 +10,20 @@ from pydantic import Field, model_validator
 from reassess.spec import Positive, Strict
 from reassess.stages import engine_args
 
+_OWN_ENGINE = "every training process has an engine of its own, on its own GPU"
 # Arguments of `vllm.LLM` that rollouts set themselves.
 REFUSED = {
     **engine_args.REFUSED,
+    "data_parallel_size": _OWN_ENGINE,
     "distributed_executor_backend": "every training process has an engine of its own, in the process",
     "load_format": "weights come from the trainer",
     "logprobs_mode": "it follows from the options of sampling",
     "seed": "every completion has a seed of its own",
-    "tensor_parallel_size": "every training process has an engine of its own, on its own GPU",
+    "max_model_len": "it is models.<name>.max_prompt_length and args.max_completion_length together",
+    "pipeline_parallel_size": _OWN_ENGINE,
+    "tensor_parallel_size": _OWN_ENGINE,
 }
-# How a completion's seed is made (`reassess.train.rollouts.seeds`); another way is another number.
+# How a completion's seed is made (`reassess.train.rollouts.Rollouts.roll`); another way is another number.
 SEEDS = 1
 # Options of TRL's config that make the sampled distribution another one than the trained, with the values at which they
 # do not.
@@ -29,6 +33,20 @@ SHAPING: dict[str, tuple[Any, ...]] = {
     "min_p": (None, 0),
     "repetition_penalty": (None, 1),
 }
+# Options of `vllm.SamplingParams` that are not to be set under `generation_kwargs`, and what to do instead: the trainer
+# would not know of them, or rollouts need them as they are.
+_UNDER_ARGS, _NEEDED = "set it under `args`", "rollouts need their own"
+REFUSED_SAMPLING = {
+    **dict.fromkeys(("temperature", *SHAPING), _UNDER_ARGS),
+    **dict.fromkeys(("detokenize", "logprobs", "stop_token_ids"), _NEEDED),
+    "max_tokens": "set `args.max_completion_length`",
+    "n": "set `args.num_generations`",
+    "seed": "every completion has a seed of its own",
+    "stop": "TRL's completions end at tokens alone",
+}
+# TRL's option of how tokens are weighed for what differs, its default, and its values.
+CORRECTION_MODE = "vllm_importance_sampling_mode"
+MODES = ("sequence_mask", "sequence_truncate", "token_mask", "token_truncate")
 
 
 class Rollouts(Strict):
@@ -63,6 +81,33 @@ class DynamicSampling(Strict):
     budget: Literal["steps", "prompts"] = "steps"
     """What `num_train_epochs` and `max_steps` stand for. `steps`: as many optimizer steps as without it, and more
     prompts drawn. `prompts`: as many prompts drawn as without it, and fewer steps."""
+
+
+def misfit(args: Mapping[str, Any], corrects: bool) -> str | None:
+    """Return why vLLM cannot sample with options of TRL's config, None where it can.
+
+    Args:
+        args: the options.
+        corrects: whether tokens are weighed for the difference between sampler and trainer.
+    """
+    for name in args.get("generation_kwargs") or {}:
+        if name in REFUSED_SAMPLING:
+            return f"args.generation_kwargs.{name} cannot be set where vLLM samples: {REFUSED_SAMPLING[name]}"
+    if args.get("max_completion_length", 1) is None:
+        return "args.max_completion_length: vLLM needs a number of tokens"
+    # vLLM gives log-probabilities before all options of sampling or after all of them, and the trainer knows the
+    # temperature alone.
+    if args.get("temperature", 1) != 1 and (name := shaped(args)) is not None:
+        return (
+            f"args.{name}: with a temperature that is not 1 vLLM's log-probabilities cannot be compared with the "
+            "trainer's; leave one of the two out, or set `rollouts: {engine: transformers}`"
+        )
+    mode = args.get(CORRECTION_MODE, MODES[0])
+    if mode not in MODES:
+        return f"args.{CORRECTION_MODE}: {mode!r} is not valid; TRL has {', '.join(MODES)}"
+    if corrects and args.get("loss_type") == "vespo" and not mode.startswith("token_"):
+        return f"args.{CORRECTION_MODE}: the loss `vespo` needs token_mask or token_truncate, and this is {mode}"
+    return None
 
 
 def shaped(args: Mapping[str, Any]) -> str | None:

@@ -52,13 +52,19 @@ class DynamicTrainer(Trainer):
         option: the study's option.
         accuracy: the accuracy reward.
         source: the training rows, decoded as they are asked for; TRL's own dataset has their numbers alone.
+        budget: the prompts after which a run ends, None where its steps decide.
     """
 
     option: DynamicSampling
     accuracy: Any
     source: Any
+    budget: int | None = None
     _replay: Sampled | None = None
     _order: tuple[int, list[int]] = (-1, [])
+
+    @property
+    def is_spent(self) -> bool:
+        return self.budget is not None and self.counts.prompts >= self.budget
 
     def roll(self) -> Sampled:
         assert self._replay is not None
@@ -70,8 +76,8 @@ class DynamicTrainer(Trainer):
         kept: list[Group] = []
         flat: list[Group] = []
         attempts = tokens = 0
-        while len(kept) < wanted and attempts < self.option.max_attempts:
-            for group in self._draw(wanted, attempts):
+        while not attempts or (len(kept) < wanted and attempts < self.option.max_attempts and not self.is_spent):
+            for group in self._draw(wanted):
                 (kept if group.is_mixed else flat).append(group)
                 tokens += group.tokens
             attempts += 1
@@ -86,7 +92,7 @@ class DynamicTrainer(Trainer):
     def _note_drawn(self, groups: int) -> None:
         """Count nothing here: prompts are counted as they are drawn, and groups by what is to be learnt of them."""
 
-    def _draw(self, wanted: int, attempt: int) -> list[Group]:
+    def _draw(self, wanted: int) -> list[Group]:
         """Return the next prompts of the stream with their completions, sampled and judged; every process has all."""
         assert self.rollouts is not None
         size = self.num_generations
@@ -95,7 +101,7 @@ class DynamicTrainer(Trainer):
         every = [number for number in numbers for _ in range(size)]
         share = len(every) // ranks.world().processes
         rows = self._look_up(every[ranks.number() * share : (ranks.number() + 1) * share])
-        sampled = self.rollouts.roll(rows, self, attempt)
+        sampled = self.rollouts.roll(rows, self)
         columns = {name: [row[name] for row in rows] for name in ("gold", "kind", "options")}
         scores = self.accuracy(completion_ids=sampled.ids, log_metric=_unlogged, log_extra=_unlogged, **columns)
         parts = ranks.gather((sampled, scores))
@@ -110,6 +116,8 @@ class DynamicTrainer(Trainer):
     def _row(self, position: int) -> int:
         """Return the row at a position of the endless stream of shuffled rows."""
         passes, place = divmod(position, len(self.source))
+        if not self.shuffle_dataset:
+            return place
         if self._order[0] != passes:
             generator = torch.Generator().manual_seed(self.args.data_seed * 1_000_003 + passes)
             self._order = passes, torch.randperm(len(self.source), generator=generator).tolist()
@@ -143,12 +151,17 @@ def _unlogged(name: str, value: Any) -> None:
 
 
 class Ending(TrainerCallback):  # type: ignore[misc]
-    """Ends a run that has drawn so many prompts, None for one whose steps decide."""
+    """Ends a run that has drawn all of its prompts and learnt from them.
 
-    def __init__(self, trainer: DynamicTrainer, budget: int | None) -> None:
+    Args:
+        trainer: the trainer.
+        boundary: optimizer steps that completions serve.
+    """
+
+    def __init__(self, trainer: DynamicTrainer, boundary: int) -> None:
         self.trainer = trainer
-        self.budget = budget
+        self.boundary = boundary
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self.budget is not None and self.trainer.counts.prompts >= self.budget:
+        if self.trainer.is_spent and state.global_step % self.boundary == 0:
             control.should_log = control.should_training_stop = True

@@ -147,7 +147,8 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     if dynamic is not None:
         assert isinstance(trainer, DynamicTrainer)
         trainer.option, trainer.accuracy, trainer.source = dynamic, functions["accuracy"], dataset
-        trainer.add_callback(Ending(trainer, _budget(started)))
+        trainer.budget = _budget(started)
+        trainer.add_callback(Ending(trainer, started.plan.boundary))
     if by_engine:
         _sample_with_vllm(trainer, started, stage)
     else:

@@ -52,8 +52,20 @@ class Counts:
 
     @classmethod
     def of(cls, checkpoint: Path | None) -> Counts:
-        """Return those of a checkpoint; without one, those of a start."""
-        return cls() if checkpoint is None else cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
+        """Return those of a checkpoint; without one, those of a start.
+
+        Raises:
+            TrainError: a version has written it that did not count.
+        """
+        if checkpoint is None:
+            return cls()
+        try:
+            return cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise TrainError(
+                f"{checkpoint} has no {COUNTS}: it is of a version that did not count what a run samples; finish the "
+                f"run with that version, or remove {checkpoint.parent} to start over"
+            ) from None
 
 
 class Trainer(GRPOTrainer):  # type: ignore[misc]
@@ -135,7 +147,7 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
             TrainError: sampler and trainer are too far from each other. No step is taken with such completions.
         """
         # vLLM says NaN where a logit is none, which is as far as can be.
-        apart = (sampled - trained).abs()[mask].double().nan_to_num(nan=math.inf)
+        apart = (sampled - trained).abs()[mask].double().nan_to_num(nan=math.inf, posinf=math.inf)
         mine = torch.stack([apart.sum(), mask.sum().double(), apart.max() if len(apart) else apart.sum()]).cpu()
         self._difference = torch.cat([self._difference[:2] + mine[:2], torch.maximum(self._difference, mine)[2:]])
         if not self.accelerator.sync_gradients:
@@ -166,11 +178,13 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
 
 
 def _drifted(step: int, mean: float, most: float, limit: float) -> str:
+    diverged = "" if math.isfinite(mean) else "the training has diverged (look at `args.learning_rate`), "
     return (
         f"step {step}: vLLM gave the sampled tokens log-probabilities that are {mean:.2g} from the trainer's on "
         f"average (at most {most:.2g}), more than rollouts.max_logp_difference, {limit:g}. So the completions are not "
-        "those of the model that is trained: vLLM read other prompts or images, has weights or image features of an "
-        "earlier step, or computes otherwise. No step was taken with them. metrics.jsonl has "
+        f"those of the model that is trained: {diverged}vLLM read other prompts or images, has weights or image "
+        "features of an earlier step, or computes otherwise (as where the model drops out: `args.disable_dropout`). "
+        "No step was taken with them. metrics.jsonl has "
         "sampling/sampling_logp_difference of the steps before; set `rollouts: {engine: transformers}` to sample with "
         "the trained model itself, or raise the bound where the precision explains it"
     )

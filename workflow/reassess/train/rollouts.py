@@ -90,7 +90,7 @@ class Rollouts:
             raise TrainError(str(error)) from None
         except (TypeError, ValueError) as error:
             raise TrainError(f"{self.where}.args: vLLM does not sample like this: {error}") from None
-        self._synced = -1
+        self._synced, self._draws = -1, 0
         self._sleep()
 
     def sample(self, questions: Sequence[Question], seeds: Sequence[int | None], **options: Any) -> Sampled:
@@ -132,22 +132,23 @@ class Rollouts:
         # Processed pixels stay: they do not depend on the weights.
         vllm.reload(self._llm, weights_iterator=named_weights(model))
 
-    def roll(self, rows: Sequence[dict[str, Any]], trainer: Any, attempt: int = 0) -> Sampled:
-        """Return a completion to each row of a step, sampled with the weights that the model has in it.
+    def roll(self, rows: Sequence[dict[str, Any]], trainer: Any) -> Sampled:
+        """Return a completion to each row, sampled with the weights that the model has in this step.
 
         Args:
             rows: of this process; all processes have as many.
             trainer: TRL's trainer.
-            attempt: number of the draw within the step.
         """
         step = trainer.state.global_step
         if step != self._synced:
             self.sync(trainer.model)
-            self._synced = step
+            self._synced, self._draws = step, 0
         self._wake()
         first = ranks.number() * len(rows)
         questions = [Question(row[data.RENDERED], row.get("images") or []) for row in rows]
-        seeds = [sample_seed(self.seed, {"step": step, "draw": attempt}, first + i) for i in range(len(rows))]
+        seeds = [sample_seed(self.seed, {"step": step, "draw": self._draws}, first + i) for i in range(len(rows))]
+        # A step draws several times with dynamic sampling, and where it is more than one generation batch.
+        self._draws += 1
         found = self.sample(questions, seeds)
         self._sleep()
         return found
@@ -157,7 +158,7 @@ class Rollouts:
         self._wake()
         examples = list(rows.examples[: data.CHECKED])
         questions = [Question(rows.reader.render(item), rows.reader.pictures(item)) for item in examples]
-        found = self.sample(questions, [None] * len(questions), temperature=0.0, max_tokens=1)
+        found = self.sample(questions, [None] * len(questions), temperature=0.0, min_tokens=0, max_tokens=1)
         self._sleep()
         for example, ids in zip(examples, found.prompt_ids, strict=True):
             data.check_prompt(example, ids, rows)
@@ -261,7 +262,12 @@ def _merged(model: Any, base: Any) -> Iterator[tuple[str, torch.Tensor]]:
                 yield name, parameter.detach()
         return
     modules: Iterator[tuple[str, Any]] = base.named_modules()
-    layers = {name: module for name, module in modules if isinstance(module, BaseTunerLayer)}
+    # PEFT wraps a module once for each of its parameters that has an adapter: the experts of a mixture have two.
+    layers = {
+        name: module
+        for name, module in modules
+        if isinstance(module, BaseTunerLayer) and not name.endswith(".base_layer")
+    }
     layer: Any
     for name, layer in layers.items():
         with ranks.whole(list(layer.parameters())), _with_adapter(layer) as weights:
@@ -276,14 +282,19 @@ def _merged(model: Any, base: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 @contextmanager
 def _with_adapter(layer: Any) -> Iterator[dict[str, torch.Tensor]]:
-    """Give the weights of a layer with its adapter merged into them; afterwards it is as it was, bit for bit."""
+    """Give the weights of a layer with its adapters merged into them; afterwards it is as it was, bit for bit."""
     inner = layer.get_base_layer()
     before = {name: parameter.data for name, parameter in inner.named_parameters()}
-    # `safe_merge` computes into a copy.
-    layer.merge(safe_merge=True)
+    wrappers = [layer]
+    while isinstance(wrappers[-1].base_layer, BaseTunerLayer):
+        wrappers.append(wrappers[-1].base_layer)
+    for wrapper in wrappers:
+        # `safe_merge` computes into a copy.
+        wrapper.merge(safe_merge=True)
     try:
         yield {name: parameter.detach() for name, parameter in inner.named_parameters()}
     finally:
         for name, parameter in inner.named_parameters():
             parameter.data = before[name]
-        layer.merged_adapters.clear()
+        for wrapper in wrappers:
+            wrapper.merged_adapters.clear()
