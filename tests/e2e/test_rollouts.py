@@ -162,7 +162,7 @@ def test_two_processes_sample_and_learn_what_one_does(
     folder, one = train(work(kind), SHARED, variant(2, kind)), unbroken(SHARED)
     theirs, ours = metrics(folder, SHARED), metrics(one, SHARED)
     # As long as the weights agree to the last digit but one the very completions are the same.
-    names = [name for name in ours[0] if name.startswith(("dynamic/", "rewards/"))]
+    names = [name for name in ours[0] if name.startswith(("resample/", "rewards/"))]
     assert len(names) > 5
     assert [theirs[0][name] for name in names] == [ours[0][name] for name in names]
     first, expected = completions(folder, SHARED)[0], completions(one, SHARED)[0]
@@ -182,29 +182,29 @@ def test_only_groups_with_right_and_wrong_answers_are_learnt_from(unbroken: Call
         for row in step:
             groups[str(row["prompt"])].append(row)
         mixed = [len({row["accuracy"] for row in group}) > 1 for group in groups.values()]
-        assert sum(mixed) >= len(groups) - line["dynamic/filled"]
-        assert line["frac_reward_zero_std"] <= line["dynamic/filled"] / 4
+        assert sum(mixed) >= len(groups) - line["resample/filled"]
+        assert line["frac_reward_zero_std"] <= line["resample/filled"] / 4
         differ_in_form += sum(len({row["format"] for row in group}) > 1 for group in groups.values())
     assert differ_in_form
     drawn = run["rollouts"]
     # Four prompts are drawn at a time, of 32.
-    assert drawn["prompts_drawn"] == 4 * sum(line["dynamic/attempts"] for line in lines)
-    assert drawn["data_passes"] == round(drawn["prompts_drawn"] / 32, 3) == round(lines[-1]["dynamic/data_passes"], 3)
-    assert drawn["groups_kept"] == 4 * len(lines) - sum(line["dynamic/filled"] for line in lines)
-    assert drawn["discarded_tokens"] == sum(line["dynamic/discarded_tokens"] for line in lines) > 0
+    assert drawn["prompts_drawn"] == 4 * sum(line["resample/rounds"] for line in lines)
+    assert drawn["data_passes"] == round(drawn["prompts_drawn"] / 32, 3) == round(lines[-1]["resample/data_passes"], 3)
+    assert drawn["groups_kept"] == 4 * len(lines) - sum(line["resample/filled"] for line in lines)
+    assert drawn["discarded_tokens"] == sum(line["resample/discarded_tokens"] for line in lines) > 0
     assert run["samples_seen"] == 4 * drawn["prompts_drawn"] > 16 * len(lines)
 
 
 def test_a_budget_of_prompts_ends_a_run_wherever_it_was_killed(work: Callable[[str], Path]) -> None:
     raw = variant(save_steps=1).study.model_dump(mode="json")
-    raw["stages"]["dapo"]["dynamic_sampling"]["budget"] = "prompts"
+    raw["stages"]["dapo"]["resample"]["budget"] = "prompts"
     study = graph.parse(raw, "study")
     folder = work("budget")
     assert start(folder, DAPO, study, KILLED_AT_THE_END).wait() == -signal.SIGKILL
     train(folder, DAPO, study)
     run, lines = record(folder, DAPO), metrics(folder, DAPO)
     # As many as an epoch of the rows has.
-    drawn = [line["dynamic/prompts_drawn"] for line in lines]
+    drawn = [line["resample/prompts_drawn"] for line in lines]
     assert drawn[-2] < 32 <= drawn[-1] == run["rollouts"]["prompts_drawn"]
     assert run["steps_done"] == run["steps_planned"] == len(lines) < 8
     log = (folder / "train.log").read_text()

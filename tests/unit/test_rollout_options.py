@@ -111,32 +111,35 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (further(logprobs=None), "args.generation_kwargs.logprobs cannot be set where vLLM samples: rollouts need their"),
     ({"args": {"generation_kwargs": '{"top_k": 5}'}}, "args.generation_kwargs: '{\"top_k\": 5}' is text; give a mapp"),
     (
-        {"rollouts": TRANSFORMERS, "dynamic_sampling": {}},
-        "stages.grpo: dynamic_sampling: needs vLLM, and `rollouts.engine` is transformers",
+        {"rollouts": TRANSFORMERS, "resample": {}},
+        "stages.grpo: resample: needs vLLM, and `rollouts.engine` is transformers",
     ),
     (
-        {"dynamic_sampling": {}, "rewards": {"format": 1}},
-        "stages.grpo: dynamic_sampling: keeps groups by `rewards.accuracy`, which is not given",
+        {"resample": {}, "rewards": {"format": 1}},
+        "stages.grpo: resample: keeps groups by `rewards.accuracy`, which is not given",
     ),
     (
-        {"dynamic_sampling": {"budget": "prompts"}, "trajectory": 2},
-        "stages.grpo: trajectory: with `dynamic_sampling.budget: prompts` its steps are not known beforehand",
+        {"resample": {"budget": "prompts"}, "trajectory": 2},
+        "stages.grpo: trajectory: with `resample.budget: prompts` its steps are not known beforehand",
     ),
-    ({"dynamic_sampling": {"max_attempts": 0}}, "stages.grpo.dynamic_sampling.max_attempts: 0: input should be great"),
-    ({"dynamic_sampling": {"max_attempts": 1.5}}, "stages.grpo.dynamic_sampling.max_attempts: 1.5: input should be a"),
-    ({"dynamic_sampling": {"budget": "tokens"}}, "dynamic_sampling.budget: 'tokens': input should be 'steps' or 'pro"),
-    ({"dynamic_sampling": {"attempts": 3}}, "stages.grpo.dynamic_sampling.attempts: unknown key; did you mean max_at"),
-    ({"dynamic_sampling": True}, "stages.grpo.dynamic_sampling: True: expected a mapping with the keys max_attempts,"),
+    ({"resample": {"rounds": 0}}, "stages.grpo.resample.rounds: 0: input should be great"),
+    ({"resample": {"rounds": 1.5}}, "stages.grpo.resample.rounds: 1.5: input should be a"),
+    ({"resample": {"budget": "tokens"}}, "resample.budget: 'tokens': input should be 'steps' or 'pro"),
+    ({"resample": {"round": 3}}, "stages.grpo.resample.round: unknown key; did you mean rounds"),
+    ({"resample": {"accuracy": [0.9, 0.1]}}, "stages.grpo.resample: accuracy: [0.9, 0.1] has nothing between"),
+    ({"resample": {"accuracy": [0.5, 0.5]}}, "stages.grpo.resample: accuracy: [0.5, 0.5] has nothing between"),
+    ({"resample": {"accuracy": [-1, 0.5]}}, "stages.grpo.resample.accuracy.0: "),
+    ({"resample": True}, "stages.grpo.resample: True: expected a mapping with the keys accuracy, rounds,"),
     # What has keys of its own has no name among variants: two stages are the way.
     (
         {"vary": {"rollouts": [VLLM, TRANSFORMERS]}},
         "stages.grpo.vary: rollouts: {'engine': 'vllm'} cannot be part of a name; vary numbers, words, true and false",
     ),
     (
-        {"vary": {"dynamic_sampling": [None, {"max_attempts": 4}]}},
-        "stages.grpo.vary: dynamic_sampling: {'max_attempts': 4} cannot be part of a name; vary numbers, words, true",
+        {"vary": {"resample": [None, {"rounds": 4}]}},
+        "stages.grpo.vary: resample: {'rounds': 4} cannot be part of a name; vary numbers, words, true",
     ),
-    ({"vary": {"max_attempts": [2, 4]}}, "stages.grpo: vary.max_attempts: the stage has no such option"),
+    ({"vary": {"rounds": [2, 4]}}, "stages.grpo: vary.rounds: the stage has no such option"),
     ({"vary": {"engine": ["vllm", "auto"]}}, "stages.grpo: vary.engine: the stage has no such option"),
 ]
 
@@ -195,7 +198,7 @@ def stage(**options: Any) -> GrpoStage:
 
 def test_auto_takes_vllm_where_there_is_a_gpu_or_need_of_it() -> None:
     assert [stage().sampler(gpus) for gpus in (0, 1, 4)] == ["transformers", "vllm", "vllm"]
-    assert [stage(dynamic_sampling={}).sampler(gpus) for gpus in (0, 1)] == ["vllm", "vllm"]
+    assert [stage(resample={}).sampler(gpus) for gpus in (0, 1)] == ["vllm", "vllm"]
     for name in ("vllm", "transformers"):
         assert {stage(rollouts={"engine": name}).sampler(gpus) for gpus in (0, 2)} == {name}
 
@@ -210,7 +213,7 @@ def test_tokens_are_weighed_unless_the_study_says_otherwise() -> None:
 
 def test_transformers_has_the_identity_that_it_had(tiny: Graph) -> None:
     plain = identity(tiny)
-    assert not {"rollouts", "dynamic_sampling"} & plain.keys()
+    assert not {"rollouts", "resample"} & plain.keys()
     assert identity(tiny, rollouts=TRANSFORMERS) == identity(tiny, gpus=1, rollouts=TRANSFORMERS) == plain
 
 
@@ -244,15 +247,15 @@ def test_auto_on_a_gpu_is_vllm_by_name(tiny: Graph) -> None:
     assert identity(tiny, gpus=1) == identity(tiny, gpus=1, rollouts=VLLM) == identity(tiny, rollouts=VLLM)
 
 
-def test_dynamic_sampling_counts(tiny: Graph) -> None:
-    found = identity(tiny, dynamic_sampling={})
-    assert found["dynamic_sampling"] == {"max_attempts": 10, "budget": "steps"}
+def test_resampling_counts(tiny: Graph) -> None:
+    found = identity(tiny, resample={})
+    assert found["resample"] == {"accuracy": [0.01, 0.99], "rounds": 10, "budget": "steps"}
     assert found["rollouts"]["engine"] == "vllm"
-    spelt = identity(tiny, rollouts=VLLM, dynamic_sampling={"max_attempts": 10, "budget": "steps"})
+    spelt = identity(tiny, rollouts=VLLM, resample={"accuracy": (0.01, 0.99), "rounds": 10, "budget": "steps"})
     assert found == spelt
-    for other in ({"max_attempts": 4}, {"budget": "prompts"}):
-        assert identity(tiny, dynamic_sampling=other) != found
-    assert identity(tiny, dynamic_sampling=None) == identity(tiny)
+    for other in ({"rounds": 4}, {"budget": "prompts"}, {"accuracy": [0.2, 0.8]}):
+        assert identity(tiny, resample=other) != found
+    assert identity(tiny, resample=None) == identity(tiny)
 
 
 # Rows with an image beside rows without
@@ -265,7 +268,7 @@ def test_vllm_takes_pools_of_both_kinds(tiny: Graph) -> None:
     assert "(`rollouts: {engine: vllm}` can)" in says(tiny, pool="mixed", gpus=1, rollouts=TRANSFORMERS)
     assert parsed(tiny, pool="mixed", rollouts=VLLM).of("train")
     assert parsed(tiny, pool="mixed", gpus=1).of("train")
-    assert parsed(tiny, pool="mixed", dynamic_sampling={}).of("train")
+    assert parsed(tiny, pool="mixed", resample={}).of("train")
 
 
 def test_zero3_takes_no_pool_of_both_kinds(tiny: Graph) -> None:

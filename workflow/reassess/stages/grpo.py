@@ -11,7 +11,7 @@ from reassess.spec import Positive
 from reassess.stages.base import Needs, Trained
 from reassess.stages.config_class import ConfigClass, config_fields
 from reassess.stages.engine_args import counting, vllm_version
-from reassess.stages.rollouts import SEEDS, DynamicSampling, Rollouts, misfit
+from reassess.stages.rollouts import SEEDS, Resample, Rollouts, misfit
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import TRAINER
 from reassess.versions import JUDGE_VERSION
@@ -45,7 +45,7 @@ class GrpoStage(Trained):
     """Rewards by name, each with its weight, as `accuracy: 1.0` or `overlong: {weight: 1.0, buffer: 512}`."""
     rollouts: Rollouts = Rollouts()
     """Where completions come from."""
-    dynamic_sampling: DynamicSampling | None = None
+    resample: Resample | None = None
     """Draws prompts until enough groups have right and wrong completions, as `{}` or with its keys; needs vLLM."""
     args: dict[str, Any] = {}
     """Options of `trl.GRPOConfig` under their own names; `temperature`, `top_p`, `top_k`, `min_p`, `repetition_penalty`
@@ -74,20 +74,20 @@ class GrpoStage(Trained):
     def _samples(self) -> GrpoStage:
         if self.rollouts.engine == "transformers" and (mine := [name for name in self.args if "vllm" in name]):
             raise ValueError(f"args.{mine[0]}: says nothing where `rollouts.engine` is transformers; leave it out")
-        if self.dynamic_sampling is None:
+        if self.resample is None:
             return self
         if self.rollouts.engine == "transformers":
-            raise ValueError("dynamic_sampling: needs vLLM, and `rollouts.engine` is transformers")
+            raise ValueError("resample: needs vLLM, and `rollouts.engine` is transformers")
         if self.rewards.accuracy is None:
-            raise ValueError("dynamic_sampling: keeps groups by `rewards.accuracy`, which is not given")
-        if self.dynamic_sampling.budget == "prompts" and self.trajectory:
-            raise ValueError("trajectory: with `dynamic_sampling.budget: prompts` its steps are not known beforehand")
+            raise ValueError("resample: keeps groups by `rewards.accuracy`, which is not given")
+        if self.resample.budget == "prompts" and self.trajectory:
+            raise ValueError("trajectory: with `resample.budget: prompts` its steps are not known beforehand")
         return self
 
     def sampler(self, gpus: int) -> str:
         if self.rollouts.engine != "auto":
             return self.rollouts.engine
-        return "vllm" if gpus or self.dynamic_sampling is not None else "transformers"
+        return "vllm" if gpus or self.resample is not None else "transformers"
 
     @property
     def corrects(self) -> bool:
@@ -118,6 +118,6 @@ class GrpoStage(Trained):
         if self.sampler(gpus) == "vllm":
             rule = {"engine": "vllm", "version": vllm_version(), "seeds": SEEDS}
             found["rollouts"] = {**rule, "engine_args": counting(self.rollouts.engine_args)}
-        if self.dynamic_sampling is not None:
-            found["dynamic_sampling"] = self.dynamic_sampling.model_dump()
+        if self.resample is not None:
+            found["resample"] = self.resample.model_dump()
         return found

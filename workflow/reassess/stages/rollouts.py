@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from reassess.spec import Positive, Strict
 from reassess.stages import engine_args
 
+Share = Annotated[float, Field(ge=0, le=1)]
 _OWN_ENGINE = "every training process has an engine of its own, on its own GPU"
 # Arguments of `vllm.LLM` that rollouts set themselves.
 REFUSED = {
@@ -55,7 +56,7 @@ class Rollouts(Strict):
     engine: Literal["auto", "vllm", "transformers"] = "auto"
     """`vllm` samples with an engine beside the model in every training process, which gets the weights before each
     step; `transformers` with the trained model itself. `auto` takes vLLM where the job has a GPU or
-    `dynamic_sampling` needs it."""
+    `resample` needs it."""
     engine_args: dict[str, Any] = {}
     """Passed to `vllm.LLM` under its own names."""
     max_logp_difference: Annotated[float, Field(gt=0)] | None = None
@@ -73,14 +74,24 @@ class Rollouts(Strict):
         return self
 
 
-class DynamicSampling(Strict):
+class Resample(Strict):
     """Learns from groups alone that have right and wrong completions (DAPO, arXiv 2503.14476, section 3.2)."""
 
-    max_attempts: Positive = 10
+    accuracy: tuple[Share, Share] = (0.01, 0.99)
+    """A group is kept where its mean accuracy is between these, and not the same for all of its completions. The
+    default is EasyR1's."""
+    rounds: Positive = 10
     """A step draws prompts at most so often; what is missing then is filled with groups that teach nothing."""
     budget: Literal["steps", "prompts"] = "steps"
     """What `num_train_epochs` and `max_steps` stand for. `steps`: as many optimizer steps as without it, and more
     prompts drawn. `prompts`: as many prompts drawn as without it, and fewer steps."""
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Resample:
+        low, high = self.accuracy
+        if low >= high:
+            raise ValueError(f"accuracy: [{low:g}, {high:g}] has nothing between; give the smaller bound first")
+        return self
 
 
 def misfit(args: Mapping[str, Any], corrects: bool) -> str | None:

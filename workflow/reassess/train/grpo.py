@@ -17,11 +17,11 @@ from reassess.stages.grpo import GrpoStage
 from reassess.stages.rollouts import SEEDS
 from reassess.train import data, loop
 from reassess.train.checkpoints import Clock
-from reassess.train.dynamic import DynamicTrainer, Ending
 from reassess.train.frame import Made, Task
 from reassess.train.grpo_trainer import MOST_DIFFERENCE, Counts, GRPOConfig, Trainer
 from reassess.train.loop import Started
 from reassess.train.plan import Epoch, TrainError
+from reassess.train.resample import Ending, Resampling
 from reassess.train.rollouts import Rollouts
 
 # What TRL calls with the completions of a step and the columns of their rows.
@@ -48,8 +48,8 @@ def run(task: Task, clock: Clock) -> Made:
 
 def _budget(started: Started) -> int | None:
     """Return the prompts after which a run ends, None where its steps decide."""
-    dynamic = started.stage.dynamic_sampling if isinstance(started.stage, GrpoStage) else None
-    if dynamic is None or dynamic.budget == "steps":
+    resample = started.stage.resample if isinstance(started.stage, GrpoStage) else None
+    if resample is None or resample.budget == "steps":
         return None
     return started.plan.samples // int(started.args.num_generations)
 
@@ -136,17 +136,17 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     functions = {
         name: function(name, reward, rows.reader, args.max_completion_length) for name, reward in rewards.items()
     }
-    dynamic, dataset = stage.dynamic_sampling, data.grpo_dataset(rows, by_engine)
+    resample, dataset = stage.resample, data.grpo_dataset(rows, by_engine)
     trainer: Trainer = started.trainer(
-        Trainer if dynamic is None else DynamicTrainer,
+        Trainer if resample is None else Resampling,
         reward_funcs=list(functions.values()),
-        train_dataset=dataset if dynamic is None else data.numbers(rows),
+        train_dataset=dataset if resample is None else data.numbers(rows),
         rollout_func=_rolled if by_engine else None,
     )
     trainer.epochs_before, trainer.counts = started.resumed.epochs, Counts.of(started.resumed.checkpoint)
-    if dynamic is not None:
-        assert isinstance(trainer, DynamicTrainer)
-        trainer.option, trainer.accuracy, trainer.source = dynamic, functions["accuracy"], dataset
+    if resample is not None:
+        assert isinstance(trainer, Resampling)
+        trainer.option, trainer.accuracy, trainer.source = resample, functions["accuracy"], dataset
         trainer.budget = _budget(started)
         trainer.add_callback(Ending(trainer, started.plan.boundary))
     if by_engine:
@@ -161,9 +161,9 @@ def _sample_with_vllm(trainer: Trainer, started: Started, stage: GrpoStage) -> N
     began = time.monotonic()
     trainer.rollouts = Rollouts(started)
     said = f"rollouts: vllm {version('vllm')}, {started.task.model.dtype}, started in {time.monotonic() - began:.0f} s"
-    if (dynamic := stage.dynamic_sampling) is not None:
+    if (resample := stage.resample) is not None:
         prompts = started.args.generation_batch_size // started.args.num_generations
-        said += f"; dynamic sampling draws {prompts} to {prompts * dynamic.max_attempts} prompts a step"
+        said += f"; {prompts} to {prompts * resample.rounds} prompts are drawn for a step"
     print(said, flush=True)
     trainer.rollouts.check_prompts(started.rows)
     trainer.limit = stage.rollouts.max_logp_difference or MOST_DIFFERENCE[started.task.model.dtype]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from reassess.stages.rollouts import DynamicSampling
+from reassess.stages.rollouts import Resample
 from reassess.train import ranks
 from reassess.train.grpo_trainer import Trainer
 from reassess.train.rollouts import Sampled
@@ -30,18 +31,17 @@ class Group(NamedTuple):
     sampled: Sampled
     scores: list[float | None]
 
-    @property
-    def is_mixed(self) -> bool:
-        """Whether some of the completions are better than others, so that there is something to learn."""
+    def is_between(self, low: float, high: float) -> bool:
+        """Whether its mean accuracy is between two bounds, and some completions are better than others."""
         known = [score for score in self.scores if score is not None]
-        return bool(known) and max(known) - min(known) > SAME
+        return bool(known) and max(known) - min(known) > SAME and low < fmean(known) < high
 
     @property
     def tokens(self) -> int:
         return sum(map(len, self.sampled.ids))
 
 
-class DynamicTrainer(Trainer):
+class Resampling(Trainer):
     """Draws prompts, samples and judges their completions until a batch of mixed groups is there.
 
     Prompts come from one endless stream: the shuffles of the training rows, one after the other. What has been drawn
@@ -55,7 +55,7 @@ class DynamicTrainer(Trainer):
         budget: the prompts after which a run ends, None where its steps decide.
     """
 
-    option: DynamicSampling
+    option: Resample
     accuracy: Any
     source: Any
     budget: int | None = None
@@ -75,14 +75,14 @@ class DynamicTrainer(Trainer):
         wanted = ranks.world().processes * mine // size
         kept: list[Group] = []
         flat: list[Group] = []
-        attempts = tokens = 0
-        while not attempts or (len(kept) < wanted and attempts < self.option.max_attempts and not self.is_spent):
+        rounds = tokens = 0
+        while not rounds or (len(kept) < wanted and rounds < self.option.rounds and not self.is_spent):
             for group in self._draw(wanted):
-                (kept if group.is_mixed else flat).append(group)
+                (kept if group.is_between(*self.option.accuracy) else flat).append(group)
                 tokens += group.tokens
-            attempts += 1
+            rounds += 1
         chosen = [*kept, *flat][:wanted]
-        self._count(attempts, wanted, len(kept), tokens - sum(group.tokens for group in chosen))
+        self._count(rounds, wanted, len(kept), tokens - sum(group.tokens for group in chosen))
         place = slice(ranks.number() * mine, (ranks.number() + 1) * mine)
         numbers = [group.row for group in chosen for _ in range(size)][place]
         columns = zip(*(group.sampled for group in chosen), strict=True)
@@ -128,22 +128,22 @@ class DynamicTrainer(Trainer):
         found = {number: self.source[number] for number in dict.fromkeys(numbers)}
         return [dict(found[number]) for number in numbers]
 
-    def _count(self, attempts: int, wanted: int, kept: int, discarded: int) -> None:
+    def _count(self, rounds: int, wanted: int, kept: int, discarded: int) -> None:
         self.counts.discarded += discarded
         self.counts.groups += min(kept, wanted)
         logged = self._metrics["train"]
         of_step = {
-            "attempts": attempts,
-            "kept_share": kept / (wanted * attempts),
+            "rounds": rounds,
+            "kept_share": kept / (wanted * rounds),
             "filled": max(0, wanted - kept),
             "surplus": max(0, kept - wanted),
             "discarded_tokens": discarded,
         }
         for name, value in of_step.items():
-            logged[f"dynamic/{name}"].append(float(value))
+            logged[f"resample/{name}"].append(float(value))
         # Of the run so far.
-        logged["dynamic/prompts_drawn"] = [float(self.counts.prompts)]
-        logged["dynamic/data_passes"] = [self.counts.prompts / len(self.source)]
+        logged["resample/prompts_drawn"] = [float(self.counts.prompts)]
+        logged["resample/data_passes"] = [self.counts.prompts / len(self.source)]
 
 
 def _unlogged(name: str, value: Any) -> None:
@@ -158,7 +158,7 @@ class Ending(TrainerCallback):  # type: ignore[misc]
         boundary: optimizer steps that completions serve.
     """
 
-    def __init__(self, trainer: DynamicTrainer, boundary: int) -> None:
+    def __init__(self, trainer: Resampling, boundary: int) -> None:
         self.trainer = trainer
         self.boundary = boundary
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from families.rows import text
-from reassess.train.dynamic import DynamicTrainer, Ending, Group
 from reassess.train.grpo_trainer import Counts
+from reassess.train.resample import Ending, Group, Resampling
 from reassess.train.rollouts import Sampled
 from trainers import Played, built
 
@@ -19,12 +19,14 @@ ROWS = 12
 
 
 @pytest.mark.parametrize(
-    ("scores", "mixed"),
+    ("scores", "kept"),
     [
         ([1.0, 0.0, 1.0, 1.0], True),
         ([0.25, 0.75], True),
         ([1.0, 1.0, 1.0], False),
         ([0.0, 0.0], False),
+        # Outside the band of the study, however different they are.
+        ([1.0] * 7 + [0.0], False),
         # What the judge gives no score for says nothing of the others.
         ([None, 1.0, 0.0], True),
         ([None, 1.0, 1.0], False),
@@ -33,22 +35,22 @@ ROWS = 12
         # Sums of floats differ in their last digits.
         ([0.1 + 0.2, 0.3], False),
         ([1.0, 1.0 - 1e-9, 1.0 + 1e-9], False),
-        ([0.0, 1e-5], True),
+        ([0.5, 0.5 + 1e-5], True),
     ],
 )
-def test_a_group_is_mixed_where_some_are_better_than_others(scores: list[float | None], mixed: bool) -> None:
+def test_a_group_is_kept_where_some_are_better_than_others(scores: list[float | None], kept: bool) -> None:
     sampled = Sampled([[1, 2]] * len(scores), [[3]] * len(scores), [[-0.1]] * len(scores))
     group = Group(0, sampled, scores)
-    assert group.is_mixed is mixed
+    assert group.is_between(0.1, 0.8) is kept
     assert group.tokens == len(scores)
 
 
 # The stream of prompts
 
 
-def stream(seed: int, shuffled: bool = True) -> DynamicTrainer:
+def stream(seed: int, shuffled: bool = True) -> Resampling:
     """Return a trainer that has no more than what the stream is made of."""
-    found: Any = DynamicTrainer.__new__(DynamicTrainer)
+    found: Any = Resampling.__new__(Resampling)
     found.source, found.args, found.shuffle_dataset = range(ROWS), SimpleNamespace(data_seed=seed), shuffled
     return found  # type: ignore[no-any-return]
 
@@ -105,10 +107,10 @@ def says(mixed: Callable[[str], bool], flat: Callable[[dict[str, Any]], str]) ->
     return said
 
 
-def dynamic(directory: Path, folder: Path, attempts: int = 10, **options: Any) -> Any:
+def resampling(directory: Path, folder: Path, rounds: int = 10, **options: Any) -> Any:
     """Return a trainer whose steps learn from two groups of two, and its engine."""
-    sampling = {"max_attempts": attempts, **options.pop("sampling", {})}
-    stage = {"batch_size": 4, "dynamic_sampling": sampling, **options.pop("stage", {})}
+    sampling = {"rounds": rounds, **options.pop("sampling", {})}
+    stage = {"batch_size": 4, "resample": sampling, **options.pop("stage", {})}
     trainer = built(
         directory, text("r", ROWS), folder, stage, per_device_train_batch_size=4, max_completion_length=24, **options
     )
@@ -128,12 +130,12 @@ def model(family: Callable[[str], Path]) -> Path:
 
 
 def logged(trainer: Any, name: str) -> float:
-    value: float = trainer._metrics["train"][f"dynamic/{name}"][-1]
+    value: float = trainer._metrics["train"][f"resample/{name}"][-1]
     return value
 
 
 def test_prompts_are_drawn_until_a_batch_of_mixed_groups_is_there(model: Path, tmp_path: Path) -> None:
-    trainer = dynamic(model, tmp_path)
+    trainer = resampling(model, tmp_path)
     order = [f"r-{trainer._row(i)}" for i in range(ROWS)]
     chosen = {order[1], order[4], order[5]}
     trainer.rollouts.says = says(chosen.__contains__, answer)
@@ -153,7 +155,7 @@ def test_prompts_are_drawn_until_a_batch_of_mixed_groups_is_there(model: Path, t
     assert [row[mask].tolist() for row, mask in pairs] == learnt
     spent = sum(map(len, drawn)) - sum(map(len, learnt))
     assert trainer.counts == Counts(prompts=6, groups=2, discarded=spent)
-    assert [logged(trainer, name) for name in ("attempts", "filled", "surplus")] == [3, 0, 1]
+    assert [logged(trainer, name) for name in ("rounds", "filled", "surplus")] == [3, 0, 1]
     assert logged(trainer, "discarded_tokens") == spent
     assert logged(trainer, "kept_share") == pytest.approx(3 / 6)
     assert logged(trainer, "data_passes") == 6 / ROWS
@@ -167,7 +169,7 @@ def test_prompts_are_drawn_until_a_batch_of_mixed_groups_is_there(model: Path, t
 def test_what_is_missing_after_the_last_attempt_is_filled(
     flat: Callable[[dict[str, Any]], str], model: Path, tmp_path: Path
 ) -> None:
-    trainer = dynamic(model, tmp_path, attempts=2)
+    trainer = resampling(model, tmp_path, rounds=2)
     order = [f"r-{trainer._row(i)}" for i in range(4)]
     trainer.rollouts.says = says({order[3]}.__contains__, flat)
     made = step(trainer)
@@ -175,14 +177,14 @@ def test_what_is_missing_after_the_last_attempt_is_filled(
     # The mixed one, and the first of the others: it teaches nothing.
     assert made["advantages"][:2].abs().min() > 0.1
     assert made["advantages"][2:].abs().max() == 0
-    assert [logged(trainer, name) for name in ("attempts", "filled", "surplus")] == [2, 1, 0]
+    assert [logged(trainer, name) for name in ("rounds", "filled", "surplus")] == [2, 1, 0]
     assert (trainer.counts.prompts, trainer.counts.groups) == (4, 1)
 
 
 def test_groups_are_kept_by_accuracy_alone(model: Path, tmp_path: Path) -> None:
     """Of two wrong completions one has the form, so that their rewards differ; neither is right."""
     stage = {"rewards": {"accuracy": 1.0, "format": 1.0}}
-    trainer = dynamic(model, tmp_path, attempts=1, stage=stage)
+    trainer = resampling(model, tmp_path, rounds=1, stage=stage)
     trainer.rollouts.says = lambda rows: [
         ("", "<think>I look.</think>")[i % 2] + other(row) for i, row in enumerate(rows)
     ]
@@ -192,7 +194,7 @@ def test_groups_are_kept_by_accuracy_alone(model: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_thrown_away_is_not_in_the_metrics(model: Path, tmp_path: Path) -> None:
-    trainer = dynamic(model, tmp_path)
+    trainer = resampling(model, tmp_path)
     learnt = {f"r-{trainer._row(i)}" for i in (2, 3)}
     # Without an answer, which the judge counts.
     trainer.rollouts.says = says(learnt.__contains__, lambda row: "<answer></answer>")
@@ -227,7 +229,7 @@ def test_a_run_ends_after_it_has_learnt_from_what_it_drew() -> None:
 
 def test_a_budget_of_prompts_ends_training(model: Path, tmp_path: Path) -> None:
     """Completions serve two steps of two prompts each; each draw but the first has to be made twice."""
-    trainer = dynamic(
+    trainer = resampling(
         model, tmp_path, sampling={"budget": "prompts"}, plan={"samples": 12, "boundary": 2}, num_iterations=2,
         num_train_epochs=3, save_strategy="steps", save_steps=2,
     )  # fmt: skip
@@ -241,7 +243,7 @@ def test_a_budget_of_prompts_ends_training(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_step_draws_no_more_than_the_budget(model: Path, tmp_path: Path) -> None:
-    trainer = dynamic(model, tmp_path, sampling={"budget": "prompts"}, plan={"samples": 12})
+    trainer = resampling(model, tmp_path, sampling={"budget": "prompts"}, plan={"samples": 12})
     trainer.rollouts.says = says({f"r-{trainer._row(4)}"}.__contains__, answer)
     step(trainer)
     assert (len(trainer.rollouts.asked), trainer.counts.prompts) == (3, 6)
