@@ -86,6 +86,13 @@ def test_threads_and_memory_are_those_of_a_node() -> None:
     assert defaults(500_000, "sft", processes=4, nodes=2) == (0, 2, 2, 8000, 240, None)
 
 
+def test_every_process_keeps_the_weights_of_its_sleeping_engine_on_the_host() -> None:
+    for gpu, nodes in ((1, 1), (8, 1), (16, 2)):
+        rl, sft = (defaults(8_000_000_000, kind, gpu=gpu, nodes=nodes) for kind in ("grpo", "sft"))
+        # In bfloat16, of each of the processes on a node.
+        assert rl.mem_mb - sft.mem_mb == 2 * 8_000 * gpu // nodes
+
+
 @pytest.mark.parametrize(
     ("kind", "keys", "gpu", "nodes"),
     [

@@ -165,7 +165,8 @@ def defaults(
         gpu = min(gpu, NODE_GPUS) if kind == "generate" else gpu
     nodes = nodes or _nodes(kind, gpu)
     processes = math.ceil((processes or max(1, gpu)) / nodes)
-    mem_mb = math.ceil(parameters * needs.host_bytes_per_weight / nodes / 1e9) * 1000 + HOST_MB_PER_GPU * processes
+    per_weight = needs.host_bytes_per_weight / nodes + needs.host_bytes_per_process * processes
+    mem_mb = math.ceil(parameters * per_weight / 1e9) * 1000 + HOST_MB_PER_GPU * processes
     return Asked(gpu, nodes, THREADS_PER_GPU * processes, mem_mb, runtime)
 
 

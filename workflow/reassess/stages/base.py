@@ -42,11 +42,13 @@ class Needs(NamedTuple):
         bytes_per_weight: memory of the GPUs; 0 for a stage that uses none.
         minutes_per_billion: minutes per 1e9 weights.
         host_bytes_per_weight: memory of the hosts beside what every process takes.
+        host_bytes_per_process: what every process with a GPU keeps of each weight on its host, beside that.
     """
 
     bytes_per_weight: float
     minutes_per_billion: float
     host_bytes_per_weight: float
+    host_bytes_per_process: float = 0.0
 
 
 class Variant(NamedTuple):

@@ -18,7 +18,7 @@ from reassess.versions import JUDGE_VERSION
 
 # Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).
 ROLLOUT_BYTES = 3
-# On the host: while the model trains, the weights of a sleeping engine in bfloat16.
+# On the host, of every process: while the model trains, the weights of its sleeping engine in bfloat16.
 ASLEEP_BYTES = 2
 # TRL's name of the weights for what sampler and trainer have different probabilities of, and its default.
 CORRECTION, CORRECTS = "vllm_importance_sampling_correction", True
@@ -30,9 +30,7 @@ class GrpoStage(Trained):
     VERSION: ClassVar[int] = 3
     REWARDED: ClassVar[bool] = True
     # Twice the time of SFT, for its sampling.
-    NEEDS: ClassVar[Needs] = Needs(
-        TRAINING_BYTES + ROLLOUT_BYTES, 120, host_bytes_per_weight=TRAINING_BYTES + ASLEEP_BYTES
-    )
+    NEEDS: ClassVar[Needs] = Needs(TRAINING_BYTES + ROLLOUT_BYTES, 120, TRAINING_BYTES, ASLEEP_BYTES)
     CONFIG: ClassVar[ConfigClass] = ConfigClass("trl/trainer/grpo_config.py", "GRPOConfig", TRAINER)
     BATCH: ClassVar[str] = "completions"
     RUN: ClassVar[str] = "reassess.train.grpo:run"
