@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -43,6 +44,22 @@ def families(always: tuple[str, ...]) -> list[object]:
     return [pytest.param(name, marks=() if name in always else pytest.mark.slow) for name in FAMILIES]
 
 
+def in_process(module: str, name: str, checkpoint: Path, folder: Path) -> dict[str, Any] | None:
+    """Return what a module of this directory finds of a family in a process of its own, None where vLLM refuses it."""
+    out = folder / "found.json"
+    command = [sys.executable, "-m", f"tests.families.{module}", name, "--checkpoint", str(checkpoint)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    result = subprocess.run(
+        [*command, "--out", str(out)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if name in REFUSED:
+        assert result.returncode == 1
+        assert REFUSED[name] in result.stderr.splitlines()[-1]
+        return None
+    assert result.returncode == 0, result.stderr
+    return dict(json.loads(out.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("name", families(ALWAYS_RUN))
 def test_a_family_goes_through_every_command(name: str, tmp_path: Path) -> None:
     """What the page says works, and what it says does not, still does not: else record the matrix anew."""
@@ -55,18 +72,9 @@ def test_a_family_goes_through_every_command(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", families(ALWAYS_COMPARED))
 def test_engines_agree_on_every_picture(name: str, family: Callable[[str], Path], tmp_path: Path) -> None:
     """Greedy answers token for token, and the log-probabilities of a text that is given."""
-    out = tmp_path / "found.json"
-    command = [sys.executable, "-m", "tests.families.compare", name, "--checkpoint", str(family(name))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    result = subprocess.run(
-        [*command, "--out", str(out)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, check=False
-    )
-    if name in REFUSED:
-        assert result.returncode == 1
-        assert REFUSED[name] in result.stderr.splitlines()[-1]
+    found = in_process("compare", name, family(name), tmp_path)
+    if found is None:
         return
-    assert result.returncode == 0, result.stderr
-    found = json.loads(out.read_text(encoding="utf-8"))
     failed = {key: str(found.pop(key)["vllm"]["error"]) for key in OTHER_PROMPTS.get(name, ())}
     assert all("tokens of a prompt that has" in error for error in failed.values())
     assert [key for key, row in found.items() if row["vllm"] != row["transformers"]] == []
