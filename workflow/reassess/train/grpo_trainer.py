@@ -52,20 +52,8 @@ class Counts:
 
     @classmethod
     def of(cls, checkpoint: Path | None) -> Counts:
-        """Return those of a checkpoint; without one, those of a start.
-
-        Raises:
-            TrainError: a version has written it that did not count.
-        """
-        if checkpoint is None:
-            return cls()
-        try:
-            return cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise TrainError(
-                f"{checkpoint} has no {COUNTS}: it is of a version that did not count what a run samples; finish the "
-                f"run with that version, or remove {checkpoint.parent} to start over"
-            ) from None
+        """Return those of a checkpoint; without one, those of a start."""
+        return cls() if checkpoint is None else cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
 
 
 class Trainer(GRPOTrainer):  # type: ignore[misc]
@@ -184,7 +172,7 @@ def _drifted(step: int, mean: float, most: float, limit: float) -> str:
         f"average (at most {most:.2g}), more than rollouts.max_logp_difference, {limit:g}. So the completions are not "
         f"those of the model that is trained: {diverged}vLLM read other prompts or images, has weights or image "
         "features of an earlier step, or computes otherwise (as where the model drops out: `args.disable_dropout`). "
-        "No step was taken with them. metrics.jsonl has "
-        "sampling/sampling_logp_difference of the steps before; set `rollouts: {engine: transformers}` to sample with "
-        "the trained model itself, or raise the bound where the precision explains it"
+        "No step was taken with them. metrics.jsonl has sampling/sampling_logp_difference of the steps before; set "
+        "`rollouts: {engine: transformers}` to sample with the trained model itself, or raise the bound where the "
+        "precision explains it"
     )
