@@ -117,10 +117,20 @@ def test_gpus_logging_and_comments_rerun_nothing(copied: Path, tmp_path: Path) -
         more = {"gpu": 1, "mem_mb": 64000, "runtime": 600}
         data["models"]["toy-xs"]["resources"] = {"sft": more, "grpo": more, "generate": more}
         data["stages"]["sft"]["args"].update(logging_steps=1, per_device_train_batch_size=4)
+        # As `auto` was without a GPU.
+        data["stages"]["grpo"]["rollouts"] = {"engine": "transformers"}
 
     study = edited(tmp_path, change)
     study.write_text("# a comment\n" + study.read_text())
     assert planned(copied, study=study) == {}
+
+
+def test_another_engine_of_rollouts_trains_rl_again_and_nothing_else(copied: Path, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["stages"]["grpo"]["rollouts"] = {"engine": "vllm"}
+
+    expected = {"train": 2, "generate": 4, "score": 4, "tables": 1, "figures": 1}
+    assert planned(copied, study=edited(tmp_path, change)) == expected
 
 
 def test_a_renamed_study_reruns_only_its_tables(copied: Path, tmp_path: Path) -> None:
