@@ -125,6 +125,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resample": {"rounds": 0}}, "stages.grpo.resample.rounds: 0: input should be great"),
     ({"resample": {"rounds": 1.5}}, "stages.grpo.resample.rounds: 1.5: input should be a"),
     ({"resample": {"budget": "tokens"}}, "resample.budget: 'tokens': input should be 'steps' or 'pro"),
+    ({"rollouts": {**VLLM, "max_logp_difference": True}}, "stages.grpo.rollouts.max_logp_difference: "),
     ({"resample": {"round": 3}}, "stages.grpo.resample.round: unknown key; did you mean rounds"),
     ({"resample": {"accuracy": [0.9, 0.1]}}, "stages.grpo.resample: accuracy: [0.9, 0.1] has nothing between"),
     ({"resample": {"accuracy": [0.5, 0.5]}}, "stages.grpo.resample: accuracy: [0.5, 0.5] has nothing between"),

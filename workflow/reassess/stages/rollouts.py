@@ -59,7 +59,7 @@ class Rollouts(Strict):
     `resample` needs it."""
     engine_args: dict[str, Any] = {}
     """Passed to `vllm.LLM` under its own names."""
-    max_logp_difference: Annotated[float, Field(gt=0)] | None = None
+    max_logp_difference: Annotated[float, Field(gt=0, strict=True)] | None = None
     """A step in which the log-probabilities of vLLM and the trainer differ by more than this on average ends the run;
     0.001 by default in float32 and 0.1 in bfloat16."""
 
