@@ -26,7 +26,6 @@ from snake import ROOT, snake
 
 STUDY = ROOT / "studies/rollouts.yaml"
 GRPO, DAPO = "idefics3-xs/toy/seed1/grpo@32", "qwen-xs/toy/seed1/dapo@32"
-SHARED = "idefics3-xs/toy/seed1/dapo@32"
 # Fields of a metrics line that say how fast it went.
 TIMING = {"tokens_per_second", "samples_per_second", "step_time"}
 # Of weights that were trained in two ways of adding up the same gradients: 8 steps of Adam at 2e-4.
@@ -159,17 +158,17 @@ def test_a_killed_run_ends_like_one_that_was_not(
 def test_two_processes_sample_and_learn_what_one_does(
     kind: str, work: Callable[[str], Path], unbroken: Callable[[str], Path]
 ) -> None:
-    folder, one = train(work(kind), SHARED, variant(2, kind)), unbroken(SHARED)
-    theirs, ours = metrics(folder, SHARED), metrics(one, SHARED)
+    folder, one = train(work(kind), DAPO, variant(2, kind)), unbroken(DAPO)
+    theirs, ours = metrics(folder, DAPO), metrics(one, DAPO)
     # As long as the weights agree to the last digit but one the very completions are the same.
     names = [name for name in ours[0] if name.startswith(("resample/", "rewards/"))]
     assert len(names) > 5
     assert [theirs[0][name] for name in names] == [ours[0][name] for name in names]
-    first, expected = completions(folder, SHARED)[0], completions(one, SHARED)[0]
+    first, expected = completions(folder, DAPO)[0], completions(one, DAPO)[0]
     assert [row["completion"] for row in first] == [row["completion"] for row in expected]
-    weights = [load_file(root / paths.run(SHARED, "model/model.safetensors")) for root in (folder, one)]
+    weights = [load_file(root / paths.run(DAPO, "model/model.safetensors")) for root in (folder, one)]
     assert max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0]) < ALIKE
-    assert record(folder, SHARED)["rollouts"]["prompts_drawn"] == record(one, SHARED)["rollouts"]["prompts_drawn"]
+    assert record(folder, DAPO)["rollouts"]["prompts_drawn"] == record(one, DAPO)["rollouts"]["prompts_drawn"]
 
 
 def test_only_groups_with_right_and_wrong_answers_are_learnt_from(unbroken: Callable[[str], Path]) -> None:
@@ -195,6 +194,7 @@ def test_only_groups_with_right_and_wrong_answers_are_learnt_from(unbroken: Call
     assert run["samples_seen"] == 4 * drawn["prompts_drawn"] > 16 * len(lines)
 
 
+@pytest.mark.slow
 def test_a_budget_of_prompts_ends_a_run_wherever_it_was_killed(work: Callable[[str], Path]) -> None:
     raw = variant(save_steps=1).study.model_dump(mode="json")
     raw["stages"]["dapo"]["resample"]["budget"] = "prompts"
