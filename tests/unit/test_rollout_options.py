@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from reassess import graph
 from reassess.graph import Graph
 from reassess.stages.engine_args import vllm_version
-from reassess.stages.grpo import GrpoStage
+from reassess.stages.grpo import CHOICES, GrpoStage
 from reassess.stages.rollouts import SEEDS
 from reassess.stages.trainer_args import REFUSED
 from reassess.study.read import StudyError
@@ -57,7 +60,7 @@ def further(**options: Any) -> dict[str, Any]:
     return {"rollouts": VLLM, "args": {"generation_kwargs": options}}
 
 
-BY_RESOURCES = "models.toy-xs.resources.grpo: stages.grpo."
+STAGE = "stages.grpo."
 OWN = "every training process has an engine of its own"
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rollouts": {"engine": "vlm"}}, "stages.grpo.rollouts.engine: 'vlm': input should be 'auto', 'vllm' or 'trans"),
@@ -72,7 +75,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (engine_args(logprobs_mode="raw_logits"), "engine_args.logprobs_mode: it follows from the options of sampling"),
     (engine_args(load_format="dummy"), "engine_args.load_format: weights come from the trainer"),
     (engine_args(max_model_len=64), "engine_args.max_model_len: it is models.<name>.max_prompt_length and args.max"),
-    (engine_args(x=float("nan")), "stages.grpo.rollouts.engine_args.x: nan is not a finite number"),
+    (
+        engine_args(cpu_offload_gb=float("nan")),
+        "stages.grpo.rollouts.engine_args.cpu_offload_gb: nan is not a finite number",
+    ),
     ({"rollouts": {"engine_args": [1]}}, "stages.grpo.rollouts.engine_args: [1]: input should be a mapping"),
     ({"rollouts": {**VLLM, "max_logp_difference": 0}}, "stages.grpo.rollouts.max_logp_difference: 0: input should be"),
     ({"rollouts": {"max_logp_difference": "low"}}, "stages.grpo.rollouts.max_logp_difference: 'low': input should be"),
@@ -95,14 +101,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"rollouts": VLLM, "args": {"vllm_importance_sampling_mode": "tokens"}},
-        "args.vllm_importance_sampling_mode: 'tokens' is not valid; TRL has sequence_mask, sequence_truncate, token_",
+        "args.vllm_importance_sampling_mode: 'tokens' is not valid; did you mean token_mask? TRL has sequence_mask, sequence_truncate, token_",
     ),
     (
         {"rollouts": VLLM, "args": {"loss_type": "vespo"}},
         "args.vllm_importance_sampling_mode: the loss `vespo` needs token_mask or token_truncate, and this is sequence",
     ),
     ({"rollouts": VLLM, "args": {"max_completion_length": None}}, "args.max_completion_length: vLLM needs a number of"),
-    (further(temperature=0.5), f"{BY_RESOURCES}args.generation_kwargs.temperature cannot be set where vLLM samples:"),
+    (further(temperature=0.5), f"{STAGE}args.generation_kwargs.temperature cannot be set where vLLM samples:"),
     (further(top_p=0.5), "args.generation_kwargs.top_p cannot be set where vLLM samples: set it under `args`"),
     (further(n=2), "args.generation_kwargs.n cannot be set where vLLM samples: set `args.num_generations`"),
     (further(max_tokens=2), "args.generation_kwargs.max_tokens cannot be set where vLLM samples: set `args.max_compl"),
@@ -116,7 +122,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"resample": {}, "rewards": {"format": 1}},
-        "stages.grpo: resample: keeps groups by `rewards.accuracy`, which is not given",
+        "stages.grpo: resample: keeps groups by the reward `accuracy`; add `accuracy: 1.0` to rewards",
     ),
     (
         {"resample": {"budget": "prompts"}, "trajectory": 2},
@@ -126,6 +132,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resample": {"rounds": 1.5}}, "stages.grpo.resample.rounds: 1.5: input should be a"),
     ({"resample": {"budget": "tokens"}}, "resample.budget: 'tokens': input should be 'steps' or 'pro"),
     ({"rollouts": {**VLLM, "max_logp_difference": True}}, "stages.grpo.rollouts.max_logp_difference: "),
+    ({"resample": {"accuracy": [0.9, 0.95]}}, "resample.accuracy: no mean of 4 completions (args.num_generations) is"),
+    (
+        {"args": {"loss_type": "dapoo"}},
+        "args.loss_type: 'dapoo' is not valid; did you mean dapo or sapo? TRL has grpo, ",
+    ),
+    ({"args": {"min_p": 1.5}}, "args.min_p: 1.5 is not between 0 and 1"),
+    ({"rollouts": {**VLLM, "engine_args": {"max_num_seq": 8}}}, "has no such argument; did you mean max_num_seqs"),
     ({"resample": {"round": 3}}, "stages.grpo.resample.round: unknown key; did you mean rounds"),
     ({"resample": {"accuracy": [0.9, 0.1]}}, "stages.grpo.resample: accuracy: [0.9, 0.1] has nothing between"),
     ({"resample": {"accuracy": [0.5, 0.5]}}, "stages.grpo.resample: accuracy: [0.5, 0.5] has nothing between"),
@@ -176,7 +189,7 @@ def test_options_that_change_nothing_stand_beside_a_temperature(plain: dict[str,
 
 def test_dropout_of_an_adapter_is_refused_where_the_sampler_has_none(tiny: Graph) -> None:
     dropped = {"lora": {"lora_dropout": 0.1}}
-    expected = f"{BY_RESOURCES}lora.lora_dropout: vLLM samples with the whole adapter"
+    expected = f"{STAGE}lora.lora_dropout: vLLM samples with the whole adapter"
     assert says(tiny, rollouts=VLLM, **dropped).startswith(expected)
     assert says(tiny, gpus=1, **dropped).startswith(expected)
     assert identity(tiny, **dropped)["lora"] == dropped["lora"]
@@ -275,3 +288,13 @@ def test_vllm_takes_pools_of_both_kinds(tiny: Graph) -> None:
 def test_zero3_takes_no_pool_of_both_kinds(tiny: Graph) -> None:
     assert "ZeRO-3 cannot mix them (zero2 and ddp can)" in says(tiny, pool="mixed", gpus=2, distributed="zero3")
     assert parsed(tiny, pool="mixed", gpus=2, distributed="zero2").of("train")
+
+
+def test_trl_knows_the_values_that_it_is_said_to_know() -> None:
+    trainer = importlib.util.find_spec("trl")
+    assert trainer is not None and trainer.origin is not None
+    source = (Path(trainer.origin).parent / "trainer/grpo_trainer.py").read_text(encoding="utf-8")
+    assert [value for known in CHOICES.values() for value in known if f'"{value}"' not in source] == []
+    # None is left out that it compares with.
+    compared = set(re.findall(r'self\.loss_type == "(\w+)"', source))
+    assert compared <= set(CHOICES["loss_type"])

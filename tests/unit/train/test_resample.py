@@ -189,8 +189,11 @@ def test_groups_are_kept_by_accuracy_alone(model: Path, tmp_path: Path) -> None:
         ("", "<think>I look.</think>")[i % 2] + other(row) for i, row in enumerate(rows)
     ]
     made = step(trainer)
-    assert made["advantages"].abs().min() > 0.1
-    assert (logged(trainer, "filled"), trainer.counts.groups) == (2, 0)
+    # What fills the batch is not learnt from, although it is rewarded differently.
+    assert trainer._metrics["train"]["reward_std"][-1] > 0.1
+    assert made["advantages"].abs().max() == 0
+    assert (logged(trainer, "filled"), trainer.counts.groups, trainer.counts.filled) == (2, 0, 2)
+    assert logged(trainer, "accuracy_drawn") == 0
 
 
 def test_what_is_thrown_away_is_not_in_the_metrics(model: Path, tmp_path: Path) -> None:

@@ -47,4 +47,4 @@ def _rollouts(graph: Graph) -> Iterator[str]:
                 models.setdefault(engine, []).append(model)
         said = models if len(models) < 2 else [f"{engine} ({', '.join(its)})" for engine, its in models.items()]
         if said:
-            yield f"  rollouts {name}: {', '.join(said)}"
+            yield f"  rollouts {name}: {', '.join([*said, *stage.drawing])}"

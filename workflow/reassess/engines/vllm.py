@@ -124,6 +124,14 @@ def launch(directory: str, setting: Setting) -> Any:
     return llm
 
 
+def refusal() -> type[Exception]:
+    """Return the error with which vLLM refuses options of sampling, or a prompt."""
+    from vllm.exceptions import VLLMValidationError
+
+    refused: type[Exception] = VLLMValidationError
+    return refused
+
+
 def reload(llm: Any, **weights: Any) -> None:
     """Change the weights of a running engine in place, and drop what it has computed with others.
 
@@ -178,8 +186,6 @@ class VllmEngine:
 
     def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
         """Yield responses by key as they are finished, long ones after shorter ones that were asked later."""
-        from vllm.exceptions import VLLMValidationError
-
         engine = self._llm.llm_engine
         # Twice what runs at a time, so that the scheduler always finds the next request.
         window = 2 * engine.vllm_config.scheduler_config.max_num_seqs
@@ -193,7 +199,7 @@ class VllmEngine:
                 try:
                     asked[request.key] = request, self._add(request, decoding)
                 # A prompt or an image that vLLM refuses. A failure of the engine itself ends the job.
-                except (ValueError, VLLMValidationError) as error:
+                except (ValueError, refusal()) as error:
                     done[request.key] = failed(str(error))
             if engine.has_unfinished_requests():
                 finished = [out for out in engine.step() if out.finished]

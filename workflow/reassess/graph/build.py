@@ -39,7 +39,7 @@ class Graph:
     def __init__(self, study: Study, source: str = "") -> None:
         self.study = study
         self.source = source
-        problems = list(checks.problems_of(study))
+        problems = list(dict.fromkeys(checks.problems_of(study)))
         if problems:
             raise ValueError("; ".join(problems))
         self.grid: Grid = lay_out(study)

@@ -30,8 +30,10 @@ def problems_of(study: Study) -> Iterator[str]:
         for stage, spec in stages:
             asked = resources.asked(model, spec.kind, spec)
             processes = asked.training_processes
-            if problem := spec.misfit_of_processes(processes, asked.gpu):
+            if problem := spec.misfit_of_processes(processes):
                 yield f"models.{name}.resources.{spec.kind}: stages.{stage}.{problem}"
+            if problem := spec.misfit_of_sampler(asked.gpu):
+                yield f"stages.{stage}.{problem}"
             shared = resources.distribution(model, spec) if processes > 1 else "ddp"
             if mixed is not None and (problem := spec.misfit_of_mixed(shared, asked.gpu)):
                 yield (

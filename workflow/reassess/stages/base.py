@@ -177,8 +177,12 @@ class AnyStage(Strict):
             return f"starts from {wanted} model{'' if wanted == '1' else 's'}, and here from {count}"
         return None
 
-    def misfit_of_processes(self, count: int, gpus: int) -> str | None:
-        """Return why so many training processes, on so many GPUs, cannot share it, None where they can."""
+    def misfit_of_processes(self, count: int) -> str | None:
+        """Return why so many training processes cannot share it, None where they can."""
+        return None
+
+    def misfit_of_sampler(self, gpus: int) -> str | None:
+        """Return why the engine of a job with so many GPUs cannot sample for it, None where it can."""
         return None
 
     def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
@@ -193,6 +197,11 @@ class AnyStage(Strict):
     def sampler(self, gpus: int) -> str | None:
         """Return the engine that its completions come from in a job with so many GPUs, None where it samples none."""
         return None
+
+    @property
+    def drawing(self) -> Sequence[str]:
+        """How it draws the prompts that it samples for, in words; nothing where every one is drawn once an epoch."""
+        return ()
 
     @abstractmethod
     def identity(self, processes: int, gpus: int) -> dict[str, Any]:
@@ -273,7 +282,7 @@ class Trained(AnyStage):
             bytes_per_weight=self.NEEDS.bytes_per_weight - LORA_SAVES, host_bytes_per_weight=LORA_HOST_BYTES
         )
 
-    def misfit_of_processes(self, count: int, gpus: int) -> str | None:
+    def misfit_of_processes(self, count: int) -> str | None:
         return split_problem(self.args, self.batch_size, count)
 
     def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:

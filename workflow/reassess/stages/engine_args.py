@@ -6,12 +6,16 @@ Also the installed version of vLLM, without importing it: results depend on it.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+from reassess.spec import near
+from reassess.stages.config_class import ConfigClass, config_fields
+
 # Arguments that the study sets elsewhere, and where.
 REFUSED = {
-    "model": "the cell is the model",
+    "model": "the cell is the model; leave it out",
     "dtype": "set models.<name>.dtype",
     "trust_remote_code": "set models.<name>.trust_remote_code",
 }
@@ -25,15 +29,27 @@ NEUTRAL = frozenset(
         "max_num_batched_tokens",
         "max_num_seqs",
         "mm_processor_cache_gb",
-        "swap_space",
     }
 )
 
 
 def problem(engine_args: Mapping[str, Any], refused: Mapping[str, str] = REFUSED) -> str | None:
     """Return which argument is not to be set under `engine_args` and what to do instead, None where all are."""
-    found = next((name for name in engine_args if name in refused), None)
-    return None if found is None else f"engine_args.{found}: {refused[found]}"
+    for name in engine_args:
+        if name in refused:
+            return f"engine_args.{name}: {refused[name]}"
+        if (known := _known()) and name not in known:
+            meant = near(name, known).strip() or "leave it out"
+            return f"engine_args.{name}: vllm {vllm_version()} has no such argument; {meant}"
+    return None
+
+
+def _known() -> set[str]:
+    """Return the arguments of `vllm.LLM`, read from its source; none where it is not installed."""
+    if importlib.util.find_spec("vllm") is None:
+        return set()
+    # `LLM` hands all but its chat template to these.
+    return set(config_fields(ConfigClass("vllm/engine/arg_utils.py", "EngineArgs")))
 
 
 def counting(engine_args: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from reassess.rewards import Rewards
-from reassess.spec import Positive
+from reassess.spec import Positive, near
 from reassess.stages.base import Needs, Trained
 from reassess.stages.config_class import ConfigClass, config_fields
 from reassess.stages.engine_args import counting, vllm_version
-from reassess.stages.rollouts import SEEDS, Resample, Rollouts, misfit
+from reassess.stages.rollouts import CORRECTION_MODE, SEEDS, Resample, Rollouts, misfit
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import TRAINER
 from reassess.versions import JUDGE_VERSION
@@ -20,6 +21,13 @@ from reassess.versions import JUDGE_VERSION
 ROLLOUT_BYTES = 3
 # On the host, of every process: while the model trains, the weights of its sleeping engine in bfloat16.
 ASLEEP_BYTES = 2
+# Of TRL 1.16, options whose values it looks at when it computes the first loss (trl/trainer/grpo_trainer.py).
+CHOICES = {
+    "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
+    "importance_sampling_level": ("token", "sequence"),
+    "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+    CORRECTION_MODE: ("sequence_mask", "sequence_truncate", "token_mask", "token_truncate"),
+}
 # TRL's name of the weights for what sampler and trainer have different probabilities of, and its default.
 CORRECTION, CORRECTS = "vllm_importance_sampling_correction", True
 
@@ -57,6 +65,10 @@ class GrpoStage(Trained):
             raise ValueError(
                 f"args.num_generations: {generations} must be at least 2 and divide batch_size {self.batch_size}"
             )
+        for key, known in CHOICES.items():
+            if (value := self.args.get(key, known[0])) not in known:
+                hint = near(str(value), known)
+                raise ValueError(f"args.{key}: {value!r} is not valid; {hint}TRL has {', '.join(known)}")
         limit = self.args.get("max_completion_length", config_fields(self.CONFIG)["max_completion_length"][1])
         further = self.args.get("generation_kwargs")
         if isinstance(further, str):
@@ -77,7 +89,13 @@ class GrpoStage(Trained):
         if self.rollouts.engine == "transformers":
             raise ValueError("resample: needs vLLM, and `rollouts.engine` is transformers")
         if self.rewards.accuracy is None:
-            raise ValueError("resample: keeps groups by `rewards.accuracy`, which is not given")
+            raise ValueError("resample: keeps groups by the reward `accuracy`; add `accuracy: 1.0` to rewards")
+        generations, (low, high) = self.args.get("num_generations", 8), self.resample.accuracy
+        if not any(low < right / generations < high for right in range(1, generations)):
+            raise ValueError(
+                f"resample.accuracy: no mean of {generations} completions (args.num_generations) is between {low:g} "
+                f"and {high:g}; give a wider band"
+            )
         if self.resample.budget == "prompts" and self.trajectory:
             raise ValueError("trajectory: with `resample.budget: prompts` its steps are not known beforehand")
         return self
@@ -88,16 +106,23 @@ class GrpoStage(Trained):
         return "vllm" if gpus or self.resample is not None else "transformers"
 
     @property
+    def drawing(self) -> Sequence[str]:
+        if self.resample is None:
+            return ()
+        low, high = self.resample.accuracy
+        return (
+            f"resampled for an accuracy between {low:g} and {high:g} in at most {self.resample.rounds} rounds",
+            f"as many {self.resample.budget} as without that",
+        )
+
+    @property
     def corrects(self) -> bool:
         """Whether tokens are weighed for the difference between sampler and trainer, where vLLM samples."""
         return bool(self.args.get(CORRECTION, CORRECTS))
 
-    def misfit_of_processes(self, count: int, gpus: int) -> str | None:
-        problem = self._misfit_of_vllm() if self.sampler(gpus) == "vllm" else None
-        return problem or super().misfit_of_processes(count, gpus)
-
-    def _misfit_of_vllm(self) -> str | None:
-        """Return why vLLM cannot sample for it, None where it can."""
+    def misfit_of_sampler(self, gpus: int) -> str | None:
+        if self.sampler(gpus) != "vllm":
+            return None
         if (self.lora or {}).get("lora_dropout") and not self.args.get("disable_dropout"):
             return (
                 "lora.lora_dropout: vLLM samples with the whole adapter, and the trainer would learn with parts of it "

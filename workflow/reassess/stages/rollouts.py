@@ -45,9 +45,8 @@ REFUSED_SAMPLING = {
     "seed": "every completion has a seed of its own",
     "stop": "TRL's completions end at tokens alone",
 }
-# TRL's option of how tokens are weighed for what differs, its default, and its values.
-CORRECTION_MODE = "vllm_importance_sampling_mode"
-MODES = ("sequence_mask", "sequence_truncate", "token_mask", "token_truncate")
+# TRL's option of how tokens are weighed for what differs, and its default.
+CORRECTION_MODE, CORRECTS_BY = "vllm_importance_sampling_mode", "sequence_mask"
 
 
 class Rollouts(Strict):
@@ -81,7 +80,7 @@ class Resample(Strict):
     """A group is kept where its mean accuracy is between these, and not the same for all of its completions. The
     default is EasyR1's."""
     rounds: Positive = 10
-    """A step draws prompts at most so often; what is missing then is filled with groups that teach nothing."""
+    """A step draws prompts at most so often; what is missing then is filled with groups that are not learnt from."""
     budget: Literal["steps", "prompts"] = "steps"
     """What `num_train_epochs` and `max_steps` stand for. `steps`: as many optimizer steps as without it, and more
     prompts drawn. `prompts`: as many prompts drawn as without it, and fewer steps."""
@@ -113,9 +112,7 @@ def misfit(args: Mapping[str, Any], corrects: bool) -> str | None:
             f"args.{name}: with a temperature that is not 1 vLLM's log-probabilities cannot be compared with the "
             "trainer's; leave one of the two out, or set `rollouts: {engine: transformers}`"
         )
-    mode = args.get(CORRECTION_MODE, MODES[0])
-    if mode not in MODES:
-        return f"args.{CORRECTION_MODE}: {mode!r} is not valid; TRL has {', '.join(MODES)}"
+    mode = args.get(CORRECTION_MODE, CORRECTS_BY)
     if corrects and args.get("loss_type") == "vespo" and not mode.startswith("token_"):
         return f"args.{CORRECTION_MODE}: the loss `vespo` needs token_mask or token_truncate, and this is {mode}"
     return None

@@ -57,7 +57,10 @@ REFUSED = {
     # TRL 1.16 hands prompts with expanded image tokens to vLLM, which expands them again, and keeps the features of
     # images when the weights change (TRL issues 6294, 6401 and 7198): both without an error.
     "use_vllm": "TRL's own way to vLLM corrupts prompts with images; set `rollouts: {engine: vllm}` beside `args`",
-    **dict.fromkeys(_OF_TRLS_ENGINE, "the engine is `rollouts`, beside `args`: its options are `engine_args`"),
+    **dict.fromkeys(
+        _OF_TRLS_ENGINE,
+        "the engine is `rollouts`, beside `args`, with vLLM's own options: `rollouts: {engine_args: {...}}`",
+    ),
     "vllm_importance_sampling_cap": "TRL has replaced it by `vllm_importance_sampling_clip_max`",
     # The moving reference is not in a checkpoint, so a resumed run would differ from an unbroken one.
     "sync_ref_model": "TRL does not save the moving reference, so a stopped run could not be resumed exactly",
@@ -165,6 +168,7 @@ def split_problem(args: dict[str, Any], batch_size: int, processes: int) -> str 
 
 # Options with which a run would do nothing, or fail at its first step.
 _ABOVE_ZERO = ("learning_rate", "num_train_epochs", "max_completion_length", "num_generations", "temperature")
+_SHARES = ("top_p", "min_p")
 _NOT_BELOW_ZERO = ("weight_decay", "warmup_ratio", "warmup_steps", "max_grad_norm", "beta", "label_smoothing_factor")
 
 
@@ -173,6 +177,9 @@ def _check_ranges(args: dict[str, Any]) -> None:
     for key in _ABOVE_ZERO:
         if given.get(key, 1) <= 0:
             raise ValueError(f"args.{key}: {given[key]} is not above 0")
+    for key in _SHARES:
+        if not 0 <= given.get(key, 0) <= 1:
+            raise ValueError(f"args.{key}: {given[key]} is not between 0 and 1")
     for key in _NOT_BELOW_ZERO:
         if given.get(key, 0) < 0:
             raise ValueError(f"args.{key}: {given[key]} is below 0")

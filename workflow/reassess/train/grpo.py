@@ -74,6 +74,7 @@ def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
             **(of_vllm if engine == "vllm" else {}),
             "prompts_drawn": counts.prompts,
             "groups_kept": counts.groups,
+            "groups_filled": counts.filled,
             "data_passes": round(counts.prompts / len(started.rows.examples), 3),
             "discarded_tokens": counts.discarded,
         },

@@ -40,13 +40,15 @@ class Counts:
 
     Attributes:
         prompts: prompts drawn; one that is drawn again counts again.
-        groups: those whose completions reached the loss; with dynamic sampling, right and wrong ones.
-        discarded: tokens of completions that did not.
+        groups: those that were learnt from.
+        filled: groups that only filled a batch.
+        discarded: tokens of completions that did not reach the loss.
         difference: the largest mean difference of log-probabilities of a step.
     """
 
     prompts: int = 0
     groups: int = 0
+    filled: int = 0
     discarded: int = 0
     difference: float = 0.0
 

@@ -83,11 +83,16 @@ class Resampling(Trainer):
             rounds += 1
         chosen = [*kept, *flat][:wanted]
         self._count(rounds, wanted, len(kept), tokens - sum(group.tokens for group in chosen))
+        self._log_accuracy([*kept, *flat])
         place = slice(ranks.number() * mine, (ranks.number() + 1) * mine)
         numbers = [group.row for group in chosen for _ in range(size)][place]
         columns = zip(*(group.sampled for group in chosen), strict=True)
         self._replay = Sampled(*([item for part in column for item in part][place] for column in columns))
-        return super()._generate_and_score_completions(self._look_up(numbers))
+        scored = super()._generate_and_score_completions(self._look_up(numbers))
+        # What only fills a batch may differ in its other rewards, by which it would teach.
+        teaches = [i < len(kept) for i in range(wanted) for _ in range(size)][place]
+        scored["advantages"] = scored["advantages"] * torch.tensor(teaches, device=scored["advantages"].device)
+        return scored
 
     def _note_drawn(self, groups: int) -> None:
         """Count nothing here: prompts are counted as they are drawn, and groups by what is to be learnt of them."""
@@ -131,6 +136,7 @@ class Resampling(Trainer):
     def _count(self, rounds: int, wanted: int, kept: int, discarded: int) -> None:
         self.counts.discarded += discarded
         self.counts.groups += min(kept, wanted)
+        self.counts.filled += max(0, wanted - kept)
         logged = self._metrics["train"]
         of_step = {
             "rounds": rounds,
@@ -144,6 +150,12 @@ class Resampling(Trainer):
         # Of the run so far.
         logged["resample/prompts_drawn"] = [float(self.counts.prompts)]
         logged["resample/data_passes"] = [self.counts.prompts / len(self.source)]
+
+    def _log_accuracy(self, drawn: Sequence[Group]) -> None:
+        """Log the accuracy of all that was drawn: that of the rewards is of what was kept, and near one half."""
+        known = [score for group in drawn for score in group.scores if score is not None]
+        if known:
+            self._metrics["train"]["resample/accuracy_drawn"].append(fmean(known))
 
 
 def _unlogged(name: str, value: Any) -> None:

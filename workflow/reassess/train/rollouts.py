@@ -88,7 +88,7 @@ class Rollouts:
             self._params(None)
         except EngineError as error:
             raise TrainError(str(error)) from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, vllm.refusal()) as error:
             raise TrainError(f"{self.where}.args: vLLM does not sample like this: {error}") from None
         self._synced, self._draws = -1, 0
         self._sleep()

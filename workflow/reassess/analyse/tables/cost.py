@@ -25,12 +25,15 @@ _COSTS = {
 _DRAWN = {
     "prompts_drawn": "Prompts drawn",
     "groups_kept": "Groups kept",
+    "groups_filled": "filled",
     "data_passes": "Data passes",
     "discarded_tokens": "Tokens discarded",
 }
 _DISCARDS = (
-    "Dynamic sampling draws prompts until enough groups of completions are right and wrong ones, and discards the "
-    "others; samples have these too, tokens have not. Data passes: prompts drawn by training examples."
+    "Dynamic sampling draws prompts until enough groups have both right and wrong completions, and discards the "
+    "others; what is missing is filled with groups that are not learnt from. Samples have what is discarded too. "
+    "Tokens have not, and are those of prompts and completions; tokens discarded are of completions alone. Data "
+    "passes: prompts drawn by training examples."
 )
 _LINEAGE = {name: f"lineage_{name}" for name in _COSTS}
 _COLUMNS = ["model", "pool", "lineage", "seeds", *_COSTS, *_LINEAGE.values(), *_DRAWN, "put_aside", "device"]
