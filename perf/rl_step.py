@@ -159,7 +159,8 @@ def compare(setting: Setting, found: Reports, expects_rewards: bool) -> list[str
     mean, most = vllm["drift"]
     lines.append(
         f"drift of vLLM from the trainer in {'bfloat16' if setting.gpu else 'float32'}: log-probabilities differ by "
-        f"{mean:.2g} on average in the step with the largest difference, and by {most:.2g} at most; a run ends above {bound:g}"
+        f"{mean:.2g} on average in the step with the largest difference, and by {most:.2g} at most; a run ends above "
+        f"{bound:g}"
     )
     return lines
 
