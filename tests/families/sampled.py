@@ -82,7 +82,6 @@ class Bench:
 
     def sample(self, order: Sequence[int], **options: Any) -> Sampled:
         """Return a completion to each question in some order; seeds go with the questions."""
-        self.rollouts._wake()
         seeds = [sample_seed(7, {}, i) for i in order]
         return self.rollouts.sample([self.questions[i] for i in order], seeds, **options)
 

@@ -179,11 +179,6 @@ class Recorded(Rollouts):
         self.asked.append(tuple(seeds))
         return Sampled([[1]] * len(questions), [[2]] * len(questions), [[-0.5]] * len(questions))
 
-    def _wake(self) -> None:
-        """There is no engine."""
-
-    _sleep = _wake
-
 
 def trainer_at(step: int) -> Any:
     return SimpleNamespace(state=SimpleNamespace(global_step=step), model=f"weights of {step}")
@@ -230,8 +225,10 @@ def test_an_answer_to_another_prompt_is_not_taken() -> None:
 
     # What is told fast may be off where the exact count is not.
     for length in (9, 11):
-        found._check(Question("1 + 1 =", []), output(length, "stop"))
+        found._check([Question("1 + 1 =", [])], [output(length, "stop")])
     with pytest.raises(TrainError, match=r"10 tokens of a prompt that has 11 .*stages\.grpo\.rollouts\.engine: tra"):
-        found._check(Question("1 + 1 =", []), output(10, "stop"))
-    with pytest.raises(TrainError, match="ended a completion with 'abort'"):
-        found._check(Question("1 + 1 =", []), output(9, "abort"))
+        found._check([Question("1 + 1 =", [])], [output(10, "stop")])
+    # Of a prompt that stands there twice too.
+    for answers in (["abort"], ["stop", "abort"]):
+        with pytest.raises(TrainError, match="ended a completion with 'abort'"):
+            found._check([Question("1 + 1 =", [])] * len(answers), [output(9, reason) for reason in answers])

@@ -13,6 +13,7 @@ from typing import Any
 from reassess.engines.base import (
     EngineError,
     FinishReason,
+    Question,
     Request,
     Response,
     Setting,
@@ -23,6 +24,8 @@ from reassess.engines.base import (
 from reassess.stages import engine_args
 from reassess.study.suites import Decoding
 
+# The chat template has written the special tokens already.
+TOKENIZATION = {"add_special_tokens": False}
 # Responses go to the store at most this long after they are finished.
 FLUSH_SECONDS = 1.0
 
@@ -122,6 +125,12 @@ def launch(directory: str, setting: Setting) -> Any:
             f"attention on a CPU does not do; set {instead}"
         )
     return llm
+
+
+def prompt(question: Question) -> dict[str, Any]:
+    """Return a question as vLLM takes it; `TOKENIZATION` goes with it."""
+    shown = {"multi_modal_data": {"image": question.pictures}} if question.pictures else {}
+    return {"prompt": question.prompt, **shown}
 
 
 def refusal() -> type[Exception]:
@@ -236,21 +245,11 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
-    def prompt(self, request: Request) -> dict[str, Any]:
-        """Return a request's prompt as vLLM takes it."""
-        text, pictures = request.origin.draw(self._setting.reader)
-        prompt: dict[str, Any] = {"prompt": text}
-        if pictures:
-            prompt["multi_modal_data"] = {"image": pictures}
-        return prompt
-
     def _add(self, request: Request, decoding: Decoding) -> int:
         """Hand a request over; return the tokens that its prompt has in training."""
-        prompt, params = self.prompt(request), self.params(request, decoding)
-        # The chat template has written the special tokens already.
-        self._llm.llm_engine.add_request(request.key, prompt, params, tokenization_kwargs={"add_special_tokens": False})
-        images = prompt.get("multi_modal_data", {}).get("image", [])
-        return self._setting.reader.lengths(prompt["prompt"], images)[0]
+        question, params = request.origin.draw(self._setting.reader), self.params(request, decoding)
+        self._llm.llm_engine.add_request(request.key, prompt(question), params, tokenization_kwargs=TOKENIZATION)
+        return self._setting.reader.lengths(*question)[0]
 
     def _response(self, output: Any, request: Request, length: int, stop: Sequence[str]) -> Response:
         """Return a finished `vllm.RequestOutput` as a response.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from reassess.spec import near
@@ -57,6 +58,7 @@ def counting(engine_args: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in engine_args.items() if name not in NEUTRAL}
 
 
+@cache
 def vllm_version() -> str | None:
     """Return the installed version of vLLM, None where there is none.
 

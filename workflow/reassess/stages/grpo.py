@@ -60,7 +60,7 @@ class GrpoStage(Trained):
 
     @model_validator(mode="after")
     def _fits(self) -> GrpoStage:
-        generations = self.args.get("num_generations", 8)  # TRL's default
+        generations = self._generations
         if generations is None or generations < 2 or self.batch_size % generations:
             raise ValueError(
                 f"args.num_generations: {generations} must be at least 2 and divide batch_size {self.batch_size}"
@@ -90,7 +90,7 @@ class GrpoStage(Trained):
             raise ValueError("resample: needs vLLM, and `rollouts.engine` is transformers")
         if self.rewards.accuracy is None:
             raise ValueError("resample: keeps groups by the reward `accuracy`; add `accuracy: 1.0` to rewards")
-        generations, (low, high) = self.args.get("num_generations", 8), self.resample.accuracy
+        generations, (low, high) = self._generations, self.resample.accuracy
         if not any(low < right / generations < high for right in range(1, generations)):
             raise ValueError(
                 f"resample.accuracy: no mean of {generations} completions (args.num_generations) is between {low:g} "
@@ -99,6 +99,10 @@ class GrpoStage(Trained):
         if self.resample.budget == "prompts" and self.trajectory:
             raise ValueError("trajectory: with `resample.budget: prompts` its steps are not known beforehand")
         return self
+
+    @property
+    def _generations(self) -> Any:
+        return self.args.get("num_generations", config_fields(self.CONFIG)["num_generations"][1])
 
     def sampler(self, gpus: int) -> str:
         if self.rollouts.engine != "auto":

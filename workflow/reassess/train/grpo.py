@@ -54,11 +54,16 @@ def _budget(started: Started) -> int | None:
     return started.plan.samples // int(started.args.num_generations)
 
 
+def _sampler(started: Started, stage: GrpoStage) -> str:
+    """Return the engine that a run's completions come from."""
+    return stage.sampler(int(started.task.world.gpu))
+
+
 def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
     """Return what a record says of a run's completions: what sampled them, and what became of them."""
     stage, per_prompt = started.stage, int(started.args.num_generations)
     assert isinstance(stage, GrpoStage)
-    engine = stage.sampler(int(started.task.world.gpu))
+    engine = _sampler(started, stage)
     of_vllm = {
         "seeds": SEEDS,
         "engine_args": stage.rollouts.engine_args,
@@ -125,7 +130,7 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     args, rows, stage = started.args, started.rows, started.stage
     assert isinstance(stage, GrpoStage)
-    by_engine = stage.sampler(int(started.task.world.gpu)) == "vllm"
+    by_engine = _sampler(started, stage) == "vllm"
     _refuse_several(rows)
     started.model.generation_config = rows.reader.generation_config
     # With one TRL would take the thought of a completion out of its text.

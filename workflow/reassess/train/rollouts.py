@@ -104,18 +104,15 @@ class Rollouts:
         Raises:
             TrainError: vLLM reads a prompt otherwise than training does, or does not answer it.
         """
-        prompts = [
-            {"prompt": item.prompt, **({"multi_modal_data": {"image": item.pictures}} if item.pictures else {})}
-            for item in questions
-        ]
+        self._wake()
         outputs = self._llm.generate(
-            prompts,
+            [vllm.prompt(item) for item in questions],
             [self._params(seed, **options) for seed in seeds],
             use_tqdm=False,
-            tokenization_kwargs={"add_special_tokens": False},
+            tokenization_kwargs=vllm.TOKENIZATION,
         )
-        for question, output in zip(questions, outputs, strict=True):
-            self._check(question, output)
+        self._sleep()
+        self._check(questions, outputs)
         answers = [output.outputs[0] for output in outputs]
         return Sampled(
             [list(output.prompt_token_ids) for output in outputs],
@@ -143,39 +140,49 @@ class Rollouts:
         if step != self._synced:
             self.sync(trainer.model)
             self._synced, self._draws = step, 0
-        self._wake()
         first = ranks.number() * len(rows)
         questions = [Question(row[data.RENDERED], row.get("images") or []) for row in rows]
         seeds = [sample_seed(self.seed, {"step": step, "draw": self._draws}, first + i) for i in range(len(rows))]
         # A step draws several times with dynamic sampling, and where it is more than one generation batch.
         self._draws += 1
-        found = self.sample(questions, seeds)
-        self._sleep()
-        return found
+        return self.sample(questions, seeds)
 
     def check_prompts(self, rows: data.Rows) -> None:
         """Compare the first prompts as vLLM reads them, token by token, with those of evaluation. Raises TrainError."""
-        self._wake()
         examples = list(rows.examples[: data.CHECKED])
         questions = [Question(rows.reader.render(item), rows.reader.pictures(item)) for item in examples]
         found = self.sample(questions, [None] * len(questions), temperature=0.0, min_tokens=0, max_tokens=1)
-        self._sleep()
         for example, ids in zip(examples, found.prompt_ids, strict=True):
             data.check_prompt(example, ids, rows)
 
-    def _check(self, question: Question, output: Any) -> None:
-        """Make sure that vLLM has read and answered a prompt. Raises TrainError."""
-        length, (answer,) = len(output.prompt_token_ids), output.outputs
-        if length != self.reader.lengths(question.prompt, question.pictures)[0]:
-            expected = self.reader.exact(question.prompt, question.pictures)
-            if length != expected:
-                raise TrainError(
-                    f"vLLM makes {length} tokens of a prompt that has {expected} in training "
-                    f"({question.prompt[:80]!r} ...), so its completions would answer another prompt; set "
-                    f"`{self.where}.rollouts.engine: transformers`"
-                )
-        if answer.finish_reason not in ("stop", "length"):
-            raise TrainError(f"vLLM ended a completion with {answer.finish_reason!r} ({question.prompt[:80]!r} ...)")
+    def _check(self, questions: Sequence[Question], outputs: Sequence[Any]) -> None:
+        """Make sure that vLLM has read and answered prompts; one that stands there several times is measured once.
+
+        Raises:
+            TrainError: it has not.
+        """
+        measured: set[tuple[str, tuple[tuple[int, int], ...], int]] = set()
+        for question, output in zip(questions, outputs, strict=True):
+            length, (answer,) = len(output.prompt_token_ids), output.outputs
+            seen = question.prompt, tuple(picture.size for picture in question.pictures), length
+            if seen not in measured:
+                self._check_length(question, length)
+                measured.add(seen)
+            if answer.finish_reason not in ("stop", "length"):
+                said = f"{answer.finish_reason!r} ({question.prompt[:80]!r} ...)"
+                raise TrainError(f"vLLM ended a completion with {said}")
+
+    def _check_length(self, question: Question, length: int) -> None:
+        """Compare the tokens that vLLM makes of a prompt with those of training. Raises TrainError."""
+        if length == self.reader.lengths(question.prompt, question.pictures)[0]:
+            return
+        expected = self.reader.exact(question.prompt, question.pictures)
+        if length != expected:
+            raise TrainError(
+                f"vLLM makes {length} tokens of a prompt that has {expected} in training "
+                f"({question.prompt[:80]!r} ...), so its completions would answer another prompt; set "
+                f"`{self.where}.rollouts.engine: transformers`"
+            )
 
     def _params(self, seed: int | None, **options: Any) -> Any:
         from vllm import SamplingParams
@@ -248,19 +255,14 @@ def named_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     change it by a rounding at every step, and a resumed run would have another model than an unbroken one.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
-    for name, weight in _merged(model, base):
+    for name, weight in _merged(base):
         # The names in memory differ where transformers renames on loading (LLaVA, Qwen2-VL): `save_pretrained` maps
         # them back by the same function.
         yield from revert_weight_conversion(base, {name: weight}).items()
 
 
-def _merged(model: Any, base: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def _merged(base: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the weights of a model under the names that they would have without adapters."""
-    if model is base:
-        for name, parameter in base.named_parameters():
-            with ranks.whole([parameter]):
-                yield name, parameter.detach()
-        return
     modules: Iterator[tuple[str, Any]] = base.named_modules()
     # PEFT wraps a module once for each of its parameters that has an adapter: the experts of a mixture have two.
     layers = {
