@@ -53,9 +53,9 @@ def first_tokens(engine: Any, requests: list[Request], decoding: Decoding) -> li
     every = [engine.params(request, decoding) for request in requests]
     for params in every:
         params.max_tokens, params.logprobs = 1, -1
-    prompts = [engine.prompt(request) for request in requests]
-    plain = {"add_special_tokens": False}
-    outputs = engine._llm.generate(prompts, every, use_tqdm=False, tokenization_kwargs=plain)
+    reader = engine._setting.reader
+    prompts = [vllm.prompt(request.origin.draw(reader)) for request in requests]
+    outputs = engine._llm.generate(prompts, every, use_tqdm=False, tokenization_kwargs=vllm.TOKENIZATION)
     (steps,) = zip(*(output.outputs[0].logprobs for output in outputs), strict=True)
     return [{id_: found.logprob for id_, found in step.items() if found.logprob > -1e9} for step in steps]
 
