@@ -13,7 +13,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "reassess"
 # From the ground up: a room may use those before it, and no others (docs/architecture.md).
 FLOORS = (
-    *("versions", "paths", "spec", "example", "prompts", "judge", "work", "sources", "rewards", "benchmarks", "stages"),
+    *(
+        "versions",
+        "paths",
+        "spec",
+        "example",
+        "prompts",
+        "decoding",
+        "judge",
+        "work",
+        "sources",
+        "rewards",
+        "benchmarks",
+        "stages",
+    ),
     *("steps", "study", "graph", "data", "models", "engines", "train", "evaluate", "analyse", "console", "cluster"),
     "cli",
 )

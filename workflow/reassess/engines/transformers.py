@@ -21,9 +21,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from reassess.decoding import Decoding
 from reassess.engines.base import Request, Response, Setting, banned_tokens, failed, text
 from reassess.models.load import inputs_for, load_model
-from reassess.study.suites import Decoding
 
 # Tokens of the prompt that are read with the first token of a response.
 _BEFORE = 5

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from reassess.decoding import Decoding
 from reassess.engines.base import (
     EngineError,
     FinishReason,
@@ -22,7 +23,6 @@ from reassess.engines.base import (
     text,
 )
 from reassess.stages import engine_args
-from reassess.study.suites import Decoding
 
 # The chat template has written the special tokens already.
 TOKENIZATION = {"add_special_tokens": False}

@@ -72,7 +72,7 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
     record = {
         "name": job.key,
         "spec": json.loads(job.spec),
-        "benchmarks": {benchmark: described(benchmark) for benchmark in spec.files},
+        "benchmarks": {benchmark: described(paths.benchmark(benchmark)) for benchmark in spec.files},
         "imported": facts,
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows, study.circular),

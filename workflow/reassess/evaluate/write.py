@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reassess import paths
 from reassess.work.records import file_sha256
 
 # Rows that are in memory at once when they are written.
@@ -31,7 +30,7 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema)
     return digest
 
 
-def described(benchmark: str) -> dict[str, Any]:
-    """Return what a record says of a benchmark that was asked: `n`, `content_sha256` and `modality`."""
-    manifest = json.loads((Path(paths.benchmark(benchmark)) / "manifest.json").read_text(encoding="utf-8"))
-    return {field: manifest[field] for field in ("n", "content_sha256", "modality")}
+def described(folder: str) -> dict[str, Any]:
+    """Return what a record says of a benchmark, pool or set that was asked: `n`, `content_sha256` and `modality`."""
+    manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
+    return {field: manifest[field] for field in ("n", "content_sha256", "modality") if field in manifest}

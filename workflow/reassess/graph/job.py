@@ -16,6 +16,7 @@ class Coordinates(NamedTuple):
         stage: the stage.
         cell: the cell that is evaluated.
         suite: the suite that is asked.
+        examples: the set of examples for which a model is asked.
     """
 
     model: str | None = None
@@ -25,6 +26,7 @@ class Coordinates(NamedTuple):
     stage: str = ""
     cell: str = ""
     suite: str = ""
+    examples: str = ""
 
 
 class Job(NamedTuple):
@@ -59,8 +61,8 @@ class Job(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The rule with its stage or suite: what a person can make shorter."""
-        return f"{self.rule} {self.at.stage or self.at.suite}".rstrip()
+        """The rule with its stage, suite or set: what a person can make shorter."""
+        return f"{self.rule} {self.at.stage or self.at.suite or self.at.examples}".rstrip()
 
 
 def name(rule: str, key: str) -> str:

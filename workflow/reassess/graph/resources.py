@@ -251,9 +251,9 @@ def asked_by(study: Study, job: Job) -> Asked:
     """Return what the first attempt at a job on a model asks for."""
     assert job.at.model is not None
     if job.rule != "train":
-        return asked(study.models[job.at.model], job.rule)
+        return asked(study.speakers[job.at.model], job.rule)
     stage = study.all_stages[job.at.stage]
-    return asked(study.models[job.at.model], stage.kind, stage)
+    return asked(study.speakers[job.at.model], stage.kind, stage)
 
 
 def of(study: Study, job: Job, attempt: int = 1) -> Asked:
