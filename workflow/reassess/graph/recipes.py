@@ -99,7 +99,7 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
             on, before = resolve(study, place, item, step.size or size, parents[0])
             for run in before:
                 add(made, run)
-        own = f"{stage}{f'+{step.on}' if on and step.on != kind.reads else ''}{f'@{examples}' if examples else ''}"
+        own = f"{stage}{f'+{on.name}' if on and on.name != kind.reads else ''}{f'@{examples}' if examples else ''}"
         name = root or (f"{end.name}/{own}" if end else own)
         lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
