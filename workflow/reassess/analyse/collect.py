@@ -83,6 +83,7 @@ class Collected:
         runs: run.json by cell key, parents included.
         models: manifest.json of base models by name, where there is one.
         metrics: logged training steps of runs that keep a trajectory, by cell key, one mapping per step.
+        sets: manifest.json of sets of examples by key.
         imported: other people's results by name: scores.json, and the rows of scores.parquet.
         missing: what is not there.
     """
@@ -94,6 +95,7 @@ class Collected:
     runs: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     metrics: dict[str, list[dict[str, Any]]]
+    sets: dict[str, dict[str, Any]]
     imported: dict[str, tuple[dict[str, Any], pd.DataFrame]]
     missing: tuple[Missing, ...]
 
@@ -161,8 +163,9 @@ def collect(graph: Graph, partial: bool = False) -> Collected:
         manifest = Path(paths.model(name)) / "manifest.json"
         if manifest.is_file():
             models[name] = _json(manifest, ("fingerprint",))
+    sets = _sets(graph, states, missing)
     imported = _imported(graph, states, missing)
-    return Collected(graph, items, trajectory, scores, runs, models, metrics, imported, tuple(missing))
+    return Collected(graph, items, trajectory, scores, runs, models, metrics, sets, imported, tuple(missing))
 
 
 def require_complete(collected: Collected, partial: bool) -> None:
@@ -205,6 +208,17 @@ def _runs(
                 continue
             metrics[run.key] = list(_lines(folder / "metrics.jsonl"))
     return runs, metrics
+
+
+def _sets(graph: Graph, states: States | None, missing: list[Missing]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for job in graph.of("examples"):
+        is_there = Path(job.record).is_file()
+        if not is_there or (states is not None and states.of(job) == "outdated"):
+            missing.append(Missing(f"examples {job.key}", f"{'outdated' if is_there else 'no'} manifest.json"))
+            continue
+        found[job.key] = _json(Path(job.record), ("n", "dropped", "content_sha256"))
+    return found
 
 
 def _imported(

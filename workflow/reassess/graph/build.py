@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from reassess import paths
-from reassess.graph import checks, identity, report, resources, sets
+from reassess.graph import checks, contrasts, identity, report, resources, sets
 from reassess.graph.cells import BASE, BASE_THINK, Cell, Grid, as_cell, lay_out
+from reassess.graph.contrasts import Pair
 from reassess.graph.job import Coordinates, Job, name
 from reassess.graph.recipes import Run, fixed
 from reassess.graph.sets import ExampleSet, Origin, Sheet
@@ -44,6 +45,7 @@ class Graph:
         if problems:
             raise ValueError("; ".join(problems))
         self.grid: Grid = lay_out(study)
+        self.contrasts: dict[str, tuple[Pair, ...]] = contrasts.pairs(study, self.grid.cells)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -62,7 +64,7 @@ class Graph:
         spec = identity.report_spec(self.study, found.values())
         # Records are written last, and have the hashes of other files. Figures are of the results that the record of
         # the tables names. Each file that the two ask for takes its share of the time of a dry run.
-        read = [job for job in found.values() if job.rule in ("train", "score", "import")]
+        read = [job for job in found.values() if job.rule in ("examples", "train", "score", "import")]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
         # A study that asks for anything else has another stamp, whatever Snakemake knows of parameters.
         files = {kind: (*report.files(self.study, kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
@@ -144,9 +146,9 @@ class Graph:
         return {rule: n for rule in RULES if (n := len(self.of(rule)))}
 
     def results(self) -> list[str]:
-        """Return the records of runs, and the scores, that tables and figures are made from."""
+        """Return the records of sets and runs, and the scores, that tables and figures are made from."""
         judged = [file for rule in ("score", "import") for job in self.of(rule) for file in job.outputs[:2]]
-        return [job.record for job in self.of("train")] + judged
+        return [job.record for rule in ("examples", "train") for job in self.of(rule)] + judged
 
     @property
     def uses_gpu(self) -> bool:

@@ -16,6 +16,9 @@ TABLES = {
     "scale": "reassess.analyse.tables.scale:build",
     "transfer": "reassess.analyse.tables.transfer:build",
     "families": "reassess.analyse.tables.families:build",
+    "contrasts": "reassess.analyse.tables.contrasts:build",
+    "sources": "reassess.analyse.tables.sources:build",
+    "examples": "reassess.analyse.tables.examples:build",
     "lengths": "reassess.analyse.tables.lengths:build",
     "cost": "reassess.analyse.tables.cost:build",
     "reward": "reassess.analyse.tables.reward:build",
@@ -30,8 +33,14 @@ FIGURE_FORMATS = ("svg", "pdf")
 
 
 def tables(study: Study) -> dict[str, str]:
-    """Return the tables of a study: `imported` where it has results of others."""
-    return {name: where for name, where in TABLES.items() if name != "imported" or study.imported}
+    """Return the tables of a study: some only where it has what they are about."""
+    about = {
+        "contrasts": study.contrasts,
+        "sources": study.examples,
+        "examples": study.examples,
+        "imported": study.imported,
+    }
+    return {name: where for name, where in TABLES.items() if name not in about or about[name]}
 
 
 def files(study: Study, kind: Kind) -> list[str]:

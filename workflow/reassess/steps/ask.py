@@ -43,6 +43,10 @@ class Ask(Asks):
     def fills(self) -> tuple[str, ...]:
         return tuple(name for name in self.names if name not in _REPLACED)
 
+    @property
+    def writes(self) -> bool:
+        return "rationale" in self.names
+
     def identity(self) -> dict[str, Any]:
         return {"parse": self.parse, "into": list(self.names)}
 

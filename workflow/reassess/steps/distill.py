@@ -55,6 +55,10 @@ class Distill(Asks):
     def count(self) -> int:
         return self.samples
 
+    @property
+    def writes(self) -> bool:
+        return True
+
     def identity(self) -> dict[str, Any]:
         return {"keep": self.keep, "choose": self.choose, "per_question": self.per_question}
 
