@@ -130,9 +130,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     _stop_if_asked(turn)
     wanted, put_aside = asked.rows, asked.put_aside
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
-    missing = {
-        row.request.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.request.key) is None
-    }
+    missing = {row.request.key: row for row in wanted if row.request.key not in stores[row.checkpoint.fingerprint]}
     print(
         f"{cell} {suite}: {asked.prompts} prompts ({len(put_aside)} put aside) x {spec.decoding.n} samples x "
         f"{len(found)} checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
@@ -382,6 +380,8 @@ def _responses(
     for row in wanted:
         response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
         yield _row(row, ids[row.benchmark][row.request.origin.place], held, response)
+    for store in stores.values():
+        store.close()
 
 
 def _row(row: Wanted, id_: str, held: str, response: Response) -> dict[str, Any]:

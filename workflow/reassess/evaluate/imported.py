@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -56,8 +56,9 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
             "files": {file: file_sha256(file) for file in files},
             "format": ", ".join(dict.fromkeys(kind.name for kind in files.values())),
         }
-    responses = [row for benchmark, matched in found.items() for row in _responses(benchmark, matched)]
-    rows = judged(study, responses, examples, None, workers)
+    own = official.Official(study, examples)
+    n = sum(len(said.responses) for matched in found.values() for said, _ in matched.rows)
+    rows = list(judged(_responses(found), n, examples, own, None, workers))
     differing: list[dict[str, Any]] = []
     for benchmark, matched in found.items():
         mine = [row for row in rows if row["benchmark"] == benchmark]
@@ -65,7 +66,7 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
     records.write_lines(root / PUT_ASIDE, [row._asdict() for matched in found.values() for row in matched.put_aside])
     records.write_lines(root / DIFFERS, differing)
     written = {
-        "responses.parquet": write_parquet(root / "responses.parquet", responses, RESPONSES),
+        "responses.parquet": write_parquet(root / "responses.parquet", _responses(found), RESPONSES),
         "scores.parquet": write_parquet(root / "scores.parquet", rows, SCORES),
         **{name: file_sha256(root / name) for name in (PUT_ASIDE, DIFFERS)},
     }
@@ -76,7 +77,7 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
         "imported": facts,
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows, study.circular),
-        "official": official.summaries(study, rows, examples),
+        "official": own.summaries(),
         "files": written,
         "provenance": provenance(),
     }
@@ -103,20 +104,19 @@ def _is_whole(benchmark: str) -> bool:
     return not manifest.get("put_aside")
 
 
-def _responses(benchmark: str, matched: Matched) -> list[dict[str, Any]]:
-    """Return rows of `RESPONSES`; what another harness does not say is None."""
-    return [
-        {
-            **dict.fromkeys(RESPONSES.names),
-            "benchmark": benchmark,
-            "id": id_,
-            "sample": sample,
-            "response": response,
-            "finish_reason": finish,
-        }
-        for said, id_ in matched.rows
-        for sample, (response, finish) in enumerate(zip(said.responses, said.finish, strict=True))
-    ]
+def _responses(found: Mapping[str, Matched]) -> Iterator[dict[str, Any]]:
+    """Yield rows of `RESPONSES`; what another harness does not say is None."""
+    for benchmark, matched in found.items():
+        for said, id_ in matched.rows:
+            for sample, (response, finish) in enumerate(zip(said.responses, said.finish, strict=True)):
+                yield {
+                    **dict.fromkeys(RESPONSES.names),
+                    "benchmark": benchmark,
+                    "id": id_,
+                    "sample": sample,
+                    "response": response,
+                    "finish_reason": finish,
+                }
 
 
 def _facts(matched: Matched, questions: int) -> dict[str, Any]:
