@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reassess.data.collection import content_sha256
+from reassess.data.parquet import read_parquet
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled, usable
 from reassess.evaluate.score import summaries
@@ -177,14 +177,13 @@ class _Verification:
         if not self._file(job.record, "scores.parquet", record, _SCORE):
             return
         try:
-            rows = pq.read_table(Path(job.record).with_name("scores.parquet"), columns=list(_SUMMED)).to_pylist()
+            rows = read_parquet(Path(job.record).with_name("scores.parquet"), _SUMMED)
+            found = summaries(rows, self.graph.study.circular)
         except (OSError, pa.ArrowException) as error:
-            found = f"not readable ({_first_line(error)})"
-            self._differs(job.record, "scores.parquet", found, "as written", _SCORE)
+            problem = f"not readable ({_first_line(error)})"
+            self._differs(job.record, "scores.parquet", problem, "as written", _SCORE)
             return
-        self._same(
-            job.record, "scores (summed up again)", record["scores"], summaries(rows, self.graph.study.circular), _SCORE
-        )
+        self._same(job.record, "scores (summed up again)", record["scores"], found, _SCORE)
 
     def _imported(self, job: Job, record: dict[str, Any]) -> None:
         """Check other people's results: their files, what was judged, and that the sums are those of the rows."""

@@ -10,16 +10,17 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from reassess.data.held_out import not_trained_on
+from reassess.data.parquet import read_parquet
 from reassess.data.shards import Shards
 from reassess.data.subset import shuffled
 from reassess.example import DataError, Example, Said, Scored
 from reassess.graph.sets import Sheet
-from reassess.judge import Case, judge_many
+from reassess.judge import Case, Judges
 from reassess.steps.base import Asks
 from reassess.work.progress import Progress
 
-# Responses that are read and judged at a time.
-BATCH = 4096
+# Responses that are judged at a time: of 4,096 tokens, 16 KB each, 16 MB.
+BATCH = 1024
 _COLUMNS = ("id", "response", "finish_reason", "n_tokens")
 
 
@@ -99,32 +100,35 @@ class Answered:
         Raises:
             DataError: the responses are to other examples, or cannot be read.
         """
-        file = pq.ParquetFile(self._responses)
-        progress = Progress("judging" if self._is_judged else "reading", file.metadata.num_rows, "responses")
-        rows = (row for batch in file.iter_batches(BATCH, columns=list(_COLUMNS)) for row in batch.to_pylist())
+        n_rows = pq.read_metadata(self._responses).num_rows
+        progress = Progress("judging" if self._is_judged else "reading", n_rows, "responses")
+        rows = read_parquet(self._responses, _COLUMNS)
         by_example = ((id_, list(found)) for id_, found in itertools.groupby(rows, lambda row: row["id"]))
         places = {id_: index for index, id_ in enumerate(self.ids())}
         waiting: list[tuple[int, list[dict[str, Any]]]] = []
         n = 0
-        for id_, found in by_example:
-            if id_ not in places:
-                raise DataError(f"{self._responses}: {id_!r} was answered and is not asked now; ask again")
-            waiting.append((places[id_], found))
-            n += len(found)
-            if n >= BATCH:
-                yield from self._scored(waiting, progress)
-                waiting, n = [], 0
-        yield from self._scored(waiting, progress)
+        with Judges(self._workers) as judges:
+            for id_, found in by_example:
+                if id_ not in places:
+                    raise DataError(f"{self._responses}: {id_!r} was answered and is not asked now; ask again")
+                waiting.append((places[id_], found))
+                n += len(found)
+                if n >= BATCH:
+                    yield from self._scored(waiting, judges, progress)
+                    waiting, n = [], 0
+            yield from self._scored(waiting, judges, progress)
         progress.close()
 
-    def _scored(self, waiting: list[tuple[int, list[dict[str, Any]]]], progress: Progress) -> Iterator[Scored]:
+    def _scored(
+        self, waiting: list[tuple[int, list[dict[str, Any]]]], judges: Judges, progress: Progress
+    ) -> Iterator[Scored]:
         cases = []
         for index, found in waiting if self._is_judged else ():
             # Drawn again below: thousands of examples would hold thousands of pictures.
             example = self._examples[index]
             asked = example.gold, example.kind, example.options or None
             cases += [Case(row["response"], *asked) for row in found if row["finish_reason"] != "error"]
-        verdicts = iter(judge_many(cases, self._workers))
+        verdicts = iter(judges.judge(cases))
         for index, found in waiting:
             said = []
             for row in found:

@@ -15,10 +15,11 @@ import pyarrow as pa
 from reassess import engines, paths
 from reassess.data.asked import Questions, questions
 from reassess.data.circular import question_id
+from reassess.data.collection import described
+from reassess.data.parquet import write_parquet
 from reassess.decoding import Decoding
 from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting, sample_seed
 from reassess.evaluate.store import Store, key
-from reassess.evaluate.write import described, write_parquet
 from reassess.example import RowError, images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.models.load import fingerprint
@@ -130,9 +131,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     _stop_if_asked(turn)
     wanted, put_aside = asked.rows, asked.put_aside
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
-    missing = {
-        row.request.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.request.key) is None
-    }
+    missing = {row.request.key: row for row in wanted if row.request.key not in stores[row.checkpoint.fingerprint]}
     print(
         f"{job.key}: {asked.prompts} prompts ({len(put_aside)} put aside) x {sheet.decoding.n} samples x "
         f"{len(found)} checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
@@ -385,6 +384,8 @@ def _responses(
     for row in wanted:
         response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
         yield _row(row, ids[row.benchmark][row.request.origin.place], held, response)
+    for store in stores.values():
+        store.close()
 
 
 def _row(row: Wanted, id_: str, held: str, response: Response) -> dict[str, Any]:
