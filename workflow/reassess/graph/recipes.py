@@ -96,20 +96,19 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
     for step in spec.steps:
         stage = f"{step.by}.{place.variants[step.by]}" if step.by in place.variants else step.by
         kind = study.all_stages[stage]
-        takes_all = step.size == ALL
-        number = max(study.sizes) if step.size == ALL else step.size or size
+        number = max(study.sizes) if step.all else step.size or size
         on = None
         if item := step.on or kind.reads:
-            on, before = resolve(study, place, item, size if takes_all else number, parents[0])
+            on, before = resolve(study, place, item, size if step.all else number, parents[0])
             for run in before:
                 add(made, run)
-        at = f"@{ALL if takes_all else number}" if kind.READS_EXAMPLES else ""
+        at = f"@{ALL if step.all else number}" if kind.READS_EXAMPLES else ""
         own = f"{stage}{f'+{on.name}' if on and on.name != kind.reads else ''}{at}"
         name = root or (f"{end.name}/{own}" if end else own)
         lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
         examples = number if kind.READS_EXAMPLES else None
-        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, takes_all, parents, lineage)
+        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, step.all, parents, lineage)
         add(made, end)
         parents, root, method = (key,), "", ""
     return list(made.values())

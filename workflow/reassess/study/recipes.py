@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -16,7 +16,8 @@ def _printable(text: str) -> str:
     return text
 
 
-ALL: Literal["all"] = "all"
+# In place of a size: as many as there are.
+ALL = "all"
 # It would name a row of a table, so it is as short as one.
 Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 
@@ -39,16 +40,27 @@ class Step(Short):
     """The stage."""
     on: Name | None = None
     """The set of `examples` that it reads here, in place of the cell's pool or of what the stage says."""
-    size: Positive | Literal["all"] | None = None
+    size: Positive | None = None
     """Training examples, in place of the cell's size; `all` takes as many as there are, and records how many."""
+    all: bool = False
+    """The same as `size: all`."""
 
     @model_validator(mode="before")
     @classmethod
     def _name(cls, data: Any) -> Any:
-        return _at(data, "by") if isinstance(data, str) else data
+        found = _at(data, "by") if isinstance(data, str) else data
+        if isinstance(found, dict) and found.get("size") == ALL:
+            return {**found, "size": None, "all": True}
+        return found
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> Step:
+        if self.all and self.size is not None:
+            raise ValueError(f"all: and a size of {self.size}; leave one of them out")
+        return self
 
     def __str__(self) -> str:
-        return f"{self.by}{f'+{self.on}' if self.on else ''}{f'@{self.size}' if self.size else ''}"
+        return f"{self.by}{f'+{self.on}' if self.on else ''}{f'@{ALL if self.all else self.size}' if self.all or self.size else ''}"
 
 
 class Start(Short):
