@@ -144,7 +144,7 @@ def response(example: Example, rows: Rows) -> str:
     return prompts.target(example.rationales[0], answer(example.gold), rows.reader.prompt)
 
 
-def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
+def rl_dataset(rows: Rows, by_engine: bool) -> Dataset:
     """Return conversational rows with `prompt`, `images` and the judge's columns.
 
     Args:
