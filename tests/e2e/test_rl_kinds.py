@@ -139,6 +139,13 @@ def test_from_the_same_completions_every_kind_comes_to_other_weights(made: dict[
     assert len(set(rewards)) == 1
 
 
+def test_dr_grpo_has_the_gradient_of_rloo_but_for_a_constant(made: dict[str, Any]) -> None:
+    # In the first step RLOO's penalty is 0: the model is still the one that it is compared with.
+    first = {name: made[name][0]["metrics"][0]["grad_norm"] for name in ("dr-grpo", "rloo")}
+    constant = (G - 1) / (G * ARGS["max_completion_length"])
+    assert first["dr-grpo"] == pytest.approx(constant * first["rloo"], rel=1e-4)
+
+
 def test_a_ratio_of_whole_completions_clips_other_tokens(made: dict[str, Any]) -> None:
     """A draw serves two steps; in the second the ratios of GSPO leave their narrow bounds."""
     found, trainer, _, _, _ = made["gspo"]

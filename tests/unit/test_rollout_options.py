@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reassess import graph
 from reassess.graph import Graph
@@ -367,6 +368,17 @@ def test_rloo_is_sampled_by_the_model_itself_with_and_without_a_gpu(tiny: Graph)
     raw["pools"]["toy"]["modality"] = "mixed"
     with pytest.raises(StudyError, match=r"TRL's own sampling cannot mix them in a batch \(in a stage `grpo`"):
         graph.parse(raw, "my.yaml")
+
+
+def test_the_kinds_that_are_documented_are_valid(tiny: Graph, root: Path) -> None:
+    text = (root / "docs/rl.md").read_text(encoding="utf-8")
+    raw = tiny.study.model_dump(mode="json")
+    raw["stages"] = yaml.safe_load(text.partition("```yaml")[2].partition("```")[0])["stages"]
+    raw["recipes"], raw["exclude"], raw["sizes"] = {name: [name] for name in raw["stages"]}, [], [16]
+    del raw["suites"]["held-out"]
+    found = graph.parse(raw, "rl.md")
+    assert list(found.study.stages) == ["grpo", "dr-grpo", "dapo", "gspo", "rloo"]
+    assert len({job.spec for job in found.of("train")}) == 5
 
 
 # Rows with an image beside rows without
