@@ -137,8 +137,10 @@ class Graph:
     @property
     def uses_gpu(self) -> bool:
         """Whether any job asks for a GPU."""
+        stages = [self.study.all_stages[name] for name in {run.stage for run in self.runs.values()}]
+        wanted = [("model", None), ("generate", None), *((stage.kind, stage) for stage in stages)]
         return any(
-            resources.asked(model, kind).gpu for model in self.study.models.values() for kind in resources.kinds()
+            resources.asked(model, kind, stage).gpu for model in self.study.models.values() for kind, stage in wanted
         )
 
 
