@@ -115,7 +115,7 @@ def _sizes(study: Study) -> Iterator[tuple[str, int]]:
             if size is not None:
                 yield f"recipes.{name}.start.{i}", size
         for i, step in enumerate(recipe.steps):
-            if isinstance(step.size, int):
+            if step.size is not None:
                 yield f"recipes.{name}.steps.{i}", step.size
 
 

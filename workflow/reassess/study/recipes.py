@@ -60,7 +60,8 @@ class Step(Short):
         return self
 
     def __str__(self) -> str:
-        return f"{self.by}{f'+{self.on}' if self.on else ''}{f'@{ALL if self.all else self.size}' if self.all or self.size else ''}"
+        size = ALL if self.all else self.size
+        return f"{self.by}{f'+{self.on}' if self.on else ''}{f'@{size}' if size else ''}"
 
 
 class Start(Short):
