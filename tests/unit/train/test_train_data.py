@@ -81,31 +81,51 @@ def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
 def test_a_row_without_rationale_is_named(rows: data.Rows, stored: Stored) -> None:
     examples = [*rows.examples[:2], changed(rows.examples[2], rationales=())]
     with pytest.raises(TrainError, match=f"example '{examples[2].id}' has no rationale"):
-        data.sft_dataset(rows._replace(examples=stored(examples)))
+        data.imitated(rows._replace(examples=stored(examples)), 1)
+    # The gold needs none.
+    assert len(data.imitated(rows._replace(examples=stored(examples)), 0).rationales) == 3
+
+
+def test_what_is_imitated(rows: data.Rows, stored: Stored) -> None:
+    first, second = rows.examples[0], changed(rows.examples[1], rationales=("a", "b", "c"), answers=("1", "2", "3"))
+    found = rows._replace(examples=stored([first, second]))
+
+    def said(per_question: int) -> list[str]:
+        its = data.imitated(found, per_question)
+        return [data.response(item, its, its.rationale(i)) for i, item in enumerate(its.examples)]
+
+    reference = f"<think>{first.rationales[0]}</think><answer>{first.gold}</answer>"
+    assert said(1) == [reference, "<think>a</think><answer>1</answer>"]
+    assert said(2) == [reference, *(f"<think>{a}</think><answer>{b}</answer>" for a, b in (("a", "1"), ("b", "2")))]
+    assert len(said(9)) == 4
+    assert said(0) == [f"<answer>{item.gold}</answer>" for item in (first, second)]
+    assert [row["completion"] for row in data.sft_dataset(data.imitated(found, 2))] == [
+        rows.reader.completion(text) for text in said(2)
+    ]
 
 
 def test_grpo_refuses_mixed_rows(rows: data.Rows, stored: Stored) -> None:
     mixed = [*rows.examples[:2], changed(rows.examples[2], id="text", images=())]
     with pytest.raises(TrainError, match=r"2 of 3 examples have an image .*'text'.*cannot mix"):
-        data.grpo_dataset(rows._replace(examples=stored(mixed)), by_engine=False)
+        data.rl_dataset(rows._replace(examples=stored(mixed)), by_engine=False)
     text_only = [changed(example, images=()) for example in rows.examples]
     text_only_rows = rows._replace(examples=stored(text_only))
-    assert "images" not in data.grpo_dataset(text_only_rows, by_engine=False)[0]
+    assert "images" not in data.rl_dataset(text_only_rows, by_engine=False)[0]
 
 
 def test_an_engine_gets_text_and_pictures_as_evaluation_asks_them(rows: data.Rows, stored: Stored) -> None:
     mixed = [rows.examples[0], changed(rows.examples[1], id="text", images=())]
-    seen, unseen = data.grpo_dataset(rows._replace(examples=stored(mixed)), by_engine=True)
+    seen, unseen = data.rl_dataset(rows._replace(examples=stored(mixed)), by_engine=True)
     assert [seen["rendered"], unseen["rendered"]] == [rows.reader.render(item) for item in mixed]
     # One token stands for an image, and a row without one is not asked with one.
     assert [row["rendered"].count("<image>") for row in (seen, unseen)] == [1, 0]
     assert [len(row["images"]) for row in (seen, unseen)] == [1, 0]
-    assert "rendered" not in data.grpo_dataset(rows, by_engine=False)[0]
+    assert "rendered" not in data.rl_dataset(rows, by_engine=False)[0]
 
 
 def test_pixels_are_those_of_evaluation(rows: data.Rows) -> None:
     small = limited(rows, max_pixels=400)
-    for dataset in (data.sft_dataset(small), data.grpo_dataset(small, by_engine=False)):
+    for dataset in (data.sft_dataset(small), data.rl_dataset(small, by_engine=False)):
         [image] = dataset[0]["images"]
         [expected] = small.reader.pictures(rows.examples[0])
         assert (image.size, image.tobytes()) == (expected.size, expected.tobytes())
@@ -179,7 +199,7 @@ def test_a_bad_batch_is_refused(rows: data.Rows, batch: Any, spoil: Any, message
 
 
 def test_image_placeholders_are_banned_beside_what_the_user_bans() -> None:
-    from reassess.train.grpo import ban
+    from reassess.train.reinforced import ban
 
     assert ban(None, [7]) == {"suppress_tokens": [7]}
     assert ban({"suppress_tokens": [3, 9], "top_k": 5}, [7, 9]) == {"suppress_tokens": [3, 7, 9], "top_k": 5}
@@ -189,7 +209,7 @@ def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read(
     family: Callable[[str], Path], tiny_study: Study
 ) -> None:
     from reassess.rewards import Batch, Reward
-    from reassess.train.grpo import function
+    from reassess.train.reinforced import function
 
     seen: list[Batch] = []
 

@@ -21,6 +21,7 @@ TABLES = {
     "examples": "reassess.analyse.tables.examples:build",
     "lengths": "reassess.analyse.tables.lengths:build",
     "cost": "reassess.analyse.tables.cost:build",
+    "sampling": "reassess.analyse.tables.sampling:build",
     "reward": "reassess.analyse.tables.reward:build",
     "imported": "reassess.analyse.tables.imported:build",
 }

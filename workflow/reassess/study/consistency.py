@@ -213,9 +213,9 @@ def _of_filters(study: Study) -> Iterator[str]:
 
 
 def _of_filter(where: str, item: Filter, axes: dict[str, list[Any]]) -> Iterator[str]:
-    wanted = {axis: getattr(item, axis) for axis in item.model_fields_set} | (item.__pydantic_extra__ or {})
+    wanted = {axis: getattr(item, axis) for axis in Filter.model_fields} | (item.__pydantic_extra__ or {})
     for axis, values in (wanted | item.varied).items():
-        if axis not in axes:
+        if axis not in axes and (values is not None or axis not in Filter.model_fields):
             yield f"{where}.{axis}: unknown key; {near(axis, axes, n=1)}valid keys: {_names(axes)}"
         elif values is not None and not values:
             yield f"{where}.{axis}: empty, so that it matches nothing; leave it out"
