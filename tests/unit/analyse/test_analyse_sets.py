@@ -58,9 +58,7 @@ def test_a_contrast_is_paired_on_each_model_and_averaged(graph: Graph) -> None:
     numbers = pd.read_csv(paths.table("contrasts", "csv"))
     means = numbers[(numbers["contrast"] == "headline") & (numbers["measure"] == "a - b")]
     assert means["mean"].tolist() == pytest.approx([0.2] * 6)
-    first, both = (
-        means[(means["model"] == name) & (means["column"] == "visual mean")].iloc[0] for name in ("m1", "mean")
-    )
+    first, both = (means[(means["model"] == name) & (means["column"] == "Visual")].iloc[0] for name in ("m1", "mean"))
     # Where the models differ is in other items of the two.
     assert both["hi"] - both["lo"] < first["hi"] - first["lo"]
     assert first["seeds"] == 2

@@ -17,13 +17,13 @@ _MODALITIES = ("visual", "text")
 
 def build(estimates: Estimates) -> Built:
     """Return the contrasts of a study, a block for each: both accuracies and their difference, by model."""
-    columns = {f"{name} mean": of for name in _MODALITIES if (of := estimates.of(name))}
+    columns = {name.capitalize(): of for name in _MODALITIES if (of := estimates.of(name))}
     table = Table(
         "contrasts",
         "The comparisons that the study asks for: accuracy of A and of B on each model, and their difference.",
         [
             *("Model", "A", "B"),
-            *(text for name in columns for text in (f"{name.capitalize()}, A", "B", "A − B")),
+            *(f"{name}: {what}" for name in columns for what in ("A", "B", "A − B")),
         ],
         text_columns=3,
     )
@@ -47,7 +47,7 @@ def build(estimates: Estimates) -> Built:
                 row += [Entry(""), Entry(""), _difference(sheet, who, both, column, of)]
             rows.append(row)
         sheet.block(contrast, rows)
-    over = [f"{name.capitalize()}: {', '.join(of)}." for name, of in columns.items()]
+    over = [f"{name}, the mean of: {', '.join(of)}." for name, of in columns.items()]
     mean = "The mean is over models with the same weight for each, and its interval over items and seeds, not models."
     table.notes = [READING, *over, mean, provenance(estimates, estimates.benchmarks)]
     return table, frame(sheet.records, [*_WHO, *_NUMBERS])
