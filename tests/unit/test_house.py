@@ -14,8 +14,8 @@ PACKAGE = ROOT / "workflow" / "reassess"
 # From the ground up: a room may use those before it, and no others (docs/architecture.md).
 FLOORS = (
     *("versions", "paths", "spec", "example", "prompts", "judge", "work", "sources", "rewards", "benchmarks", "stages"),
-    *("steps", "study", "graph", "data", "models", "engines", "train", "evaluate", "analyse", "console", "cluster"),
-    "cli",
+    *("steps", "measures", "study", "graph", "data", "models", "engines", "train", "evaluate", "analyse", "console"),
+    *("cluster", "cli"),
 )
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 500, 60, 8
 FILES = sorted(PACKAGE.rglob("*.py"))

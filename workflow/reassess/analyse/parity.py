@@ -37,7 +37,7 @@ def check_parity(collected: Collected, partial: bool = False) -> None:
         RecordError: a record that only says what another was made from is broken.
     """
     seen: dict[tuple[Any, ...], _Fact] = {}
-    for fact in [*_evaluation_facts(collected), *_run_facts(collected)]:
+    for fact in [*_evaluation_facts(collected), *_run_facts(collected), *_measure_facts(collected)]:
         first = seen.setdefault((fact.field, *fact.scope), fact)
         if first.value != fact.value:
             raise ParityError(
@@ -81,6 +81,18 @@ def _run_facts(collected: Collected) -> Iterator[_Fact]:
             yield _Fact((run.pool, run.on, run.seed, run.size), f"subset.{field}", used, where)
         scope = (run.model, run.pool, run.on, run.seed, run.size)
         yield _Fact(scope, "trained_ids_sha256", record.get("trained_ids_sha256"), where)
+
+
+def _measure_facts(collected: Collected) -> Iterator[_Fact]:
+    for (key, name), record in collected.measured.items():
+        where = f"{key} (measure {name})"
+        yield _Fact((name,), f"measures.{name}.read", record["read"], where)
+        yield _Fact((), "prompt_sha256", record.get("prompt_sha256"), where)
+        yield _Fact((record["model"],), "pixels", record.get("pixels"), where)
+        for field in ("name", "version", "dtype", "args"):
+            yield _Fact(
+                ("measure", record["model"], name, field), f"engine.{field}", record["engine"].get(field), where
+            )
 
 
 def _check_states(collected: Collected) -> None:

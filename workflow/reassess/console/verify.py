@@ -15,6 +15,7 @@ from reassess.data.collection import content_sha256
 from reassess.data.held_out import not_trained_on
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled
+from reassess.evaluate.measure import summed_up
 from reassess.evaluate.score import summaries
 from reassess.example import DataError, record_sha256
 from reassess.graph import Graph, Job, changes
@@ -95,6 +96,7 @@ class _Verification:
                 "train": self._run,
                 "generate": self._responses,
                 "score": self._scores,
+                "measure": self._measured,
                 "import": self._imported,
                 "tables": self._report,
                 "figures": self._report,
@@ -189,6 +191,21 @@ class _Verification:
         self._same(
             job.record, "scores (summed up again)", record["scores"], summaries(rows, self.graph.study.circular), _SCORE
         )
+
+    def _measured(self, job: Job, record: dict[str, Any]) -> None:
+        """Check whose values they are, and that they are those that were written and summed up."""
+        again = self._again(job)
+        for name, expected in (("cell", job.at.cell), ("measure", job.at.measure)):
+            self._equal(job.record, name, record.get(name), expected, again)
+        self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), again)
+        is_as_written = [self._file(job.record, name, record, again) for name in record["files"]]
+        if not all(is_as_written):
+            return
+        spec = self.study.measures[job.at.measure]
+        found = pq.read_table(job.outputs[1], columns=["source", *spec.COLUMNS])
+        columns = {name: found[name].to_numpy().astype("float64") for name in spec.COLUMNS}
+        sums = summed_up(spec, found["source"].to_pylist(), columns)
+        self._same(job.record, "summed up again", {key: record[key] for key in sums}, sums, again)
 
     def _imported(self, job: Job, record: dict[str, Any]) -> None:
         """Check other people's results: their files, what was judged, and that the sums are those of the rows."""

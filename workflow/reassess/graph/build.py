@@ -21,7 +21,8 @@ from reassess.work.records import digest
 
 # The rules in the order of a study's work.
 RULES = (
-    *("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "import", "tables", "figures"),
+    *("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "measure", "import", "tables"),
+    "figures",
 )
 
 
@@ -61,7 +62,7 @@ class Graph:
         spec = identity.report_spec(self.study, found.values())
         # Records are written last, and have the hashes of other files. Figures are of the results that the record of
         # the tables names. Each file that the two ask for takes its share of the time of a dry run.
-        read = [job for job in found.values() if job.rule in ("train", "score", "import")]
+        read = [job for job in found.values() if job.rule in ("train", "score", "measure", "import")]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
         # A study that asks for anything else has another stamp, whatever Snakemake knows of parameters.
         files = {kind: (*report.files(self.study, kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
@@ -130,8 +131,8 @@ class Graph:
         return {rule: n for rule in RULES if (n := len(self.of(rule)))}
 
     def results(self) -> list[str]:
-        """Return the records of runs, and the scores, that tables and figures are made from."""
-        judged = [file for rule in ("score", "import") for job in self.of(rule) for file in job.outputs[:2]]
+        """Return the records of runs, and the scores and values, that tables and figures are made from."""
+        judged = [file for rule in ("score", "measure", "import") for job in self.of(rule) for file in job.outputs[:2]]
         return [job.record for job in self.of("train")] + judged
 
     @property
@@ -167,7 +168,7 @@ def parse(data: dict[str, Any], source: str) -> Graph:
 def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
     yield from _collections(study, grid)
-    yield from _sets(study, {run.on for run in grid.runs.values() if run.on})
+    yield from _sets(study, {run.on for run in grid.runs.values() if run.on} | _measured(study, "examples"))
     reading = [(run.pool, run.on, run.seed, run.size) for run in grid.runs.values() if run.size is not None]
     for pool, on, seed, size in dict.fromkeys(reading):
         yield _subset(study, pool, on, seed, size)
@@ -185,6 +186,8 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         yield _train(study, run, stages[run.model, run.stage])
     for cell, suite in _pairs(study, grid):
         yield from evaluations.of(cell, suite)
+    for item in study.measures:
+        yield from _measures(study, grid, item)
     for item in study.imported:
         yield _import(study, item)
 
@@ -195,6 +198,7 @@ def _collections(study: Study, grid: Grid) -> Iterator[Job]:
     asked = [item for suite in study.suites.values() for item in suite.benchmarks]
     read = [item for spec in study.imported.values() for item in spec.files]
     wanted += [("benchmark", item) for item in (*asked, *read)]
+    wanted += [(rule, item) for rule in ("pool", "benchmark") for item in sorted(_measured(study, rule))]
     found: dict[tuple[str, str], None] = {}
 
     def add(which: tuple[str, str]) -> None:
@@ -240,10 +244,9 @@ def _sets(study: Study, wanted: set[str]) -> Iterator[Job]:
 
 
 def _made(study: Study, item: str) -> tuple[tuple[str, str], str]:
-    """Return rule and key of the job that makes a pool or a set of examples, and its manifest."""
-    if item in study.pools:
-        return ("pool", item), paths.pool(item, "manifest.json")
-    return ("examples", item), paths.examples(item, "manifest.json")
+    """Return rule and key of the job that makes a pool, a set of examples or a benchmark, and its manifest."""
+    (rule, *_), folders = study.makers(item), {"pool": paths.pool, "benchmark": paths.benchmark}
+    return (rule, item), folders.get(rule, paths.examples)(item, "manifest.json")
 
 
 def _subset(study: Study, pool: str, on: str, seed: int, size: int) -> Job:
@@ -320,6 +323,29 @@ def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
             for suite, spec in watching.items():
                 if spec.sizes is None or run.size in spec.sizes:
                     yield as_cell(run), suite
+
+
+def _measured(study: Study, rule: str) -> set[str]:
+    """Return the pools, sets of examples or benchmarks that measures read, or that such sets are made from."""
+    found = {(study.makers(spec.on)[0], spec.on) for spec in study.measures.values()}
+    pools = {("pool", pool) for maker, item in found if maker == "examples" for pool in checks.pools_of(study, item)}
+    return {item for maker, item in found | pools if maker == rule}
+
+
+def _measures(study: Study, grid: Grid, item: str) -> Iterator[Job]:
+    """Yield the jobs of a measure: of each model, and of each cell of its recipes."""
+    spec = study.measures[item]
+    read, manifest = _made(study, spec.on)
+    asked = {model: identity.measure_spec(study, model, item) for model in dict.fromkeys(c.model for c in grid.cells)}
+    for cell in grid.cells:
+        # Forced to think or not, the base model is one checkpoint.
+        if not cell.is_asked or cell.think or (spec.recipes is not None and cell.recipe not in spec.recipes):
+            continue
+        key = f"{cell.key}/{item}"
+        maker, record = _checkpoint(cell.key)
+        at = Coordinates(cell.model, cell.pool, cell.seed, cell.size, "", cell.key, measure=item)
+        outputs = tuple(paths.measure(key, file) for file in ("measure.json", "values.parquet"))
+        yield Job("measure", key, (maker, name(*read)), (record, manifest), outputs, asked[cell.model], at)
 
 
 def _import(study: Study, item: str) -> Job:

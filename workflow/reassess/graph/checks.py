@@ -62,18 +62,18 @@ def _of_sets(study: Study) -> Iterator[str]:
         elif on not in study.examples:
             known = f"{near(on, study.examples)}known: {', '.join(study.examples) or 'none'}"
             yield f"{where}: no set of examples is called {on!r}; {known}"
-        elif others := [pool for pool in study.pools if {pool} != (pools := _pools(study, on))]:
+        elif others := [pool for pool in study.pools if {pool} != (pools := pools_of(study, on))]:
             yield (
                 f"{where}: {on!r} is made from {', '.join(sorted(pools))}, and cells of "
                 f"{', '.join(others)} would train on it too; a study with such a stage has that pool alone"
             )
 
 
-def _pools(study: Study, name: str) -> set[str]:
+def pools_of(study: Study, name: str) -> set[str]:
     """Return the pools that a set is made from."""
     if name in study.pools:
         return {name}
-    return {pool for read in study.examples[name].INPUTS for pool in _pools(study, read)}
+    return {pool for read in study.examples[name].INPUTS for pool in pools_of(study, read)}
 
 
 def _of_model(name: str, model: Model, stages: Sequence[AnyStage]) -> Iterator[str]:

@@ -93,18 +93,31 @@ def stage_spec(study: Study, model: str, stage: str) -> str:
 def suite_spec(study: Study, model: str, suite: str) -> str:
     """Identity of the responses of a model to a suite, besides checkpoint and benchmark data."""
     spec = study.suites[suite]
-    evaluation = study.evaluation.model_dump(
-        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(engine_args.NEUTRAL)}
-    )
     return canonical(
         {
             "version": VERSIONS["generate"],
             "benchmarks": list(spec.benchmarks),
             "decoding": spec.decoding.model_dump(mode="json", exclude_defaults=True),
-            "evaluation": evaluation,
+            "evaluation": _evaluation(study),
             "prompt": _prompt(study),
             "model": _loading(study, model),
             "seed": study.seed,
+        }
+    )
+
+
+def measure_spec(study: Study, model: str, name: str) -> str:
+    """Identity of the values of a measure on a model, besides checkpoint and examples."""
+    spec = study.measures[name]
+    return canonical(
+        {
+            "kind": spec.kind,
+            "version": spec.VERSION,
+            "on": spec.on,
+            **spec.identity(),
+            "evaluation": _evaluation(study),
+            "prompt": _prompt(study),
+            "model": _loading(study, model),
         }
     )
 
@@ -159,6 +172,12 @@ def _rules(study: Study, benchmarks: Iterable[str]) -> dict[str, Any]:
 def _sources(spec: FromSources) -> dict[str, Any]:
     """Sources without what does not change an example."""
     return {"sources": [item.identity() for item in spec.sources]}
+
+
+def _evaluation(study: Study) -> dict[str, Any]:
+    return study.evaluation.model_dump(
+        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(engine_args.NEUTRAL)}
+    )
 
 
 def _prompt(study: Study) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class Coordinates(NamedTuple):
         stage: the stage.
         cell: the cell that is evaluated.
         suite: the suite that is asked.
+        measure: the measure that is taken.
     """
 
     model: str | None = None
@@ -25,6 +26,12 @@ class Coordinates(NamedTuple):
     stage: str = ""
     cell: str = ""
     suite: str = ""
+    measure: str = ""
+
+    @property
+    def what(self) -> str:
+        """The stage, the suite or the measure."""
+        return self.stage or self.suite or self.measure
 
 
 class Job(NamedTuple):
@@ -59,8 +66,8 @@ class Job(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The rule with its stage or suite: what a person can make shorter."""
-        return f"{self.rule} {self.at.stage or self.at.suite}".rstrip()
+        """The rule with its stage, suite or measure: what a person can make shorter."""
+        return f"{self.rule} {self.at.what}".rstrip()
 
 
 def name(rule: str, key: str) -> str:

@@ -139,6 +139,9 @@ def images_of(graph: Graph, name: str) -> list[str]:
     pools = [run.pool for run in graph.runs.values() if run.model == name]
     suites = [job.at.suite for job in graph.of("generate") if job.at.model == name]
     benchmarks = [item for suite in suites for item in graph.study.suites[suite].benchmarks]
+    measured = [job for job in graph.of("measure") if job.at.model == name]
+    pools += [need.key for job in measured for need in graph.needed(job, "pool")]
+    benchmarks += [need.key for job in measured for need in graph.needed(job, "benchmark")]
     found = []
     for kind, names, specs in (
         ("pools", pools, graph.study.pools),

@@ -24,6 +24,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _of_data(study)
     yield from _of_held_out(study)
     yield from _of_examples(study)
+    yield from _of_measures(study)
     yield from _of_imported(study)
     if not wrong:
         yield from _of_trajectories(study)
@@ -136,6 +137,25 @@ def _of_examples(study: Study) -> Iterator[str]:
     except graphlib.CycleError as error:
         circle: list[str] = error.args[1]
         yield f"examples.{circle[0]}: made from itself: {' -> '.join(circle)}"
+
+
+def _of_measures(study: Study) -> Iterator[str]:
+    """Yield measures on what is not known or on what the name does not tell, and by models that are not evaluated."""
+    known = list(dict.fromkeys([*study.pools, *study.examples, *study.benchmarks]))
+    recipes = {"base", *(name for name, recipe in study.recipes.items() if recipe.evaluate)}
+    for name, measure in study.measures.items():
+        where = f"measures.{name}"
+        if len(makers := study.makers(measure.on)) > 1:
+            yield f"{where}.on: {measure.on!r} is the name of several ({', '.join(makers)}); give all but one another"
+        elif not makers:
+            yield (
+                f"{where}.on: no pool, set of examples or benchmark is called {measure.on!r}; "
+                f"{near(measure.on, known)}known: {_names(known)}"
+            )
+        for recipe in measure.recipes or ():
+            if recipe not in recipes:
+                hint = f"{near(recipe, recipes)}known: {_names(sorted(recipes))}"
+                yield f"{where}.recipes: {recipe!r} is no recipe that is evaluated; {hint}"
 
 
 def _of_imported(study: Study) -> Iterator[str]:

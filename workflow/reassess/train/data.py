@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 from datasets import Dataset
 
-from reassess import prompts
-from reassess.data.right import answer
 from reassess.data.shards import Shards
 from reassess.example import Example, PutAside
 from reassess.models.reader import TOO_LONG, Counted, Reader, Unreadable
@@ -130,18 +128,13 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
         )
 
     def row(example: Example) -> dict[str, Any]:
-        prompt, completion = reader.render(example), reader.completion(response(example, rows))
+        prompt, completion = reader.render(example), reader.completion(reader.response(example))
         if reader.sees:
             return {"prompt": prompt, "completion": completion, "images": reader.pictures(example)}
         head, tail = reader.encode([prompt, completion], [])["input_ids"]
         return {"input_ids": head + tail, "labels": [-100] * len(head) + tail}
 
     return _lazy(rows.examples, row, blanks)
-
-
-def response(example: Example, rows: Rows) -> str:
-    """Return the response that SFT imitates."""
-    return prompts.target(example.rationales[0], answer(example.gold), rows.reader.prompt)
 
 
 def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
