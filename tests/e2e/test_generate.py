@@ -201,8 +201,10 @@ def test_engines_agree(
         (str(talkative), requests, stopped),
     ]
     asked = given(requests, setting.reader)
+    wordy = replace(long, question=last.examples[last.place].question, rationales=(long.rationales[0] * 20,))
+    too_wordy = Given("too wordy", last._replace(examples=[wordy], place=0), len(setting.reader.response_ids(wordy)))
     probed = setting._replace(engine_args={"logprobs_mode": "processed_logprobs", "max_logprobs": -1})
-    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((probed, jobs, few, DRAWN, asked)))
+    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((probed, jobs, few, DRAWN, [*asked, too_wordy])))
     script = Path(__file__).with_name("ask_vllm.py")
     command = [sys.executable, str(script), str(tmp_path / "jobs.pickle"), str(tmp_path / "out.json")]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -244,7 +246,9 @@ def test_engines_agree(
     examples = stored(item.origin.examples[item.origin.place] for item in asked)
     losses = sft_losses(toy_checkpoint, setting.reader, examples)
     assert max(losses.values())[0] - min(losses.values())[0] > 0.1
-    check_likely({key: Likelihood(**row) for key, row in out["likely"].items()}, asked, losses)
+    likely = {key: Likelihood(**row) for key, row in out["likely"].items()}
+    assert "200" in str(likely.pop("too wordy").error)
+    check_likely(likely, asked, losses)
     # Several texts, then several pictures: seven at a time have responses of other lengths beside them.
     few_at_a_time = setting._replace(batch_size=7)
     engine = engines.start(EngineInfo("transformers", "", "float32", "cpu"), str(toy_checkpoint), few_at_a_time)

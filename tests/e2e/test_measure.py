@@ -26,11 +26,13 @@ from reassess.data.examples import build_set
 from reassess.data.pool import build_examples
 from reassess.data.shards import Shards, write_shards
 from reassess.engines.base import EngineInfo, Given, Origin, Setting
-from reassess.evaluate.generate import EvaluationError
-from reassess.evaluate.measure import measure
+from reassess.evaluate import nll
+from reassess.evaluate.generate import Checkpoint, EvaluationError
+from reassess.evaluate.measure import Task, measure
 from reassess.example import Example
 from reassess.graph import Graph, parse
 from reassess.graph.state import States
+from reassess.measures.nll import Nll
 from reassess.models.reader import Reader
 from reassess.prompts import Prompt
 from reassess.study import read
@@ -181,6 +183,15 @@ def test_what_a_model_cannot_read_is_put_aside_with_the_reason(tiny_results: Pat
 
 def _lines(name: str) -> list[str]:
     return Path(paths.measure(f"{BASE}/loss", name)).read_text().splitlines()
+
+
+def test_a_template_that_ends_no_response_is_one_error(toy_checkpoint: Path, tiny: Graph, stored: Any) -> None:
+    reader = Reader.of(toy_checkpoint, tiny.study.models["toy-xs"], tiny.study.prompt)
+    reader.stops = []
+    spec, checkpoint = Nll(kind="nll", on="toy"), Checkpoint(None, str(toy_checkpoint), "")
+    task = Task(spec, checkpoint, reader, [], [], lambda longest: pytest.fail("an engine was started"))
+    with pytest.raises(EvaluationError, match=r"model: the chat template ends .* as models\.<name>\.chat_template"):
+        list(nll.run(task))
 
 
 def test_a_stopped_measure_goes_on_where_it_was(

@@ -123,7 +123,7 @@ def test_a_measure_asks_for_what_answers_ask_for(root: Path) -> None:
         ({"loss": {**LOSS, "recipes": ["base-think"]}}, ["'base-think' is no recipe that is evaluated"]),
         ({"loss": {**LOSS, "recipes": []}}, ["measures.loss.recipes", "at least 1 item"]),
         ({"loss": {**LOSS, "recipe": 1}}, ["measures.loss.recipe: unknown key; did you mean recipes?"]),
-        ({"loss": {**LOSS, "kind": "nl"}}, ["measures.loss.kind", "'nl'", "'nll'"]),
+        ({"loss": {**LOSS, "kind": "nl"}}, ["measures.loss", "kind", "'nl'", "'nll'"]),
         ({"a/b": LOSS}, ["measures", "'a/b' does not match"]),
     ],
 )

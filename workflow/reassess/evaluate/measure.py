@@ -22,7 +22,7 @@ from reassess.engines.base import Engine, Setting
 from reassess.evaluate.generate import PUT_ASIDE, Checkpoint, EvaluationError, final
 from reassess.evaluate.values import Values
 from reassess.evaluate.write import write_parquet
-from reassess.example import PutAside
+from reassess.example import Example, PutAside
 from reassess.graph import Graph, Job
 from reassess.measures import Measure
 from reassess.models.reader import Reader
@@ -60,7 +60,7 @@ class Task(NamedTuple):
     spec: Measure
     checkpoint: Checkpoint
     reader: Reader
-    examples: Shards
+    examples: Sequence[Example]
     todo: Sequence[int]
     start: Callable[[int], Engine]
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from reassess.engines.base import Given, Origin
+from reassess.evaluate.generate import EvaluationError
 from reassess.evaluate.measure import Found, Task
 from reassess.models.load import positions
 from reassess.models.reader import Unreadable, one_line
@@ -17,7 +18,17 @@ NOT_FINITE = "its likelihood is not finite"
 
 
 def run(task: Task) -> Iterator[Found]:
-    """Yield negative log-likelihoods by example, some at a time: in the mean of its tokens, how many, and summed."""
+    """Yield negative log-likelihoods by example, some at a time: in the mean of its tokens, how many, and summed.
+
+    Raises:
+        EvaluationError: the chat template ends a response with no token that ends generation.
+    """
+    try:
+        task.reader.completion("")
+    except ValueError as error:
+        raise EvaluationError(
+            f"{task.checkpoint.path}: {error}; give another template as models.<name>.chat_template"
+        ) from None
     given: list[Given] = []
     limit = positions(task.checkpoint.path, task.reader.model)
     progress = Progress("reading examples", len(task.todo), "examples")

@@ -77,5 +77,5 @@ def _check_no_cell(graph: Graph, argument: str) -> None:
     """Raise StudyError where an argument is the name of a cell, as `reassess status` has it."""
     if argument in graph.runs or argument in {cell.key for cell in graph.cells}:
         made = [graph.checkpoint(argument).record]
-        made += [job.record for job in graph.by_cell("score", argument)]
+        made += [job.record for rule in ("score", "measure") for job in graph.by_cell(rule, argument)]
         raise StudyError("\n  ".join([f"{argument} is the name of a cell; targets are paths:", *made]))

@@ -22,6 +22,8 @@ class Base(Strict):
     RUN: ClassVar[str]
     COLUMNS: ClassVar[tuple[str, ...]]
     UNIT: ClassVar[str]
+    READS_RESPONSES: ClassVar[bool] = False
+    """Whether it reads the responses that examples have themselves, as SFT does."""
 
     on: Name
     """What it is measured on: a pool (its training examples), a set of `examples`, or a benchmark, such as the rows

@@ -20,6 +20,7 @@ class Nll(Base):
     RUN: ClassVar[str] = "reassess.evaluate.nll:run"
     COLUMNS: ClassVar[tuple[str, ...]] = ("nll", "tokens", "sum")
     UNIT: ClassVar[str] = "nats per token"
+    READS_RESPONSES: ClassVar[bool] = True
 
     kind: Literal["nll"]
     """The likelihood of given responses."""

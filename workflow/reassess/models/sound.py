@@ -94,7 +94,9 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
     with _said(files, "tokenizer or generation_config.json", "correct the files"):
         reader = Reader.of(files.directory, model, graph.study.prompt)
     asked = _check_prompts(files, reader)
-    if any(graph.stage(job).IMITATES for job in graph.of("train") if job.at.model == name):
+    imitates = any(graph.stage(job).IMITATES for job in graph.of("train") if job.at.model == name)
+    measures = (graph.study.measures[job.at.measure] for job in graph.of("measure") if job.at.model == name)
+    if imitates or any(measure.READS_RESPONSES for measure in measures):
         with _said(files, "chat template", "correct it, or give another as `chat_template`"), _quiet():
             reader.completion("")
     skeleton = _check_names(files, model)
