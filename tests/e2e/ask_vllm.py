@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from reassess import engines
+from reassess.decoding import Decoding
 from reassess.engines import vllm
 from reassess.engines.base import EngineInfo, Request
-from reassess.study.suites import Decoding
 
 
 def main(job_file: str, out_file: str) -> None:

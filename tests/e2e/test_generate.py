@@ -20,6 +20,7 @@ import pytest
 
 import snake
 from reassess import engines, paths
+from reassess.decoding import Decoding
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
 from reassess.engines.base import EngineError, EngineInfo, Given, Likelihood, Origin, Request, Response, Setting
@@ -33,7 +34,6 @@ from reassess.models.reader import TOO_LONG, Reader
 from reassess.sources.toy import ToySource
 from reassess.study import read
 from reassess.study.read import StudyError
-from reassess.study.suites import Decoding
 from reassess.work import attempts
 from reassess.work.turns import TRY_AGAIN
 from sft_loss import sft_losses

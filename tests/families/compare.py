@@ -22,6 +22,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
+from reassess.decoding import Decoding
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
 from reassess.engines.base import EngineError, Origin, Request, Response, Setting
@@ -29,7 +30,6 @@ from reassess.models.load import load_model
 from reassess.models.reader import Reader, Reading
 from reassess.prompts import Prompt
 from reassess.study.models import Model
-from reassess.study.suites import Decoding
 
 from . import FAMILIES, build, rows
 

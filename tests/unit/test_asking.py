@@ -11,6 +11,7 @@ import pytest
 from families.rows import text, visual
 from reassess import paths
 from reassess.data.shards import Shards, write_shards
+from reassess.decoding import Decoding
 from reassess.engines.base import EngineInfo, sample_seed
 from reassess.evaluate import generate
 from reassess.evaluate.store import key
@@ -19,7 +20,6 @@ from reassess.models.reader import Reader
 from reassess.prompts import THINK, Prompt
 from reassess.study.models import Model
 from reassess.study.study import Study
-from reassess.study.suites import Decoding
 
 
 @pytest.mark.parametrize("think", [False, True])

@@ -18,6 +18,7 @@ from reassess.analyse.statistics import floor_hits
 from reassess.data.circular import question_id, rotations
 from reassess.data.pool import build_examples
 from reassess.data.shards import stream, write_shards
+from reassess.decoding import Decoding
 from reassess.engines.base import EngineInfo
 from reassess.evaluate import generate
 from reassess.evaluate.score import FAILED, summaries
@@ -28,7 +29,6 @@ from reassess.study.data import Benchmark
 from reassess.study.models import Model
 from reassess.study.read import read_yaml
 from reassess.study.study import Study
-from reassess.study.suites import Decoding
 
 CHOICE = Example("q", (), "Which?", ("x", "y", "z"), "B", "mcq", ("because",), "mine", "", 0)
 

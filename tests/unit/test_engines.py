@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from reassess import graph
+from reassess.decoding import Decoding
 from reassess.evaluate.generate import EvaluationError, check_stop
 from reassess.graph import Graph
 from reassess.graph.identity import suite_spec
 from reassess.models.reader import Reader
 from reassess.models.toys import idefics3
 from reassess.study.read import StudyError
-from reassess.study.suites import ENGINES, Decoding
+from reassess.study.suites import ENGINES
 
 
 @pytest.mark.parametrize("name", ENGINES)

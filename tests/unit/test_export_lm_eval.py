@@ -15,12 +15,12 @@ import yaml
 
 from conftest import ROOT
 from reassess import cli, paths
+from reassess.data.collection import described
 from reassess.data.pool import build_examples
 from reassess.evaluate.export import ExportError, export
 from reassess.evaluate.generate import RESPONSES
 from reassess.evaluate.imported import import_results
 from reassess.evaluate.score import score
-from reassess.evaluate.write import described
 from reassess.graph import Graph, parse
 from reassess.work import records
 
@@ -75,7 +75,7 @@ def answered(by_id: dict[str, list[tuple[str, str]]], **options: Any) -> Graph:
     pq.write_table(pa.Table.from_pylist(said, schema=RESPONSES), root / "responses.parquet")
     decoding = graph.study.suites["main"].decoding.recorded()
     engine = {"name": "transformers", "version": "5"}
-    benchmarks = {"quiz": described("quiz")}
+    benchmarks = {"quiz": described(paths.benchmark("quiz"))}
     records.write(root / "responses.json", {"benchmarks": benchmarks, "decoding": decoding, "engine": engine})
     score(graph, graph["score", KEY])
     return graph

@@ -13,8 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from reassess import paths
-from reassess.data.shards import write_shards
-from reassess.evaluate.score import ScoreError, score, summaries
+from reassess.data import parquet as write_module
+from reassess.data.parquet import read_parquet, write_parquet
+from reassess.data.shards import read_columns, write_shards
+from reassess.evaluate import score as score_module
+from reassess.evaluate.official import Official
+from reassess.evaluate.score import COLUMNS, ScoreError, judged, score, summaries
 from reassess.example import Example
 from reassess.graph import Graph
 from reassess.judge import JUDGE_VERSION, batch
@@ -160,6 +164,41 @@ def test_equal_responses_are_judged_once(evaluate: Any, monkeypatch: pytest.Monk
 def test_response_to_an_unknown_example_is_refused(evaluate: Any) -> None:
     with pytest.raises(ScoreError, match="'zzz': answered, but not in results/benchmarks/tiny"):
         evaluate([response("zzz", "x")])
+    left = sorted(file.name for file in Path(paths.evaluation(KEY)).iterdir())
+    assert left == ["responses.json", "responses.parquet"]
+
+
+def test_scores_do_not_depend_on_how_many_are_judged_together(evaluate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [response("abcd"[i % 4], RIGHT.format(i % 5), i // 4, "error" if i == 6 else "stop") for i in range(40)]
+    found = []
+    for together in (1024, 3):
+        monkeypatch.setattr(score_module, "BATCH", together)
+        monkeypatch.setattr(write_module, "ROWS", together)
+        record, scored = evaluate(rows)
+        found.append((record["scores"], record["files"], scored))
+    assert found[0] == found[1]
+
+
+def test_responses_are_judged_as_they_are_read(evaluate: Any, tiny: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate([response("a", RIGHT.format(3))])
+    monkeypatch.setattr(score_module, "BATCH", 2)
+    taken = []
+    asked = (taken.append(i) or response("a", RIGHT.format(i), i) for i in range(7))
+    examples = {"tiny": read_columns(paths.benchmark("tiny"), COLUMNS)}
+    rows = judged(asked, 7, examples, Official(tiny.study, examples), None, 1)
+    assert [(next(rows)["sample"], len(taken)) for _ in range(7)] == [(i, min(i // 2 * 2 + 2, 7)) for i in range(7)]
+
+
+def test_row_groups_end_where_texts_are_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_module, "ROWS", 4)
+    monkeypatch.setattr(write_module, "GROUP_BYTES", 4 * 1000)
+    monkeypatch.setattr(write_module, "GROUP_ROWS", 10)
+    schema = pa.schema([("text", pa.string())])
+    rows = [{"text": chr(ord("a") + i % 26) * (1000 if i < 8 else 1)} for i in range(30)]
+    write_parquet(tmp_path / "rows", rows, schema)
+    groups = pq.read_metadata(tmp_path / "rows")
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [4, 4, 10, 10, 2]
+    assert list(read_parquet(tmp_path / "rows", ["text"])) == rows
 
 
 def test_scoring_imports_no_engine() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reassess.engines.base import Response
+from reassess.evaluate import store as store_module
 from reassess.evaluate.store import Store, StoreError, key
 
 
@@ -73,6 +74,32 @@ def test_earliest_response_counts(tmp_path: Path) -> None:
     early, late = sorted(tmp_path.glob("*.jsonl"))
     assert Store(tmp_path).get("a") == said(json.loads(early.read_text())["response"])
     assert late.exists()
+
+
+def test_what_was_stored_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_OPEN_FILES", 2)
+    for name in "abcd":
+        fill(tmp_path, name, f"{name}2")
+    with Store(tmp_path) as store:
+        store.append({"e": said("é" * 3), "f": said("own")})
+        names = ["f", "a", "d2", "e", "b2", "c", "a2", "f"]
+        found = [store.get(name) for name in names]
+    assert [item and item.response for item in found] == [
+        {"e": "ééé", "f": "own"}.get(name, f"response {name}") for name in names
+    ]
+    assert store.get("b") == said("response b"), "closed, but still readable"
+    assert "e" in store
+    assert "g" not in store
+    store.close()
+
+
+def test_line_that_was_changed_meanwhile_is_named(tmp_path: Path) -> None:
+    file = fill(tmp_path, "a", "b")
+    with Store(tmp_path) as store:
+        file.write_bytes(file.read_bytes().replace(b'"b"', b'"c"'))
+        assert store.get("a") == said("response a")
+        with pytest.raises(StoreError, match=f"{file.name}, line 2: not a stored response"):
+            store.get("b")
 
 
 def write_many(directory: Path, writer: int) -> None:

@@ -344,7 +344,7 @@ def _examples(args: argparse.Namespace) -> None:
 def _set(args: argparse.Namespace) -> None:
     from reassess.data.examples import build_set
 
-    build_set(args.graph, args.work)
+    build_set(args.graph, args.work, args.threads)
 
 
 def _subset(args: argparse.Namespace) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,6 +67,9 @@ class Example:
         family: task family or category within the source.
         difficulty: number of reasoning steps, or the source's own level; 0 where unknown.
         metadata: a JSON object of the benchmark's own columns that its official rule reads, or empty.
+        answers: what each rationale ends in, where that is not the gold; else empty.
+        columns: a JSON object of what was found out about it when a set of examples was made (a caption, a pass rate, a
+            perplexity), or empty.
     """
 
     id: str
@@ -79,6 +83,17 @@ class Example:
     family: str
     difficulty: int
     metadata: str = ""
+    answers: tuple[str, ...] = ()
+    columns: str = ""
+
+    def column(self, name: str) -> Any:
+        """Return what was found out about it under a name, None where nothing was."""
+        return json.loads(self.columns).get(name) if self.columns else None
+
+    def with_columns(self, **found: str | float | None) -> Example:
+        """Return it with more that was found out about it."""
+        known = json.loads(self.columns) if self.columns else {}
+        return replace(self, columns=json.dumps({**known, **found}, sort_keys=True, ensure_ascii=False))
 
     def pil(self) -> list[Image]:
         """Return the decoded images in RGB. Raises OSError where one cannot be decoded."""
@@ -88,6 +103,31 @@ class Example:
         """Return the hash of what a model sees: pixels, question and options. Equal hashes are one question."""
         parts = [images_sha256(self.pil()), self.question, *self.options]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+class Said(NamedTuple):
+    """What a model said to an example, and the judge's word on it.
+
+    Attributes:
+        text: the response, with what its prompt already held of it.
+        finish_reason: as in `engines.base.Response`.
+        n_tokens: generated tokens.
+        correct: whether it is right; None where it was not judged, or could not be.
+        answer: the final answer that the judge read, None where it found none.
+    """
+
+    text: str
+    finish_reason: str
+    n_tokens: int
+    correct: bool | None = None
+    answer: str | None = None
+
+
+class Scored(NamedTuple):
+    """An example with what a model said to it, in the order of its samples; nothing where no model was asked."""
+
+    example: Example
+    said: tuple[Said, ...] = ()
 
 
 def images_sha256(pictures: Sequence[Image]) -> str:
@@ -103,6 +143,7 @@ def record_sha256(item: Example) -> str:
     """Return the hash of everything that training or scoring reads of an example."""
     parts = [item.content_sha256(), item.gold, item.kind, item.family, str(item.difficulty), *item.rationales]
     parts += [item.metadata] if item.metadata else []
+    parts += [*item.answers, item.columns] if item.answers or item.columns else []
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 

@@ -104,10 +104,10 @@ def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
 
-def target(rationale: str, gold: str, prompt: Prompt) -> str:
-    """Return the response that SFT imitates, in the prompt's format."""
+def target(rationale: str | None, gold: str, prompt: Prompt) -> str:
+    """Return the response that SFT imitates, in the prompt's format; without a rationale the answer alone."""
     answer = rf"\boxed{{{gold}}}" if prompt.format == "think_boxed" else f"<answer>{gold}</answer>"
-    return f"<think>{rationale}</think>{answer}"
+    return answer if rationale is None else f"<think>{rationale}</think>{answer}"
 
 
 def prompt_sha256(prompt: Prompt) -> str:

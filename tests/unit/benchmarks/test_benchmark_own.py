@@ -99,12 +99,14 @@ def test_a_copy_of_the_published_rows_is_a_benchmark() -> None:
     judged = [judge(said, item.gold, item.kind).correct for said, item in zip(responses, examples, strict=True)]
     assert judged == [False, True, True], "the judge has no tolerance of five per cent"
     scores: list[dict[str, Any]] = [
-        {"benchmark": "chartqa", "id": item.id, "sample": 0, "step": None, "correct": correct, "official_reason": None}
+        {"benchmark": "chartqa", "id": item.id, "sample": 0, "step": None, "correct": correct}
         for item, correct in zip(examples, judged, strict=True)
     ]
     by_id = {"chartqa": {row["id"]: row for row in rows}}
-    official.add_verdicts(found.study, scores, responses, by_id)
-    summary = official.summaries(found.study, scores, by_id)["chartqa"]
+    own = official.Official(found.study, by_id)
+    for score, said in zip(scores, responses, strict=True):
+        own.judge(score, said)
+    summary = own.summaries()["chartqa"]
     assert (summary["rule"], summary["accuracy"], summary["disagree"]) == ("chartqa", 1.0, 1)
     assert set(summary["summary"]) == {"relaxed_overall", "relaxed_human_split", "relaxed_augmented_split"}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from reassess.analyse.collect import Collected, ResultsError
-from reassess.graph import changes
+from reassess.graph import Graph, changes
 from reassess.graph.state import States
 
 
@@ -64,6 +64,7 @@ def _evaluation_facts(collected: Collected) -> Iterator[_Fact]:
 
 
 def _run_facts(collected: Collected) -> Iterator[_Fact]:
+    others = of_other_data(collected.graph)
     for run in collected.graph.runs.values():
         record = collected.runs.get(run.key)
         if record is None:
@@ -76,11 +77,19 @@ def _run_facts(collected: Collected) -> Iterator[_Fact]:
             yield _Fact((), "judge_version", record.get("judge_version"), where)
         if run.size is None:
             continue
-        for field in ("ids_sha256", "content_sha256"):
-            used = (record["subset"] or {}).get(field)
-            yield _Fact((run.pool, run.on, run.seed, run.size), f"subset.{field}", used, where)
-        scope = (run.model, run.pool, run.on, run.seed, run.size)
-        yield _Fact(scope, "trained_ids_sha256", record.get("trained_ids_sha256"), where)
+        own = (run.on,) if run.key in others else ()
+        used = record["subset"] or {}
+        yield _Fact((run.pool, *own, run.seed, run.size), "subset.ids_sha256", used.get("ids_sha256"), where)
+        yield _Fact((run.pool, run.on, run.seed, run.size), "subset.content_sha256", used.get("content_sha256"), where)
+        trained = record.get("trained_ids_sha256")
+        yield _Fact((run.model, run.pool, *own, run.seed, run.size), "trained_ids_sha256", trained, where)
+
+
+def of_other_data(graph: Graph) -> set[str]:
+    """Return the runs that train on other questions than the rest of the study: on a set that is not in `only_with` of
+    its pool. The study names the recipes that go through one in `other_data`."""
+    shared = {pool: spec.only_with for pool, spec in graph.study.pools.items()}
+    return {run.key for run in graph.runs.values() if run.on is not None and run.on.name not in shared[run.pool]}
 
 
 def _measure_facts(collected: Collected) -> Iterator[_Fact]:

@@ -75,7 +75,7 @@ class Durations:
             return Duration(SECONDS[job.rule], SECONDS[job.rule], "guess")
         assert job.at.model is not None
         asked = resources.of(self._study, job)
-        is_toy = self._study.models[job.at.model].toy is not None
+        is_toy = self._study.speakers[job.at.model].toy is not None
         seconds = TOY_SECONDS[job.rule] if is_toy else SHARE_OF_LIMIT * 60 * asked.runtime
         # A study gives threads on each node.
         return Duration(seconds, seconds * asked.threads * asked.nodes, "guess")
@@ -87,9 +87,9 @@ class Durations:
         """
         if job.at.model is None:
             return [(job.rule,)]
-        if job.at.model not in self._study.models:
+        if job.at.model not in self._study.speakers:
             return []
-        kind = "toy" if self._study.models[job.at.model].toy is not None else "real"
+        kind = "toy" if self._study.speakers[job.at.model].toy is not None else "real"
         what = job.at.what
         found: list[tuple[str, ...]] = [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
         stage = self._study.all_stages.get(job.at.stage)

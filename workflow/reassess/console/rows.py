@@ -53,7 +53,7 @@ def overview(graph: Graph, every: bool = False) -> Found:
     found = Found([f"data ({how}):"], [])
     for name in study.pools:
         readers = [run for run in graph.runs.values() if run.pool == name]
-        stage = next((run.stage for run in readers if study.all_stages[run.stage].IMITATES), None)
+        stage = next((run.stage for run in readers if study.all_stages[run.stage].imitates), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
         held_out = study.pools[name].held_out or 0
         seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study, stage)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reassess.data.collection import content_sha256
-from reassess.data.held_out import not_trained_on
+from reassess.data.parquet import read_parquet
 from reassess.data.shards import Shards, stream
-from reassess.data.subset import ids_sha256, shuffled
+from reassess.data.subset import ids_sha256, shuffled, usable
 from reassess.evaluate.measure import summed_up
 from reassess.evaluate.score import summaries
 from reassess.example import DataError, record_sha256
@@ -65,7 +65,7 @@ class _Verification:
         self.wrong: set[str] = set()
         self.missing: list[str] = []
         self._states = States(graph)
-        self._pool_ids: dict[str, list[str]] = {}
+        self._readable: set[str] = set()
         self._megabytes = {folder: _megabytes(folder) for folder in _folders(graph)}
         self._progress = Progress("reading", sum(self._megabytes.values()), "MB")
 
@@ -116,7 +116,7 @@ class _Verification:
             self._differs(job.record, "shards", f"not readable ({_first_line(error)})", "as written", _AGAIN)
             return
         self._read(f"{folder.as_posix()}/shards")
-        self._pool_ids[job.name] = ids
+        self._readable.add(job.name)
         self._equal(job.record, "n", record["n"], len(ids), _AGAIN)
         self._equal(job.record, "content_sha256 of the shards", found, record["content_sha256"], _AGAIN)
 
@@ -128,12 +128,10 @@ class _Verification:
         pool, seed = job.at.pool, job.at.seed
         assert pool is not None
         assert seed is not None
-        if job.needs[0] not in self._pool_ids:
+        if not self._readable.issuperset(job.needs):
             return
         # All subsets of one seed are beginnings of one shuffle, so that a smaller one is a prefix of a larger.
-        kept_back = not_trained_on(Path(job.inputs[0]).parent)
-        there = (id_ for id_ in self._pool_ids[job.needs[0]] if id_ not in kept_back)
-        wanted = shuffled(pool, seed, there)[: job.at.size]
+        wanted = shuffled(pool, seed, usable(job))[: job.at.size]
         self._equal(job.record, "number of ids", len(ids), job.at.size, again)
         for i, (found, expected) in enumerate(zip(ids, wanted, strict=False)):
             if found != expected:
@@ -158,14 +156,13 @@ class _Verification:
 
     def _responses(self, job: Job, record: dict[str, Any]) -> None:
         """Check whose responses they are, and that they are the ones that were written."""
-        think = self.graph.cell(job.at.cell).think
-        for name, expected in (("cell", job.at.cell), ("suite", job.at.suite), ("think", think)):
+        made, sheet = self.graph.set_of(job), self.graph.sheet(job)
+        think = sheet.step.think if sheet.step else self.graph.cell(job.at.cell).think
+        whose = {"cell": job.at.cell, "suite": job.at.suite} if made is None else {"cell": made.speaker}
+        for name, expected in (*whose.items(), ("think", think)):
             self._equal(job.record, name, record.get(name), expected, self._again(job))
-        self._equal(
-            job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), self._again(job)
-        )
-        decoding = self.study.suites[job.at.suite].decoding.recorded()
-        self._same(job.record, "decoding", record["decoding"], decoding, self._again(job))
+        self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(sheet.prompt), self._again(job))
+        self._same(job.record, "decoding", record["decoding"], sheet.decoding.recorded(), self._again(job))
         todo = "delete it and run the study again; responses are kept elsewhere"
         for name in record["files"]:
             self._file(job.record, name, record, todo)
@@ -183,14 +180,13 @@ class _Verification:
         if not self._file(job.record, "scores.parquet", record, _SCORE):
             return
         try:
-            rows = pq.read_table(Path(job.record).with_name("scores.parquet"), columns=list(_SUMMED)).to_pylist()
+            rows = read_parquet(Path(job.record).with_name("scores.parquet"), _SUMMED)
+            found = summaries(rows, self.graph.study.circular)
         except (OSError, pa.ArrowException) as error:
-            found = f"not readable ({_first_line(error)})"
-            self._differs(job.record, "scores.parquet", found, "as written", _SCORE)
+            problem = f"not readable ({_first_line(error)})"
+            self._differs(job.record, "scores.parquet", problem, "as written", _SCORE)
             return
-        self._same(
-            job.record, "scores (summed up again)", record["scores"], summaries(rows, self.graph.study.circular), _SCORE
-        )
+        self._same(job.record, "scores (summed up again)", record["scores"], found, _SCORE)
 
     def _measured(self, job: Job, record: dict[str, Any]) -> None:
         """Check whose values they are, and that they are those that were written and summed up."""
@@ -202,9 +198,13 @@ class _Verification:
         if not all(is_as_written):
             return
         spec = self.study.measures[job.at.measure]
-        found = pq.read_table(job.outputs[1], columns=["source", *spec.COLUMNS])
-        columns = {name: found[name].to_numpy().astype("float64") for name in spec.COLUMNS}
-        sums = summed_up(spec, found["source"].to_pylist(), columns)
+        try:
+            rows = list(read_parquet(Path(job.outputs[1]), ("source", *spec.COLUMNS)))
+        except (OSError, pa.ArrowException) as error:
+            self._differs(job.record, "values.parquet", f"not readable ({_first_line(error)})", "as written", again)
+            return
+        columns = {name: np.array([row[name] for row in rows], dtype="float64") for name in spec.COLUMNS}
+        sums = summed_up(spec, [row["source"] for row in rows], columns)
         self._same(job.record, "summed up again", {key: record[key] for key in sums}, sums, again)
 
     def _imported(self, job: Job, record: dict[str, Any]) -> None:

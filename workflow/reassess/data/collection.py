@@ -156,6 +156,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
+def described(folder: str | Path) -> dict[str, Any]:
+    """Return what a record says of a benchmark, pool or set that was asked: `n`, `content_sha256` and `modality`."""
+    manifest = read_manifest(Path(folder))
+    return {field: manifest[field] for field in ("n", "content_sha256", "modality") if field in manifest}
+
+
 def made_from(manifests: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return what a manifest says of the pools, benchmarks and sets that were read, by name."""
     told = ("n", "content_sha256", "held_out")

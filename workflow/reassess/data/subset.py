@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from reassess.data.collection import COUNTED, counted_as
+from reassess.data.collection import COUNTED, counted_as, read_manifest
 from reassess.data.held_out import not_trained_on
 from reassess.data.shards import Shards
 from reassess.example import DataError
@@ -31,12 +31,16 @@ def build_subset(job: Job) -> None:
     manifest = records.read(root / "manifest.json", content_sha256=str)
     if manifest is None:
         raise DataError(f"{root / 'manifest.json'}: not there; make it first: reassess {job.needs[0]}")
-    kept_back = not_trained_on(root)
-    there = [id_ for id_ in Shards(root).column("id") if id_ not in kept_back]
+    there = usable(job)
     if n > len(there):
-        left_out = sum(manifest.get("put_aside", manifest.get("dropped", {})).values()) + len(kept_back)
+        why = [f"{sum(manifest.get('put_aside', manifest.get('dropped', {})).values())} left out"]
+        why += (
+            [f"{manifest['held_out']['n'] + manifest['held_out']['rest']} held out"] if "held_out" in manifest else []
+        )
+        why += [f"only those that stand in {', '.join(map(_folder, job.inputs[1:]))} too"] if job.inputs[1:] else []
         raise DataError(
-            f"sizes: {n} is larger than {job.at.pool!r} ({root}), which has {len(there)} examples ({left_out} left out)"
+            f"sizes: {n} is larger than {root}, which has {len(there)} examples to train on ({'; '.join(why)}); lower "
+            "the size, or ask for more"
         )
     ids = shuffled(pool, seed, there)[:n]
     chosen = Shards(root, ids)
@@ -49,9 +53,34 @@ def build_subset(job: Job) -> None:
         "ids_sha256": ids_sha256(ids),
         "pool_content_sha256": manifest["content_sha256"],
         **({"held_out": manifest["held_out"]} if "held_out" in manifest else {}),
+        **({"only_with": read} if (read := _read(job)) else {}),
         "counts": {key: _counts(chosen.column(key)) for key in COUNTED},
     }
     records.write(job.record, record)
+
+
+def usable(job: Job) -> list[str]:
+    """Return the ids that a subset may have: those of a pool that are not held out, or of a set, which stand in each of
+    the sets that have to have them too."""
+    first, *others = (Path(file).parent for file in job.inputs)
+    kept_back = not_trained_on(first)
+    there = [id_ for id_ in Shards(first).column("id") if id_ not in kept_back]
+    for folder in others:
+        shared = set(Shards(folder).column("id"))
+        there = [id_ for id_ in there if id_ in shared]
+    return there
+
+
+def _read(job: Job) -> dict[str, str]:
+    """Return the hashes of the sets that have to have an example too, by key."""
+    made = (need.removeprefix("examples ") for need in job.needs[1:])
+    return {
+        key: read_manifest(Path(file).parent)["content_sha256"] for key, file in zip(made, job.inputs[1:], strict=True)
+    }
+
+
+def _folder(manifest: str) -> str:
+    return Path(manifest).parent.as_posix()
 
 
 def shuffled(pool: str, seed: int, ids: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ def choose(study: Study, model: str, gpus: int) -> EngineInfo:
         raise EngineError(f"evaluation.engine: {name} cannot run here: {reason}; set another or `auto`")
     if name != "vllm" and study.evaluation.engine_args:
         print(f"evaluation.engine_args are vLLM's and do not count with {name}", flush=True)
-    asked = study.models[model]
+    asked = study.speakers[model]
     # vLLM chooses its own.
     attention = asked.attn_implementation if name == "transformers" else None
     return EngineInfo(name, version(name), asked.dtype, _device(name, gpus), attention)

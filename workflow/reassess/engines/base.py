@@ -14,10 +14,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from reassess.decoding import Decoding
 from reassess.example import Example
 from reassess.models.load import tokenizer_of
 from reassess.models.reader import Reader
-from reassess.study.suites import Decoding
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -21,9 +21,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from reassess.decoding import Decoding
 from reassess.engines.base import Given, Likelihood, Request, Response, Setting, banned_tokens, failed, text
 from reassess.models.load import inputs_for, load_model
-from reassess.study.suites import Decoding
 
 # What processors make with a value for each token.
 PER_TOKEN = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})

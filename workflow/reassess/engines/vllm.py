@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from reassess.decoding import Decoding
 from reassess.engines.base import (
     EngineError,
     FinishReason,
@@ -25,7 +26,6 @@ from reassess.engines.base import (
     unlikely,
 )
 from reassess.stages import engine_args
-from reassess.study.suites import Decoding
 
 # A request, what is known of it while it runs, and what is told of it.
 Asked = TypeVar("Asked", Request, Given)

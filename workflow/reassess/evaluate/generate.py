@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from reassess import engines, paths
+from reassess.data.asked import Questions, questions
 from reassess.data.circular import question_id
-from reassess.data.shards import Shards
+from reassess.data.collection import described
+from reassess.data.parquet import write_parquet
+from reassess.decoding import Decoding
 from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting, sample_seed
 from reassess.evaluate.store import Store, key
-from reassess.evaluate.write import described, write_parquet
-from reassess.example import Example, images_sha256
+from reassess.example import RowError, images_sha256
 from reassess.graph import Graph, Job, changes
 from reassess.models.load import fingerprint
 from reassess.models.reader import Counted, Reader, Unreadable
 from reassess.prompts import prompt_sha256
 from reassess.stages import engine_args
 from reassess.study.study import Study
-from reassess.study.suites import Decoding
 from reassess.work import records
 from reassess.work.progress import Progress
 from reassess.work.provenance import costs, provenance
@@ -116,25 +117,23 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         EngineError: the engine cannot run here.
     """
     started, cpu_started = time.monotonic(), time.process_time()
-    study, cell, suite = graph.study, job.at.cell, job.at.suite
+    study, sheet = graph.study, graph.sheet(job)
     assert job.at.model is not None
-    model, spec = study.models[job.at.model], study.suites[suite]
     found = checkpoints(graph, job)
     # The checkpoints of a run share one processor: training does not change it.
-    reader = Reader.of(found[0].path, model, study.prompt)
-    check_stop(spec.decoding.stop, reader, f"suites.{suite}.decoding.stop")
-    think = graph.cell(cell).think
+    reader = Reader.of(found[0].path, study.speakers[job.at.model], sheet.prompt)
+    check_stop(sheet.decoding.stop, reader, f"{sheet.where}.stop")
+    think = sheet.step.think if sheet.step else graph.cell(job.at.cell).think
     held = reader.held(think)
     info = engines.choose(study, job.at.model, gpus)
-    asked = _read(_Asking(study, info, spec.decoding, found), reader, spec.benchmarks, think)
+    read_from = questions(sheet, study.seed)
+    asked = _read(_Asking(study, info, sheet.decoding, found), reader, read_from, think)
     _stop_if_asked(turn)
     wanted, put_aside = asked.rows, asked.put_aside
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
-    missing = {
-        row.request.key: row for row in wanted if stores[row.checkpoint.fingerprint].get(row.request.key) is None
-    }
+    missing = {row.request.key: row for row in wanted if row.request.key not in stores[row.checkpoint.fingerprint]}
     print(
-        f"{cell} {suite}: {asked.prompts} prompts ({len(put_aside)} put aside) x {spec.decoding.n} samples x "
+        f"{job.key}: {asked.prompts} prompts ({len(put_aside)} put aside) x {sheet.decoding.n} samples x "
         f"{len(found)} checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
         f"with {info.name} {info.version}, {info.dtype}, {info.device}",
         flush=True,
@@ -143,11 +142,12 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         turn.stop.listen()
         turn.record.begin(len(wanted) - len(missing))
         turn.is_reuse = not missing
-    setting = _setting(study, reader, spec.decoding.max_tokens, held, gpus)
-    errors = _ask(info, setting, missing, stores, spec.decoding, turn)
+    setting = _setting(study, reader, sheet.decoding.max_tokens, held, gpus)
+    errors = _ask(info, setting, missing, stores, sheet.decoding, turn)
     if errors and len(errors) == len({row.request.key for row in wanted}):
         raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
-    said = _responses(wanted, stores, errors, held)
+    ids = {name: examples.column("id") for name, examples in read_from.items()}
+    said = _responses(wanted, stores, errors, held, ids)
     files = {"responses.parquet": write_parquet(Path(job.outputs[1]), said, RESPONSES)}
     aside = Path(job.record).with_name(PUT_ASIDE)
     records.write_lines(aside, [item._asdict() for item in put_aside])
@@ -155,7 +155,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         **_described(graph, job, info, found),
         "think": think,
         "prefill": held,
-        "put_aside": _reasons(spec.benchmarks, put_aside),
+        "put_aside": _reasons(sheet.folders, put_aside),
         "image_tokens": asked.image_tokens.record(),
         "generated": len(missing),
         "reused": len(wanted) - len(missing),
@@ -166,7 +166,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         "cpu_seconds": round(time.process_time() - cpu_started, 2),
     }
     records.write(job.record, record)
-    print(f"{cell} {suite}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
+    print(f"{job.key}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
 
 
 def _setting(study: Study, reader: Reader, max_tokens: int, held: str, gpus: int) -> Setting:
@@ -183,20 +183,20 @@ def _setting(study: Study, reader: Reader, max_tokens: int, held: str, gpus: int
 
 def _described(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) -> dict[str, Any]:
     """Return what the record of responses says of who was asked what, and how."""
-    study = graph.study
+    study, sheet, made = graph.study, graph.sheet(job), graph.set_of(job)
     assert job.at.model is not None
-    model, spec = study.models[job.at.model], study.suites[job.at.suite]
+    model = study.speakers[job.at.model]
+    whose = {"cell": job.at.cell, "suite": job.at.suite} if made is None else {"cell": made.speaker}
     return {
-        "cell": job.at.cell,
+        **whose,
         "model": job.at.model,
-        "suite": job.at.suite,
         "spec": json.loads(job.spec),
         "checkpoints": [item._asdict() for item in found],
         "engine": {**info._asdict(), "args": engine_args.counting(study.evaluation.engine_args)},
-        "decoding": spec.decoding.recorded(),
-        "prompt_sha256": prompt_sha256(study.prompt),
+        "decoding": sheet.decoding.recorded(),
+        "prompt_sha256": prompt_sha256(sheet.prompt),
         "pixels": {"min": model.min_pixels, "max": model.max_pixels},
-        "benchmarks": {name: described(name) for name in spec.benchmarks},
+        "benchmarks": {name: described(folder) for name, folder in sheet.folders.items()},
     }
 
 
@@ -207,16 +207,16 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
         EvaluationError: there is none, or one is not the checkpoint that its record describes.
         RecordError: the record is broken.
     """
-    cell, suite = job.at.cell, job.at.suite
-    trajectory = graph.study.suites[suite].checkpoints == "trajectory"
+    trajectory = graph.sheet(job).is_trajectory
     maker = graph.jobs[job.needs[0]]
     if not trajectory:
         return [final(graph, job)]
-    record = _made(maker, cell)
+    record = _made(maker, job)
     found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
     if not found:
         raise EvaluationError(
-            f"{maker.record}: no trajectory, but suite {suite!r} asks for one; set `trajectory` on the last stage"
+            f"{maker.record}: no trajectory, but suite {job.at.suite!r} asks for one; set `trajectory` on the last "
+            "stage"
         )
     for item in found:
         _check(graph, maker, item)
@@ -226,16 +226,16 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
 def final(graph: Graph, job: Job) -> Checkpoint:
     """Return the finished model that a job asks, compared with its record on disk. Raises as `checkpoints` does."""
     maker = graph.jobs[job.needs[0]]
-    made = _made(maker, job.at.cell, fingerprint=str)
+    made = _made(maker, job, fingerprint=str)
     found = Checkpoint(None, str(Path(maker.record).parent / "model"), made["fingerprint"])
     _check(graph, maker, found)
     return found
 
 
-def _made(maker: Job, cell: str, **kinds: type) -> dict[str, Any]:
+def _made(maker: Job, job: Job, **kinds: type) -> dict[str, Any]:
     record = records.read(maker.record, **kinds)
     if record is None:
-        raise EvaluationError(f"{maker.record}: not there; {cell} has to be made before it is evaluated")
+        raise EvaluationError(f"{maker.record}: not there; it has to be made before {job.key} is asked")
     return record
 
 
@@ -291,13 +291,13 @@ class _Asking:
         if info.attention is not None:
             self._engine["attention"] = info.attention
 
-    def questions(self, benchmark: str, examples: Iterable[Example]) -> Iterator[list[tuple[int, Example]]]:
-        """Yield the examples that are asked together or not at all, with their indices: the rotations of a question."""
+    def groups(self, benchmark: str, ids: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the indices of examples that are asked together or not at all: the rotations of a question."""
 
-        def question(place: tuple[int, Example]) -> int | str:
-            return question_id(place[1].id) if benchmark in self._circular else place[0]
+        def question(index: int) -> int | str:
+            return question_id(ids[index]) if benchmark in self._circular else index
 
-        for _, found in itertools.groupby(enumerate(examples), question):
+        for _, found in itertools.groupby(range(len(ids)), question):
             yield list(found)
 
     def of(self, checkpoint: Checkpoint, benchmark: str, origin: Origin, seen: dict[str, str]) -> Iterator[Wanted]:
@@ -309,22 +309,22 @@ class _Asking:
             yield Wanted(checkpoint, benchmark, sample, Request(key({**asked, **depends}), origin, seed))
 
 
-def _read(asking: _Asking, reader: Reader, benchmarks: tuple[str, ...], think: bool) -> Asked:
-    """Read benchmarks, a row at a time, and return what is to be asked."""
-    read_from = {name: Shards(paths.benchmark(name)) for name in benchmarks}
+def _read(asking: _Asking, reader: Reader, read_from: Mapping[str, Questions], think: bool) -> Asked:
+    """Read what is asked, a row at a time, and return what of it can be."""
     rows: list[list[Wanted]] = [[] for _ in asking.checkpoints]
     put_aside: list[Aside] = []
     prompts, counted = 0, Counted()
     progress = Progress("reading prompts", sum(map(len, read_from.values())), "prompts")
     for name, examples in read_from.items():
-        for question in asking.questions(name, examples):
-            progress.update(len(question))
+        ids, sources = examples.column("id"), examples.column("source")
+        for group in asking.groups(name, ids):
+            progress.update(len(group))
             try:
-                found = [reader.read(example) for _, example in question]
-            except Unreadable as reason:
-                put_aside += [Aside(name, example.id, example.source, str(reason)) for _, example in question]
+                found = [reader.read(examples[index]) for index in group]
+            except (Unreadable, RowError) as reason:
+                put_aside += [Aside(name, ids[index], sources[index], str(reason)) for index in group]
                 continue
-            for (index, _), read in zip(question, found, strict=True):
+            for index, read in zip(group, found, strict=True):
                 prompts += 1
                 counted.add(read)
                 origin = Origin(examples, index, think, read.length, bool(read.pictures))
@@ -336,7 +336,7 @@ def _read(asking: _Asking, reader: Reader, benchmarks: tuple[str, ...], think: b
     return Asked(prompts, [row for its in rows for row in its], put_aside, counted)
 
 
-def _reasons(benchmarks: tuple[str, ...], put_aside: list[Aside]) -> dict[str, dict[str, int]]:
+def _reasons(benchmarks: Iterable[str], put_aside: list[Aside]) -> dict[str, dict[str, int]]:
     """Return the counts of rows that are put aside by benchmark and reason."""
     return {name: dict(Counter(row.reason for row in put_aside if row.benchmark == name)) for name in benchmarks}
 
@@ -391,14 +391,18 @@ def _stop_if_asked(turn: Turn | None) -> None:
 
 
 def _responses(
-    wanted: Sequence[Wanted], stores: Mapping[str, Store], errors: Mapping[str, Response], held: str
+    wanted: Sequence[Wanted],
+    stores: Mapping[str, Store],
+    errors: Mapping[str, Response],
+    held: str,
+    ids: Mapping[str, list[str]],
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of responses.parquet, with what a prompt already holds of a response before it."""
-    names = dict.fromkeys(row.benchmark for row in wanted)
-    ids = {name: Shards(paths.benchmark(name)).column("id") for name in names}
     for row in wanted:
         response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
         yield _row(row, ids[row.benchmark][row.request.origin.place], held, response)
+    for store in stores.values():
+        store.close()
 
 
 def _row(row: Wanted, id_: str, held: str, response: Response) -> dict[str, Any]:

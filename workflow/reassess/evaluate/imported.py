@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from reassess import paths
+from reassess.data.collection import described
+from reassess.data.parquet import write_parquet
 from reassess.data.shards import read_columns
 from reassess.evaluate import formats, official
 from reassess.evaluate.formats import Format
@@ -17,7 +19,6 @@ from reassess.evaluate.formats.sample import Said
 from reassess.evaluate.generate import RESPONSES
 from reassess.evaluate.matching import TWICE, Matched, Questions, match
 from reassess.evaluate.score import COLUMNS, SCORES, judged, say, summaries
-from reassess.evaluate.write import described, write_parquet
 from reassess.example import PutAside
 from reassess.graph import Graph, Job
 from reassess.judge import JUDGE_VERSION
@@ -56,8 +57,9 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
             "files": {file: file_sha256(file) for file in files},
             "format": ", ".join(dict.fromkeys(kind.name for kind in files.values())),
         }
-    responses = [row for benchmark, matched in found.items() for row in _responses(benchmark, matched)]
-    rows = judged(study, responses, examples, None, workers)
+    own = official.Official(study, examples)
+    n = sum(len(said.responses) for matched in found.values() for said, _ in matched.rows)
+    rows = list(judged(_responses(found), n, examples, own, None, workers))
     differing: list[dict[str, Any]] = []
     for benchmark, matched in found.items():
         mine = [row for row in rows if row["benchmark"] == benchmark]
@@ -65,18 +67,18 @@ def import_results(graph: Graph, job: Job, workers: int = 1) -> None:
     records.write_lines(root / PUT_ASIDE, [row._asdict() for matched in found.values() for row in matched.put_aside])
     records.write_lines(root / DIFFERS, differing)
     written = {
-        "responses.parquet": write_parquet(root / "responses.parquet", responses, RESPONSES),
+        "responses.parquet": write_parquet(root / "responses.parquet", _responses(found), RESPONSES),
         "scores.parquet": write_parquet(root / "scores.parquet", rows, SCORES),
         **{name: file_sha256(root / name) for name in (PUT_ASIDE, DIFFERS)},
     }
     record = {
         "name": job.key,
         "spec": json.loads(job.spec),
-        "benchmarks": {benchmark: described(benchmark) for benchmark in spec.files},
+        "benchmarks": {benchmark: described(paths.benchmark(benchmark)) for benchmark in spec.files},
         "imported": facts,
         "judge_version": JUDGE_VERSION,
         "scores": summaries(rows, study.circular),
-        "official": official.summaries(study, rows, examples),
+        "official": own.summaries(),
         "files": written,
         "provenance": provenance(),
     }
@@ -103,20 +105,19 @@ def _is_whole(benchmark: str) -> bool:
     return not manifest.get("put_aside")
 
 
-def _responses(benchmark: str, matched: Matched) -> list[dict[str, Any]]:
-    """Return rows of `RESPONSES`; what another harness does not say is None."""
-    return [
-        {
-            **dict.fromkeys(RESPONSES.names),
-            "benchmark": benchmark,
-            "id": id_,
-            "sample": sample,
-            "response": response,
-            "finish_reason": finish,
-        }
-        for said, id_ in matched.rows
-        for sample, (response, finish) in enumerate(zip(said.responses, said.finish, strict=True))
-    ]
+def _responses(found: Mapping[str, Matched]) -> Iterator[dict[str, Any]]:
+    """Yield rows of `RESPONSES`; what another harness does not say is None."""
+    for benchmark, matched in found.items():
+        for said, id_ in matched.rows:
+            for sample, (response, finish) in enumerate(zip(said.responses, said.finish, strict=True)):
+                yield {
+                    **dict.fromkeys(RESPONSES.names),
+                    "benchmark": benchmark,
+                    "id": id_,
+                    "sample": sample,
+                    "response": response,
+                    "finish_reason": finish,
+                }
 
 
 def _facts(matched: Matched, questions: int) -> dict[str, Any]:

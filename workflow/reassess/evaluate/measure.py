@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from reassess import engines
 from reassess.data.collection import counted_as, made_from, read_manifest
 from reassess.data.held_out import not_trained_on
+from reassess.data.parquet import write_parquet
 from reassess.data.shards import Shards
 from reassess.engines.base import Engine, Setting
 from reassess.evaluate.generate import PUT_ASIDE, Checkpoint, EvaluationError, final
 from reassess.evaluate.values import Values
-from reassess.evaluate.write import write_parquet
 from reassess.example import Example, PutAside
 from reassess.graph import Graph, Job
 from reassess.measures import Measure

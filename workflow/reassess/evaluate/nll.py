@@ -63,7 +63,7 @@ def read(task: Task, place: int) -> Given:
     example, reader = task.examples[place], task.reader
     if not example.rationales:
         raise Unreadable(NO_RATIONALE)
-    if problem := reader.special(example.rationales[0], example.gold):
+    if problem := reader.special(example.rationales[0], example.gold, *example.answers[:1]):
         raise Unreadable(problem)
     seen = reader.read(example)
     origin = Origin(task.examples, place, False, seen.length, bool(seen.pictures))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,73 +14,101 @@ from reassess.benchmarks.item import Row
 from reassess.study.data import Benchmark
 from reassess.study.study import Study
 
-Rows = list[dict[str, Any]]
+# What a benchmark's own aggregates need of a row: its question's id, the official verdict and answer.
+Fact = tuple[str, bool | None, str | None]
 
 
-def add_verdicts(
-    study: Study, rows: Rows, responses: Sequence[str | None], examples: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Set `official`, `official_answer` and `official_reason` of score rows whose benchmark has a rule.
+@dataclass
+class _Sums:
+    """What is kept of the rows of one benchmark, of one step of a trajectory."""
+
+    n: int = 0
+    right: int = 0
+    undecided: int = 0
+    disagree: int = 0
+    facts: dict[int, list[Fact]] = field(default_factory=dict)
+
+
+class Official:
+    """The official verdicts on one response after the other, and what they sum up to.
 
     Args:
         study: the study.
-        rows: score rows.
-        responses: what the model wrote, row by row; None where generation failed.
         examples: benchmark rows by benchmark and id.
+
+    Raises:
+        RuleError: the answers of a judge model cannot be read.
     """
-    ruled = {name: spec.rule for name, spec in study.benchmarks.items() if spec.rule is not None}
-    answers = {name: _answers(study.benchmarks[name]) for name in ruled}
-    for row, response in zip(rows, responses, strict=True):
+
+    def __init__(self, study: Study, examples: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+        self._specs = {name: spec for name, spec in study.benchmarks.items() if spec.rule and name in examples}
+        self._examples = examples
+        self._answers = {name: _answers(spec) for name, spec in self._specs.items()}
+        self._sums: dict[str, dict[int | None, _Sums]] = {name: {} for name in self._specs}
+
+    def judge(self, row: dict[str, Any], response: str | None) -> None:
+        """Set `official`, `official_answer` and `official_reason` of a score row; None where no rule applies.
+
+        Args:
+            row: the score row, with the judge's verdict.
+            response: what the model wrote; None where generation failed.
+        """
+        row |= dict.fromkeys(("official", "official_answer", "official_reason"))
         name = row["benchmark"]
-        if name not in ruled or response is None:
-            continue
-        outcome = rules.apply(ruled[name], examples[name][row["id"]], response, answers[name])
-        row["official"], row["official_answer"], row["official_reason"] = outcome
+        if name not in self._specs or response is None:
+            return
+        rule = self._specs[name].rule
+        assert rule is not None
+        example = self._examples[name][row["id"]]
+        verdict, answer, reason = rules.apply(rule, example, response, self._answers[name])
+        row |= {"official": verdict, "official_answer": answer, "official_reason": reason}
+        sums = self._sums[name].setdefault(row["step"], _Sums())
+        sums.n += 1
+        sums.right += verdict is True
+        sums.undecided += verdict is None
+        sums.disagree += verdict is not None and verdict != row["correct"]
+        if hasattr(module(rule), "summary"):
+            sums.facts.setdefault(row["sample"], []).append((example["id"], verdict, answer))
 
+    def summaries(self) -> dict[str, dict[str, Any]]:
+        """Return the official scores of each benchmark with a rule.
 
-def summaries(study: Study, rows: Rows, examples: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the official scores of each benchmark with a rule.
+        Returns:
+            By benchmark, or `{benchmark}@{step}` of a trajectory: `rule`, `accuracy` (undecided responses count as
+            wrong), `undecided` (the rule asks a large model or draws at random), `disagree` (decided, and not as the
+            judge did), `judge_model`, and `summary`, the benchmark's own aggregates, where it has any; with several
+            samples per question, their means over samples.
+        """
+        return {
+            name if step is None else f"{name}@{step}": self._summary(name, sums)
+            for name, by_step in self._sums.items()
+            for step, sums in by_step.items()
+        }
 
-    Returns:
-        By benchmark: `rule`, `accuracy` (undecided responses count as wrong), `undecided` (the rule asks a large model
-        or draws at random), `disagree` (decided, and not as the judge did), `judge_model`, and `summary`, the
-        benchmark's own aggregates, where it has any; with several samples per question, their means over samples.
-    """
-    found = {}
-    for benchmark, spec in study.benchmarks.items():
-        mine = [row for row in rows if row["benchmark"] == benchmark and row["official_reason"] is not None]
-        if spec.rule is None or not mine:
-            continue
-        by_step: dict[int | None, Rows] = defaultdict(list)
-        for row in mine:
-            by_step[row["step"]].append(row)
-        for step, part in by_step.items():
-            name = benchmark if step is None else f"{benchmark}@{step}"
-            found[name] = _summary(spec, part, examples[benchmark])
-    return found
+    def _summary(self, name: str, sums: _Sums) -> dict[str, Any]:
+        spec = self._specs[name]
+        record: dict[str, Any] = {
+            "rule": spec.rule,
+            "n": sums.n,
+            "accuracy": sums.right / sums.n,
+            "undecided": sums.undecided,
+            "disagree": sums.disagree,
+        }
+        if spec.judge_model is not None:
+            answers = Path(spec.judge_model.answers).read_bytes()
+            record["judge_model"] = {"name": spec.judge_model.name, "sha256": hashlib.sha256(answers).hexdigest()}
+        if sums.facts:
+            assert spec.rule is not None
+            parts = [module(spec.rule).summary(self._rows(name, facts)) for facts in sums.facts.values()]
+            record["summary"] = {name: fmean(part[name] for part in parts) for name in parts[0]}
+        return record
 
-
-def _summary(spec: Benchmark, rows: Rows, examples: Mapping[str, Any]) -> dict[str, Any]:
-    assert spec.rule is not None
-    record: dict[str, Any] = {
-        "rule": spec.rule,
-        "n": len(rows),
-        "accuracy": rules.shares(row["official"] for row in rows),
-        "undecided": sum(row["official"] is None for row in rows),
-        "disagree": sum(row["official"] is not None and row["official"] != row["correct"] for row in rows),
-    }
-    if spec.judge_model is not None:
-        answers = Path(spec.judge_model.answers).read_bytes()
-        record["judge_model"] = {"name": spec.judge_model.name, "sha256": hashlib.sha256(answers).hexdigest()}
-    aggregate = getattr(module(spec.rule), "summary", None)
-    if aggregate is not None:
-        by_sample: dict[int, list[Row]] = defaultdict(list)
-        for row in rows:
-            metadata = rules.read_metadata(examples[row["id"]]["metadata"] or "")
-            by_sample[row["sample"]].append(Row(row["id"], row["official"], metadata, row["official_answer"]))
-        parts = [aggregate(part) for part in by_sample.values()]
-        record["summary"] = {name: fmean(part[name] for part in parts) for name in parts[0]}
-    return record
+    def _rows(self, name: str, facts: list[Fact]) -> list[Row]:
+        examples = self._examples[name]
+        return [
+            Row(id_, verdict, rules.read_metadata(examples[id_]["metadata"] or ""), answer)
+            for id_, verdict, answer in facts
+        ]
 
 
 def _answers(spec: Benchmark) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,12 +15,11 @@ import pyarrow.parquet as pq
 
 from reassess import paths
 from reassess.data.circular import question_id
+from reassess.data.parquet import read_parquet, write_parquet
 from reassess.data.shards import read_columns
 from reassess.evaluate import official
-from reassess.evaluate.write import write_parquet
 from reassess.graph import Graph, Job
-from reassess.judge import JUDGE_VERSION, Case, Judgement, follows_format, judge_many
-from reassess.study.study import Study
+from reassess.judge import JUDGE_VERSION, Case, Judgement, Judges, follows_format
 from reassess.work import records
 from reassess.work.progress import Progress
 from reassess.work.provenance import provenance
@@ -50,6 +50,10 @@ SCORES = pa.schema(
 FAILED = "generation failed"
 # What judging reads of a benchmark's examples.
 COLUMNS = ("id", "source", "family", "difficulty", "kind", "gold", "options", "metadata")
+# What judging reads of responses.
+READ = ("benchmark", "id", "sample", "step", "response", "finish_reason", "n_tokens")
+# Responses that are judged, and in memory, together: with 4,096 tokens each, 16 KB, they are 16 MB.
+BATCH = 1024
 # Of the generation alone; `provenance` here is the scoring's own.
 _OF_RESPONSES = ("seconds", "cpu_seconds", "costs", "provenance")
 
@@ -76,18 +80,20 @@ def score(graph: Graph, job: Job, workers: int = 1) -> None:
     if record is None:
         raise ScoreError(f"{root / 'responses.json'}: not there; make it first: reassess generate {job.key}")
     read = file_sha256(root / "responses.parquet")
-    responses = pq.read_table(root / "responses.parquet").to_pylist()
     examples = {name: read_columns(paths.benchmark(name), COLUMNS) for name in record["benchmarks"]}
-    rows = judged(study, responses, examples, study.prompt.format, workers)
-    digest = write_parquet(root / "scores.parquet", rows, SCORES)
+    own, sums = official.Official(study, examples), Sums(study.circular)
+    responses = read_parquet(root / "responses.parquet", READ)
+    n = pq.read_metadata(root / "responses.parquet").num_rows
+    rows = judged(responses, n, examples, own, study.prompt.format, workers)
+    digest = write_parquet(root / "scores.parquet", map(sums.add, rows), SCORES)
     scores = {
         **{name: value for name, value in record.items() if name not in _OF_RESPONSES},
         "files": {"responses.parquet": read, "scores.parquet": digest},
         "provenance": provenance(),
         "spec": json.loads(job.spec),
         "judge_version": JUDGE_VERSION,
-        "scores": summaries(rows, study.circular),
-        "official": official.summaries(study, rows, examples),
+        "scores": sums.summaries(),
+        "official": own.summaries(),
     }
     records.write(job.record, scores)
     say(cell, scores)
@@ -105,52 +111,96 @@ def say(whose: str, scores: Mapping[str, Any]) -> None:
         )
 
 
+@dataclass
+class _Sum:
+    """What is kept of the rows of one benchmark, of one step of a trajectory."""
+
+    n: int = 0
+    failed: int = 0
+    unscored: int = 0
+    unparsed: int = 0
+    truncated: int = 0
+    format_ok: list[int] = field(default_factory=lambda: [0, 0])
+    tokens: list[int] = field(default_factory=lambda: [0, 0])
+    # By question and sample: False where a response was wrong, else None where one was not scored, else True.
+    verdicts: dict[str, dict[int, bool | None]] = field(default_factory=dict)
+
+
+class Sums:
+    """Sums up score rows, one after the other.
+
+    Args:
+        circular: benchmarks whose questions were asked in several rotations, all of which have to be right.
+    """
+
+    def __init__(self, circular: Container[str] = ()) -> None:
+        self._circular = circular
+        self._sums: dict[str, _Sum] = {}
+
+    def add(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Add a row of `SCORES`, and return it."""
+        benchmark, step, correct = row["benchmark"], row["step"], row["correct"]
+        found = self._sums.setdefault(benchmark if step is None else f"{benchmark}@{step}", _Sum())
+        found.n += 1
+        # Of a question asked in rotations, one that failed is not known to be right.
+        id_ = question_id(row["id"]) if benchmark in self._circular else row["id"]
+        samples = found.verdicts.setdefault(id_, {})
+        samples[row["sample"]] = _and(samples.get(row["sample"], True), correct)
+        if row["reason"] == FAILED:
+            found.failed += 1
+            return row
+        found.unscored += correct is None
+        found.unparsed += correct is False and row["answer"] is None
+        found.truncated += row["truncated"] is True
+        for total, value in ((found.format_ok, row["format_ok"]), (found.tokens, row["n_tokens"])):
+            if value is not None:
+                total[0] += value
+                total[1] += 1
+        return row
+
+    def summaries(self) -> dict[str, dict[str, float | int | None]]:
+        """Return the summary of each benchmark, or of each `{benchmark}@{step}` of a trajectory.
+
+        Returns:
+            By name: `n` (responses), `accuracy` (the mean over examples of the mean over their scored samples; None
+            where nothing was scored), `format` (share of generated responses in the format), `unscored` (the judge
+            could not tell), `failed` (generation failed), `unparsed` (wrong for want of an answer), `truncated`, and
+            `mean_tokens` (over generated responses). What is known of no response is None, but for counts.
+        """
+        return {name: _summary(found) for name, found in self._sums.items()}
+
+
 def summaries(
     rows: Iterable[dict[str, Any]], circular: Container[str] = ()
 ) -> dict[str, dict[str, float | int | None]]:
-    """Return the summary of each benchmark, or of each `{benchmark}@{step}` of a trajectory.
-
-    Args:
-        rows: rows of `SCORES`.
-        circular: benchmarks whose questions were asked in several rotations, all of which have to be right.
-
-    Returns:
-        By name: `n` (responses), `accuracy` (the mean over examples of the mean over their scored samples; None where
-        nothing was scored), `format` (share of generated responses in the format), `unscored` (the judge could not
-        tell), `failed` (generation failed), `unparsed` (wrong for want of an answer), `truncated`, and
-        `mean_tokens` (over generated responses). What is known of no response is None, but for counts.
-    """
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    """Return `Sums.summaries` of rows of `SCORES`, which may be a stream."""
+    sums = Sums(circular)
     for row in rows:
-        groups[row["benchmark"] if row["step"] is None else f"{row['benchmark']}@{row['step']}"].append(row)
-    return {name: _summary(group, group[0]["benchmark"] in circular) for name, group in groups.items()}
+        sums.add(row)
+    return sums.summaries()
 
 
-def _summary(rows: list[dict[str, Any]], is_circular: bool) -> dict[str, float | int | None]:
-    generated = [row for row in rows if row["reason"] != FAILED]
-    said: dict[tuple[str, int], list[bool | None]] = defaultdict(list)
-    # Of a question asked in rotations, one that failed is not known to be right.
-    for row in rows:
-        said[question_id(row["id"]) if is_circular else row["id"], row["sample"]].append(row["correct"])
-    by_example: dict[str, list[bool]] = defaultdict(list)
-    for (id_, _), verdicts in said.items():
-        scored = [verdict for verdict in verdicts if verdict is not None]
-        if len(scored) == len(verdicts) or False in scored:
-            by_example[id_].append(all(scored))
+def _and(one: bool | None, other: bool | None) -> bool | None:
+    """Whether both are right; None where that is not known."""
+    return False if one is False or other is False else None if one is None or other is None else True
+
+
+def _summary(found: _Sum) -> dict[str, float | int | None]:
+    scored = ([said for said in samples.values() if said is not None] for samples in found.verdicts.values())
     return {
-        "n": len(rows),
-        "accuracy": _mean(fmean(samples) for samples in by_example.values()),
-        "format": _mean(row["format_ok"] for row in generated),
-        "unscored": sum(row["correct"] is None for row in generated),
-        "failed": len(rows) - len(generated),
-        "unparsed": sum(row["correct"] is False and row["answer"] is None for row in generated),
-        "truncated": sum(row["truncated"] is True for row in generated),
-        "mean_tokens": _mean(row["n_tokens"] for row in generated),
+        "n": found.n,
+        "accuracy": _mean(fmean(samples) for samples in scored if samples),
+        "format": found.format_ok[0] / found.format_ok[1] if found.format_ok[1] else None,
+        "unscored": found.unscored,
+        "failed": found.failed,
+        "unparsed": found.unparsed,
+        "truncated": found.truncated,
+        "mean_tokens": found.tokens[0] / found.tokens[1] if found.tokens[1] else None,
     }
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
     return fmean(found) if found else None
 
 
@@ -159,50 +209,62 @@ def _shown(value: float | int | None) -> str:
 
 
 def judged(
-    study: Study,
-    responses: list[dict[str, Any]],
+    responses: Iterable[dict[str, Any]],
+    n: int,
     examples: Mapping[str, Mapping[str, dict[str, Any]]],
+    own: official.Official,
     template: str | None,
     workers: int,
-) -> list[dict[str, Any]]:
-    """Return the verdicts of the judge and of the benchmarks' own rules, rows of `SCORES`, in the order of responses.
+) -> Iterator[dict[str, Any]]:
+    """Yield the verdicts of the judge and of the benchmarks' own rules, rows of `SCORES`, in the order of responses.
 
     Args:
-        study: the study.
-        responses: rows of `generate.RESPONSES`.
+        responses: rows of `generate.RESPONSES`, with `READ` at least.
+        n: how many there are.
         examples: rows of benchmarks with `COLUMNS`, by benchmark and id.
+        own: the rules of these benchmarks.
         template: the format that responses were asked for; None where they were asked by another prompt.
         workers: processes that judge.
 
     Raises:
         ScoreError: a response belongs to an example that the benchmark does not have.
-        RuleError: the answers of a judge model cannot be read.
     """
-    verdicts = _verdicts(responses, examples, workers)
-    rows = []
-    for response, verdict in zip(responses, verdicts, strict=True):
-        example = examples[response["benchmark"]][response["id"]]
-        failed = verdict.reason == FAILED
-        rows.append(
-            {
-                **{name: response[name] for name in ("benchmark", "id", "sample", "step", "n_tokens")},
-                **{name: example[name] for name in ("source", "family", "difficulty", "kind", "gold")},
-                "correct": verdict.correct,
-                "answer": verdict.answer,
-                "reason": verdict.reason,
-                **dict.fromkeys(("official", "official_answer", "official_reason")),
-                "format_ok": None if failed or template is None else follows_format(response["response"], template),
-                # Not every harness writes down how a response ended.
-                "truncated": None if response["finish_reason"] is None else response["finish_reason"] == "length",
-            }
-        )
-    said = [None if response["finish_reason"] == "error" else response["response"] for response in responses]
-    official.add_verdicts(study, rows, said, examples)
-    return rows
+    rest = iter(responses)
+    progress = Progress("judging", n, "responses")
+    with Judges(workers) as judges:
+        while some := list(itertools.islice(rest, BATCH)):
+            for response, verdict in zip(some, _verdicts(some, examples, judges, progress), strict=True):
+                yield _row(response, verdict, examples[response["benchmark"]][response["id"]], own, template)
+    progress.close()
+
+
+def _row(
+    response: Mapping[str, Any],
+    verdict: Judgement,
+    example: Mapping[str, Any],
+    own: official.Official,
+    template: str | None,
+) -> dict[str, Any]:
+    failed = verdict.reason == FAILED
+    row = {
+        **{name: response[name] for name in ("benchmark", "sample", "step", "n_tokens")},
+        **{name: example[name] for name in ("id", "source", "family", "difficulty", "kind", "gold")},
+        "correct": verdict.correct,
+        "answer": verdict.answer,
+        "reason": verdict.reason,
+        "format_ok": None if failed or template is None else follows_format(response["response"], template),
+        # Not every harness writes down how a response ended.
+        "truncated": None if response["finish_reason"] is None else response["finish_reason"] == "length",
+    }
+    own.judge(row, None if failed else response["response"])
+    return row
 
 
 def _verdicts(
-    responses: list[dict[str, Any]], examples: Mapping[str, Mapping[str, dict[str, Any]]], workers: int
+    responses: list[dict[str, Any]],
+    examples: Mapping[str, Mapping[str, dict[str, Any]]],
+    judges: Judges,
+    progress: Progress,
 ) -> list[Judgement]:
     """Return the judge's verdict on each response, `FAILED` where generation failed."""
     asked = []
@@ -216,8 +278,8 @@ def _verdicts(
         if response["finish_reason"] != "error":
             options = tuple(example["options"] or ()) or None
             asked.append(Case(response["response"], example["gold"], example["kind"], options))
-    progress = Progress("judging", len(asked), "responses")
-    verdicts = iter(judge_many(asked, workers, progress.update))
-    progress.close()
+    verdicts = iter(judges.judge(asked, progress.update))
     failed = Judgement(None, None, FAILED)
-    return [failed if response["finish_reason"] == "error" else next(verdicts) for response in responses]
+    found = [failed if response["finish_reason"] == "error" else next(verdicts) for response in responses]
+    progress.update(len(responses) - len(asked))
+    return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import graphlib
-from collections.abc import Collection, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reassess import paths
-from reassess.graph import checks, identity, report, resources
+from reassess.graph import checks, identity, report, resources, sets
 from reassess.graph.cells import BASE, BASE_THINK, Cell, Grid, as_cell, lay_out
 from reassess.graph.job import Coordinates, Job, name
-from reassess.graph.recipes import Run
+from reassess.graph.recipes import Run, fixed
+from reassess.graph.sets import ExampleSet, Origin, Sheet
 from reassess.spec import near
 from reassess.stages.base import AnyStage
 from reassess.study import read
@@ -106,6 +107,19 @@ class Graph:
         """Return the stage that a job of the rule `train` runs."""
         return self.study.all_stages[job.at.stage]
 
+    @cached_property
+    def sets(self) -> dict[str, ExampleSet]:
+        """The sets of examples by key."""
+        return {made.key: made for made in _Sets(self.study, self.grid).all}
+
+    def set_of(self, job: Job) -> ExampleSet | None:
+        """Return the set of examples that a job makes or asks a model for, None for any other job."""
+        return self.sets[job.key.removeprefix("+")] if job.at.examples or job.rule == "examples" else None
+
+    def sheet(self, job: Job) -> Sheet:
+        """Return what a job of the rule `generate` asks."""
+        return sets.sheet(self.study, job, self.set_of(job))
+
     def needed(self, job: Job, *rules: str) -> list[Job]:
         """Return the jobs of some rules whose results a job reads."""
         return [need for name in job.needs if (need := self.jobs[name]).rule in rules]
@@ -139,7 +153,7 @@ class Graph:
     def uses_gpu(self) -> bool:
         """Whether any job asks for a GPU."""
         return any(
-            resources.asked(model, kind).gpu for model in self.study.models.values() for kind in resources.kinds()
+            resources.asked(model, kind).gpu for model in self.study.speakers.values() for kind in resources.kinds()
         )
 
 
@@ -167,14 +181,19 @@ def parse(data: dict[str, Any], source: str) -> Graph:
 
 def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
-    yield from _collections(study, grid)
-    yield from _sets(study, {run.on for run in grid.runs.values() if run.on} | _measured(study, "examples"))
-    reading = [(run.pool, run.on, run.seed, run.size) for run in grid.runs.values() if run.size is not None]
-    for pool, on, seed, size in dict.fromkeys(reading):
-        yield _subset(study, pool, on, seed, size)
-    for model in dict.fromkeys(cell.model for cell in grid.cells):
-        outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.models[model].files)
+    examples = _Sets(study, grid)
+    yield from _collections(study, grid, examples)
+    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.model])
+    for model in models:
+        outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.speakers[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))
+    for run in grid.runs.values():
+        if not any(made.speaker in grid.runs for made in (run.on.tree() if run.on else ())):
+            yield from examples.of(run)
+    measured = _measured(study)
+    for made in measured.values():
+        if isinstance(made, ExampleSet):
+            yield from examples.made(made)
     stages = {
         (model, stage): identity.stage_spec(study, model, stage)
         for model, stage in dict.fromkeys((run.model, run.stage) for run in grid.runs.values())
@@ -183,22 +202,24 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     for run in grid.runs.values():
         if (suite := study.all_stages[run.stage].chooses_by) is not None:
             yield from evaluations.of(as_cell(grid.runs[run.parents[0]]), suite)
+        yield from examples.of(run)
         yield _train(study, run, stages[run.model, run.stage])
     for cell, suite in _pairs(study, grid):
         yield from evaluations.of(cell, suite)
-    for item in study.measures:
-        yield from _measures(study, grid, item)
+    for item, made in measured.items():
+        yield from _measures(study, grid, item, made)
     for item in study.imported:
         yield _import(study, item)
 
 
-def _collections(study: Study, grid: Grid) -> Iterator[Job]:
+def _collections(study: Study, grid: Grid, examples: _Sets) -> Iterator[Job]:
     """Yield the pools that are trained on and the benchmarks that are asked, each after what it reads."""
     wanted = [("pool", run.pool) for run in grid.runs.values()]
     asked = [item for suite in study.suites.values() for item in suite.benchmarks]
     read = [item for spec in study.imported.values() for item in spec.files]
     wanted += [("benchmark", item) for item in (*asked, *read)]
-    wanted += [(rule, item) for rule in ("pool", "benchmark") for item in sorted(_measured(study, rule))]
+    wanted += [(read.rule, read.key) for made in examples.all for read in made.reads if isinstance(read, Origin)]
+    wanted += [(read.rule, read.key) for read in _measured(study).values() if isinstance(read, Origin)]
     found: dict[tuple[str, str], None] = {}
 
     def add(which: tuple[str, str]) -> None:
@@ -227,33 +248,54 @@ def _folder(rule: str, key: str, file: str) -> str:
     return (paths.pool if rule == "pool" else paths.benchmark)(key, file)
 
 
-def _sets(study: Study, wanted: set[str]) -> Iterator[Job]:
-    """Yield the sets of examples that stages train on, and those that they are made from, first."""
-    order = graphlib.TopologicalSorter({item: step.INPUTS for item, step in study.examples.items()}).static_order()
-    needed = set(wanted)
-    for item in reversed(sets := [item for item in order if item in study.examples]):
-        if item in needed:
-            needed |= set(study.examples[item].INPUTS)
-    for item in sets:
-        if item not in needed:
-            continue
-        reads = [_made(study, read) for read in study.examples[item].INPUTS]
-        outputs = (paths.examples(item, "manifest.json"), paths.examples(item, "shards"))
-        needs, manifests = tuple(name(*made) for made, _ in reads), tuple(manifest for _, manifest in reads)
-        yield Job("examples", item, needs, manifests, outputs, identity.examples_spec(study, item))
+class _Sets:
+    """Makes the jobs of sets of examples and of the subsets of them and of pools, each once."""
+
+    def __init__(self, study: Study, grid: Grid) -> None:
+        self._study = study
+        self._done: set[str] = set()
+        pools = dict.fromkeys(run.pool for run in grid.runs.values())
+        self._required = {pool: list(map(self._fixed, study.pools[pool].only_with)) for pool in pools}
+        measured = [made for made in _measured(study).values() if isinstance(made, ExampleSet)]
+        read = itertools.chain((run.on for run in grid.runs.values() if run.on), *self._required.values(), measured)
+        self.all = tuple({made.key: made for top in read for made in top.tree()}.values())
+
+    def _fixed(self, name: str) -> ExampleSet:
+        made = fixed(self._study, name)
+        assert made is not None
+        return made
+
+    def of(self, run: Run) -> Iterator[Job]:
+        """Yield what has to be made for a run to read its examples, what was yielded before left out."""
+        if run.size is None:
+            return
+        required = self._required[run.pool]
+        for top in [*([run.on] if run.on else []), *required]:
+            yield from self.made(top)
+        shared = required if run.on is None or run.on in required else []
+        yield from self._once([_subset(run, [made for made in shared if made != run.on])])
+
+    def made(self, top: ExampleSet) -> Iterator[Job]:
+        """Yield what makes a set, what was yielded before left out."""
+        for made in top.tree():
+            yield from self._once(sets.jobs(self._study, made, _checkpoint(made.speaker) if made.speaker else None))
+
+    def _once(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        for job in jobs:
+            if job.name not in self._done:
+                self._done.add(job.name)
+                yield job
 
 
-def _made(study: Study, item: str) -> tuple[tuple[str, str], str]:
-    """Return rule and key of the job that makes a pool, a set of examples or a benchmark, and its manifest."""
-    (rule, *_), folders = study.makers(item), {"pool": paths.pool, "benchmark": paths.benchmark}
-    return (rule, item), folders.get(rule, paths.examples)(item, "manifest.json")
-
-
-def _subset(study: Study, pool: str, on: str, seed: int, size: int) -> Job:
-    key = paths.subset_key(pool, on, seed, size)
-    at = Coordinates(pool=pool, seed=seed, size=size)
-    maker, manifest = _made(study, on or pool)
-    return Job("subset", key, (name(*maker),), (manifest,), (paths.subset(key),), "{}", at)
+def _subset(run: Run, shared: Sequence[ExampleSet]) -> Job:
+    """Return the job that draws the examples of a run, which have to stand in the shared sets too."""
+    assert run.size is not None
+    key = paths.subset_key(run.pool, run.on.key if run.on else "", run.seed, run.size)
+    at = Coordinates(pool=run.pool, seed=run.seed, size=run.size)
+    reads = [run.on or Origin("pool", run.pool), *shared]
+    needs = tuple(name(read.rule, read.key) for read in reads)
+    manifests = tuple(f"{read.folder}/manifest.json" for read in reads)
+    return Job("subset", key, needs, manifests, (paths.subset(key),), "{}", at)
 
 
 def _checkpoint(cell: str) -> tuple[str, str]:
@@ -273,7 +315,7 @@ def _train(study: Study, run: Run, spec: str) -> Job:
         key = f"{run.parents[0]}/{stage.chooses_by}"
         reads.append((name("score", key), paths.evaluation(key, "scores.json")))
     if run.size is not None:
-        subset = paths.subset_key(run.pool, run.on, run.seed, run.size)
+        subset = paths.subset_key(run.pool, run.on.key if run.on else "", run.seed, run.size)
         reads.append((name("subset", subset), paths.subset(subset)))
     needs, inputs = (tuple(dict.fromkeys(found)) for found in zip(*reads, strict=True))
     at = Coordinates(run.model, run.pool, run.seed, run.size, run.stage, run.key)
@@ -325,17 +367,18 @@ def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
                     yield as_cell(run), suite
 
 
-def _measured(study: Study, rule: str) -> set[str]:
-    """Return the pools, sets of examples or benchmarks that measures read, or that such sets are made from."""
-    found = {(study.makers(spec.on)[0], spec.on) for spec in study.measures.values()}
-    pools = {("pool", pool) for maker, item in found if maker == "examples" for pool in checks.pools_of(study, item)}
-    return {item for maker, item in found | pools if maker == rule}
+def _measured(study: Study) -> dict[str, Origin | ExampleSet]:
+    """Return what measures are taken on, by their names."""
+    found: dict[str, Origin | ExampleSet] = {}
+    for item, spec in study.measures.items():
+        made = fixed(study, spec.on) if spec.on in study.examples else None
+        found[item] = made or Origin(study.makers(spec.on)[0], spec.on)
+    return found
 
 
-def _measures(study: Study, grid: Grid, item: str) -> Iterator[Job]:
+def _measures(study: Study, grid: Grid, item: str, read: Origin | ExampleSet) -> Iterator[Job]:
     """Yield the jobs of a measure: of each model, and of each cell of its recipes."""
     spec = study.measures[item]
-    read, manifest = _made(study, spec.on)
     asked = {model: identity.measure_spec(study, model, item) for model in dict.fromkeys(c.model for c in grid.cells)}
     for cell in grid.cells:
         # Forced to think or not, the base model is one checkpoint.
@@ -345,7 +388,8 @@ def _measures(study: Study, grid: Grid, item: str) -> Iterator[Job]:
         maker, record = _checkpoint(cell.key)
         at = Coordinates(cell.model, cell.pool, cell.seed, cell.size, "", cell.key, measure=item)
         outputs = tuple(paths.measure(key, file) for file in ("measure.json", "values.parquet"))
-        yield Job("measure", key, (maker, name(*read)), (record, manifest), outputs, asked[cell.model], at)
+        needs, inputs = (maker, name(read.rule, read.key)), (record, f"{read.folder}/manifest.json")
+        yield Job("measure", key, needs, inputs, outputs, asked[cell.model], at)
 
 
 def _import(study: Study, item: str) -> Job:

@@ -9,6 +9,7 @@ from reassess.graph.resources import Asked
 from reassess.spec import near
 from reassess.stages import KINDS
 from reassess.stages.base import AnyStage
+from reassess.study.example_checks import origins
 from reassess.study.models import Model
 from reassess.study.study import Study
 
@@ -18,14 +19,15 @@ def problems_of(study: Study) -> Iterator[str]:
     yield from _of_sets(study)
     stages = [item for variants in study.used.values() for item in variants.items()]
     mixed = next((pool for pool, asked in study.pools.items() if asked.modality == "mixed"), None)
-    for name, model in study.models.items():
+    for name, model in study.speakers.items():
+        where = f"{'models' if name in study.models else 'teachers'}.{name}"
         try:
-            found = list(_of_model(name, model, [spec for _, spec in stages]))
+            found = list(_of_model(where, model, [spec for _, spec in stages]))
         except ValueError as error:
-            yield f"models.{name}: {error}"
+            yield f"{where}: {error}"
             continue
         yield from found
-        if found:
+        if found or name in study.teachers:
             continue
         for stage, spec in stages:
             asked = resources.asked(model, spec.kind, spec)
@@ -62,28 +64,23 @@ def _of_sets(study: Study) -> Iterator[str]:
         elif on not in study.examples:
             known = f"{near(on, study.examples)}known: {', '.join(study.examples) or 'none'}"
             yield f"{where}: no set of examples is called {on!r}; {known}"
-        elif others := [pool for pool in study.pools if {pool} != (pools := pools_of(study, on))]:
+        elif held_out := sorted(origins(study, on) & study.benchmarks.keys()):
+            yield f"{where}: {on!r} is made from held-out rows ({held_out[0]}), which nothing is trained on"
+        elif others := [pool for pool in study.pools if {pool} != (pools := origins(study, on))]:
             yield (
                 f"{where}: {on!r} is made from {', '.join(sorted(pools))}, and cells of "
                 f"{', '.join(others)} would train on it too; a study with such a stage has that pool alone"
             )
 
 
-def pools_of(study: Study, name: str) -> set[str]:
-    """Return the pools that a set is made from."""
-    if name in study.pools:
-        return {name}
-    return {pool for read in study.examples[name].INPUTS for pool in pools_of(study, read)}
-
-
-def _of_model(name: str, model: Model, stages: Sequence[AnyStage]) -> Iterator[str]:
+def _of_model(where: str, model: Model, stages: Sequence[AnyStage]) -> Iterator[str]:
     """Yield what is wrong with what a model's jobs ask for. Raises ValueError where its size cannot be told."""
     resources.weights(model)
     for kind in model.resources:
         mine = [stage for stage in stages if stage.kind == kind]
         asked = {resources.asked(model, kind, stage) for stage in mine} or {resources.asked(model, kind)}
         for one in sorted(asked):
-            yield from _of_kind(f"models.{name}.resources.{kind}", kind, one)
+            yield from _of_kind(f"{where}.resources.{kind}", kind, one)
 
 
 def _of_kind(where: str, kind: str, asked: Asked) -> Iterator[str]:

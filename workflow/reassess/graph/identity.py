@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from reassess.benchmarks import module
+from reassess.decoding import Decoding
 from reassess.graph import resources
 from reassess.graph.job import Job
 from reassess.stages import engine_args
+from reassess.steps.base import Asks
 from reassess.study.data import FromSources
 from reassess.study.models import AMENDED
 from reassess.study.study import Study
@@ -40,7 +42,16 @@ def examples_spec(study: Study, name: str) -> str:
     """Identity of a set of examples, besides what it is made from."""
     step = study.examples[name]
     made_from = {"kind": step.kind, "version": step.VERSION, "on": list(step.INPUTS)}
-    return canonical({"data": VERSIONS["data"], **made_from, **step.identity()})
+    drawn = ({"seed": study.seed} if step.DRAWS else {}) | ({"judge": JUDGE_VERSION} if step.JUDGES else {})
+    return canonical({"data": VERSIONS["data"], **made_from, **step.identity(), **drawn})
+
+
+def asking_spec(study: Study, name: str, model: str) -> str:
+    """Identity of what a model says for a set of examples, besides its checkpoint and what is asked."""
+    step = study.examples[name]
+    assert isinstance(step, Asks)
+    asked = {"on": list(step.INPUTS), **step.asked()}
+    return canonical({**_generation(study, model), **asked, "decoding": _changed(step.decoding)})
 
 
 def benchmark_spec(study: Study, name: str) -> str:
@@ -58,7 +69,7 @@ def benchmark_spec(study: Study, name: str) -> str:
 
 def model_spec(study: Study, name: str) -> str:
     """Identity of a base model."""
-    model = study.models[name]
+    model = study.speakers[name]
     if model.toy is not None:
         # The toy base is pretrained on prompts of the study's form, so that it can answer them.
         toy = {"version": VERSIONS["toy"], "prompt": _prompt(study)}
@@ -72,7 +83,7 @@ def model_spec(study: Study, name: str) -> str:
 
 def stage_spec(study: Study, model: str, stage: str) -> str:
     """Identity of a training stage on a model: what its weights depend on besides parent, subset and seed."""
-    spec, how = study.all_stages[stage], study.models[model]
+    spec, how = study.all_stages[stage], study.speakers[model]
     asked = resources.asked(how, spec.kind, spec)
     processes = asked.training_processes
     fields: dict[str, Any] = {
@@ -94,15 +105,7 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
     """Identity of the responses of a model to a suite, besides checkpoint and benchmark data."""
     spec = study.suites[suite]
     return canonical(
-        {
-            "version": VERSIONS["generate"],
-            "benchmarks": list(spec.benchmarks),
-            "decoding": spec.decoding.model_dump(mode="json", exclude_defaults=True),
-            "evaluation": _evaluation(study),
-            "prompt": _prompt(study),
-            "model": _loading(study, model),
-            "seed": study.seed,
-        }
+        {**_generation(study, model), "benchmarks": list(spec.benchmarks), "decoding": _changed(spec.decoding)}
     )
 
 
@@ -159,6 +162,21 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
     )
 
 
+def _generation(study: Study, model: str) -> dict[str, Any]:
+    """What responses of a model depend on, whatever is asked."""
+    return {
+        "version": VERSIONS["generate"],
+        "evaluation": _evaluation(study),
+        "prompt": _prompt(study),
+        "model": _loading(study, model),
+        "seed": study.seed,
+    }
+
+
+def _changed(decoding: Decoding) -> dict[str, Any]:
+    return decoding.model_dump(mode="json", exclude_defaults=True)
+
+
 def _rules(study: Study, benchmarks: Iterable[str]) -> dict[str, Any]:
     """What official verdicts on responses to these benchmarks depend on, nothing where none has a rule."""
     rules = {
@@ -188,4 +206,4 @@ def _loading(study: Study, model: str) -> dict[str, Any]:
     fields = {
         *("dtype", "max_prompt_length", "min_pixels", "max_pixels", "trust_remote_code", "attn_implementation"),
     }
-    return study.models[model].model_dump(mode="json", include=fields, exclude_defaults=True)
+    return study.speakers[model].model_dump(mode="json", include=fields, exclude_defaults=True)

@@ -16,6 +16,7 @@ class Coordinates(NamedTuple):
         stage: the stage.
         cell: the cell that is evaluated.
         suite: the suite that is asked.
+        examples: the set of examples for which a model is asked.
         measure: the measure that is taken.
     """
 
@@ -26,12 +27,13 @@ class Coordinates(NamedTuple):
     stage: str = ""
     cell: str = ""
     suite: str = ""
+    examples: str = ""
     measure: str = ""
 
     @property
     def what(self) -> str:
-        """The stage, the suite or the measure."""
-        return self.stage or self.suite or self.measure
+        """The stage, the suite, the set of examples or the measure."""
+        return self.stage or self.suite or self.examples or self.measure
 
 
 class Job(NamedTuple):
@@ -66,7 +68,7 @@ class Job(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The rule with its stage, suite or measure: what a person can make shorter."""
+        """The rule with its stage, suite, set or measure: what a person can make shorter."""
         return f"{self.rule} {self.at.what}".rstrip()
 
 

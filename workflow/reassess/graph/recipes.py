@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from reassess import paths
+from reassess.graph.sets import ExampleSet, Origin
+from reassess.steps.base import HERE
 from reassess.study.study import Study
 
 # Characters of one directory, which most file systems give 255 bytes, and of all behind the seed: logs, locks and
@@ -25,7 +27,7 @@ class Run(NamedTuple):
         name: what its path has behind the seed.
         stage: the stage.
         size: training examples, None for a stage that reads none.
-        on: the set of examples that the stage reads, empty for the pool itself.
+        on: the set of examples that the stage reads, None for the pool itself.
         parents: the cells whose models it starts from, in the order of the recipe; `{model}/base` is the base model.
         recipe: the recipe that ends here, or the names of its stages where it only leads to one.
         is_asked: whether suites may be asked of its checkpoints.
@@ -38,7 +40,7 @@ class Run(NamedTuple):
     name: str
     stage: str
     size: int | None
-    on: str
+    on: ExampleSet | None
     parents: tuple[str, ...]
     recipe: str
     is_asked: bool = True
@@ -92,8 +94,12 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
         stage = f"{step.by}.{place.variants[step.by]}" if step.by in place.variants else step.by
         kind = study.all_stages[stage]
         examples = (step.size or size) if kind.READS_EXAMPLES else None
-        on = step.on or kind.reads or ""
-        own = f"{stage}{f'+{on}' if on != (kind.reads or '') else ''}{f'@{examples}' if examples else ''}"
+        on = None
+        if item := step.on or kind.reads:
+            on, before = resolve(study, place, item, step.size or size, parents[0])
+            for run in before:
+                add(made, run)
+        own = f"{stage}{f'+{on.name}' if on and on.name != kind.reads else ''}{f'@{examples}' if examples else ''}"
         name = root or (f"{end.name}/{own}" if end else own)
         lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
@@ -103,11 +109,60 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
     return list(made.values())
 
 
+def resolve(study: Study, place: Place, name: str, size: int, here: str) -> tuple[ExampleSet, list[Run]]:
+    """Return a set as a step reads it, and what is made for it, parents first.
+
+    Args:
+        study: the study.
+        place: where the step's recipe is followed.
+        name: what the study calls the set.
+        size: the step's training examples, at which the recipes are taken whose models are asked.
+        here: the cell whose model the step starts from.
+    """
+    step = study.examples[name]
+    runs: list[Run] = []
+    reads: list[Origin | ExampleSet] = []
+    for item in step.INPUTS:
+        if item in study.examples:
+            made, before = resolve(study, place, item, size, here)
+            runs += before
+            reads.append(made)
+        else:
+            reads.append(Origin("pool" if item in study.pools else "benchmark", item))
+    prefixes = [read.prefix for read in reads if isinstance(read, ExampleSet)]
+    model = speaker = ""
+    if who := step.speaker:
+        model, speaker = who.model or place.model, f"{who.model or place.model}/base"
+        if who.recipe == HERE:
+            speaker = here
+        elif study.has_steps(who.recipe):
+            chain = unfold(study, place, who.recipe, who.size or size)
+            runs += chain
+            speaker = chain[-1].key
+        prefixes += [] if who.model else [speaker]
+    found = list(dict.fromkeys(filter(None, prefixes)))
+    # Of several models none has the path.
+    prefix = found[0] if len(found) == 1 else paths.cell(place.model, place.pool, place.seed, f"at{size}")
+    return ExampleSet(f"{prefix}/{name}" if found else name, name, model, speaker, tuple(reads)), runs
+
+
+def fixed(study: Study, name: str) -> ExampleSet | None:
+    """Return a set that is made once for all cells, None where it is made for each."""
+    if not study.is_fixed(name):
+        return None
+    return resolve(study, Place("", "", 0, {}), name, 0, "")[0]
+
+
 def add(runs: dict[str, Run], run: Run) -> None:
     """Add a run unless it is there. Raises ValueError where another model has its path."""
     known = runs.setdefault(run.key, run)
     # All but the names that depend on the recipe.
     if known[:-2] != run[:-2]:
+        if known.on != run.on:
+            raise ValueError(
+                f"{run.name}: two models have this path, trained on {known.on and known.on.key} and "
+                f"{run.on and run.on.key}; give the steps sizes of their own, or the set another name"
+            )
         # Other paths spell how a model is made; that of several parents begins with the name of a recipe.
         several, other = (run, known) if len(run.parents) > 1 else (known, run)
         raise ValueError(

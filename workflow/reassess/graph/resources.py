@@ -252,9 +252,9 @@ def asked_by(study: Study, job: Job) -> Asked:
     assert job.at.model is not None
     if job.rule != "train":
         # A measure runs in the engine that answers.
-        return asked(study.models[job.at.model], "generate" if job.rule == "measure" else job.rule)
+        return asked(study.speakers[job.at.model], "generate" if job.rule == "measure" else job.rule)
     stage = study.all_stages[job.at.stage]
-    return asked(study.models[job.at.model], stage.kind, stage)
+    return asked(study.speakers[job.at.model], stage.kind, stage)
 
 
 def of(study: Study, job: Job, attempt: int = 1) -> Asked:

@@ -21,7 +21,8 @@ Look = Callable[[Job], Record | None]
 # Without one of these, what was made from it cannot be compared with anything.
 _CHECKED = ("model", "train", "generate", "score", "measure", "import")
 # What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
-_OBJECTS, _NESTED = ("subset", "files", "made_from", "base", "checkpoint"), ("read", "benchmarks")
+_OBJECTS = ("subset", "files", "made_from", "base", "asked", "only_with", "checkpoint")
+_NESTED = ("read", "benchmarks")
 _LISTS = ("parents", "checkpoints", "trajectory")
 
 
@@ -181,9 +182,17 @@ class States:
             used = (record.get("read") or {}).get(need.key) or {}
             for key in ("content_sha256", "held_out"):
                 yield from nested(f"read.{need.key}.{key}", used.get(key), manifest.get(key))
+        for _, responses in self._needed(job, "generate"):
+            used, there = (record.get("asked") or {}), (responses.get("files") or {})
+            said = used.get("responses_sha256"), there.get("responses.parquet")
+            yield from nested("asked.responses_sha256", *said)
 
     def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
-        for _, pool in self._needed(job, "pool", "examples"):
+        for need, pool in self._needed(job, "pool", "examples"):
+            if need.name != job.needs[0]:
+                used = (record.get("only_with") or {}).get(need.key)
+                yield from nested(f"only_with.{need.key}", used, pool.get("content_sha256"))
+                continue
             yield from nested("pool_content_sha256", record.get("pool_content_sha256"), pool.get("content_sha256"))
             yield from nested("held_out", record.get("held_out"), pool.get("held_out"))
 
@@ -219,13 +228,13 @@ class States:
 
     def _asked(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         described = record.get("benchmarks") or {}
-        for need, manifest in self._needed(job, "benchmark"):
+        for need, manifest in self._needed(job, "benchmark", "pool", "examples"):
             used = (described.get(need.key) or {}).get("content_sha256")
             yield from nested(f"benchmarks.{need.key}.content_sha256", used, manifest.get("content_sha256"))
 
     def _made(self, job: Job, record: dict[str, Any]) -> dict[str, Any]:
         """Return the fingerprints of the checkpoints that a suite asks, by what they are called."""
-        if self._graph.study.suites[job.at.suite].checkpoints == "trajectory":
+        if self._graph.sheet(job).is_trajectory:
             return {_point(item.get("step")): item.get("fingerprint") for item in record.get("trajectory") or ()}
         return {_point(None): record["fingerprint"]}
 
@@ -261,7 +270,7 @@ class States:
 
 def _is_coverage(job: Job, difference: Difference) -> bool:
     """Whether a difference is only that a suite has other benchmarks now than those that were answered."""
-    if job.rule not in ("generate", "score"):
+    if job.rule not in ("generate", "score") or not job.at.suite:
         return False
     unanswered = difference.found is None and difference.what.startswith(("benchmarks.", "spec.rules"))
     return unanswered or difference.what == "spec.benchmarks"

@@ -4,11 +4,21 @@ Importing this package loads the standard library alone; SymPy and math-verify r
 when a mathematical comparison first needs them.
 """
 
-from reassess.judge.batch import Case, judge_many
+from reassess.judge.batch import Case, Judges, judge_many
 from reassess.judge.extract import reply_of
 from reassess.judge.formats import follows_format
 from reassess.judge.missed import contains_gold
 from reassess.judge.verdict import Judgement, judge
 from reassess.versions import JUDGE_VERSION
 
-__all__ = ["JUDGE_VERSION", "Case", "Judgement", "contains_gold", "follows_format", "judge", "judge_many", "reply_of"]
+__all__ = [
+    "JUDGE_VERSION",
+    "Case",
+    "Judgement",
+    "Judges",
+    "contains_gold",
+    "follows_format",
+    "judge",
+    "judge_many",
+    "reply_of",
+]

@@ -47,7 +47,7 @@ def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
         Interrupted: pretraining was asked to stop, and has saved where it was.
     """
     name, root = job.key, Path(job.record).parent
-    if _take_back(job, graph.study.models[name].files):
+    if _take_back(job, graph.study.speakers[name].files):
         print(f"{name}: made before, of the same files and options; nothing to do")
         if turn is not None:
             turn.is_reuse = True
@@ -57,7 +57,7 @@ def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
     try:
         _build(graph, job, turn)
     except ModelError as error:
-        raise ModelError(f"models.{name}.{'toy' if graph.study.models[name].toy else 'path'}: {error}") from None
+        raise ModelError(f"models.{name}.{'toy' if graph.study.speakers[name].toy else 'path'}: {error}") from None
     except AmendError as error:
         raise ModelError(f"models.{name}.{error}") from None
     except OSError as error:
@@ -77,7 +77,7 @@ def _build(graph: Graph, job: Job, turn: Turn | None) -> None:
     # A killed attempt leaves its own.
     published.remove(aside)
     made = _write(graph, job, aside, turn)
-    model = graph.study.models[job.key]
+    model = graph.study.speakers[job.key]
     lies = Files(aside, _told(model))
     files.check(lies, Path(model.path) if model.path else None)
     sound.check_loads(lies, graph, job.key)
@@ -118,7 +118,7 @@ def _clean(root: Path) -> None:
 
 def _write(graph: Graph, job: Job, aside: Path, turn: Turn | None) -> dict[str, Any]:
     """Write a model as it comes; return what its record says of how it was made."""
-    spec = graph.study.models[job.key]
+    spec = graph.study.speakers[job.key]
     if spec.toy is not None:
         from reassess.models import toy
 

@@ -184,12 +184,16 @@ class Reader:
         """Return a rendered prompt after which the model goes on thinking."""
         return text if self.opening else text.removesuffix(self._closed) + THINK
 
-    def response(self, example: Example) -> str:
-        """Return the response that SFT imitates: the first rationale and the gold, in the prompt's format."""
-        return prompts.target(example.rationales[0], answer(example.gold), self.prompt)
+    def response(self, example: Example, rationale: int | None = 0) -> str:
+        """Return the response that SFT imitates: one of the rationales and what it ends in, or the gold alone."""
+        if rationale is None:
+            # Where the prompt has begun a thought, it has to end.
+            return prompts.target("" if self.opening else None, answer(example.gold), self.prompt)
+        gold = example.answers[rationale] if example.answers else answer(example.gold)
+        return prompts.target(example.rationales[rationale], gold, self.prompt)
 
     def response_ids(self, example: Example) -> list[int]:
-        """Return the tokens on which the loss of SFT is. They are made apart from those of the prompt, as TRL does."""
+        """Return the tokens of the first of them, on which SFT's loss is: made apart from the prompt's, as TRL does."""
         ids: list[int] = list(self.encode([self.completion(self.response(example))], [])["input_ids"][0])
         return ids
 

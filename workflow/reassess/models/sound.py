@@ -43,7 +43,7 @@ def check_loads(files: Files, graph: Graph, name: str) -> None:
     Raises:
         ModelError: they are not, or the study shows images to a model that takes none.
     """
-    model = graph.study.models[name]
+    model = graph.study.speakers[name]
     found = _check_config(files, model)
     sees = _sees(files, model)
     if not sees and (shown := images_of(graph, name)):
@@ -82,9 +82,9 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
     Raises:
         ModelError: it is not, or does not.
     """
-    _check_attention(graph.study.models[name].attn_implementation)
+    _check_attention(graph.study.speakers[name].attn_implementation)
     # Attention kernels may be on the machines with GPUs alone.
-    model = graph.study.models[name].model_copy(update={"attn_implementation": None})
+    model = graph.study.speakers[name].model_copy(update={"attn_implementation": None})
     template = own_template(files.directory, model)
     if not template:
         raise ModelError(
@@ -94,7 +94,7 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
     with _said(files, "tokenizer or generation_config.json", "correct the files"):
         reader = Reader.of(files.directory, model, graph.study.prompt)
     asked = _check_prompts(files, reader)
-    imitates = any(graph.stage(job).IMITATES for job in graph.of("train") if job.at.model == name)
+    imitates = any(graph.stage(job).imitates is not None for job in graph.of("train") if job.at.model == name)
     measures = (graph.study.measures[job.at.measure] for job in graph.of("measure") if job.at.model == name)
     if imitates or any(measure.READS_RESPONSES for measure in measures):
         with _said(files, "chat template", "correct it, or give another as `chat_template`"), _quiet():
@@ -139,8 +139,10 @@ def _check_attention(name: str | None) -> None:
 def images_of(graph: Graph, name: str) -> list[str]:
     """Return the key paths of what a study shows a model images in, at most one pool and one benchmark."""
     pools = [run.pool for run in graph.runs.values() if run.model == name]
-    suites = [job.at.suite for job in graph.of("generate") if job.at.model == name]
-    benchmarks = [item for suite in suites for item in graph.study.suites[suite].benchmarks]
+    asked = [job for job in graph.of("generate") if job.at.model == name]
+    benchmarks = [item for job in asked if job.at.suite for item in graph.study.suites[job.at.suite].benchmarks]
+    for made in (graph.set_of(job) for job in asked):
+        pools += [origin.key for origin in (made.origins() if made else ()) if origin.rule == "pool"]
     measured = [job for job in graph.of("measure") if job.at.model == name]
     pools += [need.key for job in measured for need in graph.needed(job, "pool")]
     benchmarks += [need.key for job in measured for need in graph.needed(job, "benchmark")]

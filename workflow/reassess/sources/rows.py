@@ -10,7 +10,7 @@ import pyarrow as pa
 from reassess.example import Example
 
 # Columns that a user's file may lack.
-OPTIONAL = ("metadata",)
+OPTIONAL = ("metadata", "answers", "columns")
 
 # The column of images has the layout of `datasets.Image`, and says so, so that `datasets.load_dataset("parquet", ...)`
 # shows pictures.
@@ -31,6 +31,8 @@ SCHEMA = pa.schema(
         ("family", pa.string()),
         ("difficulty", pa.int64()),
         ("metadata", pa.string()),
+        ("answers", pa.list_(pa.string())),
+        ("columns", pa.string()),
     ]
 ).with_metadata(
     {
@@ -40,11 +42,13 @@ SCHEMA = pa.schema(
                     "features": {
                         **{
                             key: {"dtype": "string", "_type": "Value"}
-                            for key in ("id", "question", "gold", "kind", "source", "family", "metadata")
+                            for key in ("id", "question", "gold", "kind", "source", "family", "metadata", "columns")
+                        },
+                        **{
+                            key: {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"}
+                            for key in ("options", "rationales", "answers")
                         },
                         IMAGES: {"feature": {"_type": "Image"}, "_type": "List"},
-                        "options": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
-                        "rationales": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
                         "difficulty": {"dtype": "int64", "_type": "Value"},
                     }
                 }
@@ -68,6 +72,8 @@ def example(row: dict[str, Any]) -> Example:
         family=row["family"] or "",
         difficulty=row["difficulty"] or 0,
         metadata=row.get("metadata") or "",
+        answers=tuple(row.get("answers") or ()),
+        columns=row.get("columns") or "",
     )
 
 
@@ -75,5 +81,6 @@ def row(item: Example) -> dict[str, Any]:
     """Return an example as a row with the columns of `SCHEMA`."""
     fields = {key: getattr(item, key) for key in SCHEMA.names}
     fields[IMAGES] = [{"bytes": image, "path": None} for image in item.images]
-    fields["options"], fields["rationales"] = list(item.options), list(item.rationales)
+    for name in ("options", "rationales", "answers"):
+        fields[name] = list(fields[name])
     return fields

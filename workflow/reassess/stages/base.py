@@ -75,8 +75,6 @@ class AnyStage(Strict):
     """Whether it starts from a checkpoint that its parent has kept, and not from the finished model."""
     REWARDED: ClassVar[bool] = False
     """Whether it learns from rewards: the judge's version counts then, and rewards can be set beside accuracy."""
-    IMITATES: ClassVar[bool] = False
-    """Whether it learns from the examples' own responses, so that the chat template must say where one ends."""
     NEEDS: ClassVar[Needs]
     """What it takes of a machine, unless its options say otherwise (`needs`)."""
     RUN: ClassVar[str]
@@ -135,6 +133,12 @@ class AnyStage(Strict):
     @property
     def reads(self) -> str | None:
         """The set of `examples` that it reads in place of the cell's pool, None where it reads no other."""
+        return None
+
+    @property
+    def imitates(self) -> int | None:
+        """The rationales of an example that it imitates at most, 0 where the gold alone; None where it imitates none,
+        so that the chat template need not say where a response ends."""
         return None
 
     @property

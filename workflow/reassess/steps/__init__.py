@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from reassess.steps.ask import Ask
+from reassess.steps.band import Band
+from reassess.steps.distill import Distill
+from reassess.steps.mix import Mix
 from reassess.steps.where import Where
 
-# With a second one: Annotated[Where | ..., Field(discriminator="kind")], as in `reassess.sources`.
-Step = Where
+Step = Annotated[Where | Distill | Band | Ask | Mix, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reassess.spec import near
-from reassess.study import recipe_checks
+from reassess.study import example_checks, recipe_checks
 from reassess.study.study import Filter, Study
 
 
@@ -23,8 +23,9 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _of_suites(study)
     yield from _of_data(study)
     yield from _of_held_out(study)
-    yield from _of_examples(study)
-    yield from _of_measures(study)
+    sets = list(example_checks.problems_of(study)) if not wrong else []
+    yield from sets
+    yield from _of_measures(study, not wrong and not sets)
     yield from _of_imported(study)
     if not wrong:
         yield from _of_trajectories(study)
@@ -123,24 +124,8 @@ def _all_sizes(study: Study) -> list[int]:
     return sorted({*study.sizes, *(size for _, size in _sizes(study))})
 
 
-def _of_examples(study: Study) -> Iterator[str]:
-    """Yield sets of examples that are made from nothing known or from themselves, or that a name does not tell."""
-    known = [*study.pools, *(name for name in study.examples if name not in study.pools)]
-    for name, step in study.examples.items():
-        if name in study.pools:
-            yield f"examples.{name}: the name of a pool; choose another"
-        for read in step.INPUTS:
-            if read not in known:
-                yield f"examples.{name}: no pool or set is called {read!r}; {near(read, known)}known: {_names(known)}"
-    try:
-        graphlib.TopologicalSorter({name: step.INPUTS for name, step in study.examples.items()}).prepare()
-    except graphlib.CycleError as error:
-        circle: list[str] = error.args[1]
-        yield f"examples.{circle[0]}: made from itself: {' -> '.join(circle)}"
-
-
-def _of_measures(study: Study) -> Iterator[str]:
-    """Yield measures on what is not known or on what the name does not tell, and by models that are not evaluated."""
+def _of_measures(study: Study, are_sets_right: bool) -> Iterator[str]:
+    """Yield measures on what is not known, or not the same for all cells, and of models that are not evaluated."""
     known = list(dict.fromkeys([*study.pools, *study.examples, *study.benchmarks]))
     recipes = {"base", *(name for name, recipe in study.recipes.items() if recipe.evaluate)}
     for name, measure in study.measures.items():
@@ -151,6 +136,11 @@ def _of_measures(study: Study) -> Iterator[str]:
             yield (
                 f"{where}.on: no pool, set of examples or benchmark is called {measure.on!r}; "
                 f"{near(measure.on, known)}known: {_names(known)}"
+            )
+        elif makers == ["examples"] and are_sets_right and not study.is_fixed(measure.on):
+            yield (
+                f"{where}.on: {measure.on!r} is made by each cell's own model, so that cells would be measured on "
+                "different examples; name a set that is made once, a pool or a benchmark"
             )
         for recipe in measure.recipes or ():
             if recipe not in recipes:

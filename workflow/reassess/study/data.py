@@ -71,6 +71,9 @@ class Pool(FromSources):
     """Which rows are taken out because benchmarks have them."""
     held_out: Positive | None = None
     """How many rows nothing is trained on: a benchmark `{pool: ...}` asks them."""
+    only_with: tuple[Name, ...] = ()
+    """Sets of `examples`: subsets of the pool, and of these sets, have only questions that stand in all of them, so
+    that SFT on one of them, SFT on another and RL on the pool train on the same questions."""
 
 
 def _known(name: str) -> str:

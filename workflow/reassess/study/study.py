@@ -77,10 +77,12 @@ class Study(Strict):
     """Seeds sampling in evaluation and the bootstrap. Training seeds are the axis `seeds`."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     """Base models by name."""
+    teachers: dict[Name, Model] = {}
+    """Models that only speak, for sets of `examples`: they are neither trained nor evaluated."""
     pools: Annotated[dict[Name, Pool], Field(min_length=1)]
     """Pools of training examples by name; SFT and RL of a cell draw from the same one."""
     examples: dict[Name, Step] = {}
-    """Sets of examples that are made from a pool or from another set, by name."""
+    """Sets of examples that are made from a pool or from another set, also by asking a model, by name."""
     sizes: Annotated[tuple[Positive, ...], Field(min_length=1)]
     """Training examples. A smaller subset is a prefix of a larger one."""
     # What NumPy takes.
@@ -90,6 +92,9 @@ class Study(Strict):
     """Training stages by name: a kind and its options."""
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
     """Lists of stages, or what they start from too. An empty list is the base model. Their order is that of rows."""
+    other_data: tuple[Name, ...] = ()
+    """Recipes that train on a set which is not in `only_with` of its pool, and so on other questions than the rest.
+    Tables mark them; any other such recipe is refused."""
     benchmarks: Annotated[Benchmarks, Field(min_length=1)]
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
@@ -108,6 +113,11 @@ class Study(Strict):
     """Where given, cells that match none of these are taken out."""
     report: Report = Report()
     """How results are summarised."""
+
+    @cached_property
+    def speakers(self) -> dict[str, Model]:
+        """Base models and teachers."""
+        return {**self.models, **self.teachers}
 
     @cached_property
     def all_stages(self) -> dict[str, AnyStage]:
@@ -158,6 +168,26 @@ class Study(Strict):
         """Return the rules that make a pool, set of examples or benchmark of this name: one where it is known."""
         made = {"pool": [*self.pools], "examples": [*self.examples], "benchmark": [*self.benchmarks]}
         return [rule for rule, names in made.items() if name in names]
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether a set of examples is made once for all cells: no recipe is asked for it, or for what it reads."""
+        step = self.examples[name]
+        who = step.speaker
+        return (who is None or bool(who.model)) and all(
+            self.is_fixed(read) for read in step.INPUTS if read in self.examples
+        )
+
+    def sets_of(self, recipe: str) -> dict[str, str]:
+        """Return the sets that the steps of a recipe train on, and those of recipes before it, by the stage's name."""
+        spec = self.recipes[recipe]
+        found: dict[str, str] = {}
+        for start in spec.start:
+            found |= self.sets_of(start.recipe) if start.recipe in self.recipes else {}
+        for step in spec.steps:
+            for stage in self.runnable(step.by).values():
+                if on := step.on or stage.reads:
+                    found[on] = step.by
+        return found
 
     def own_size(self, recipe: str) -> int | None:
         """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the

@@ -24,10 +24,21 @@ RENDERED = "rendered"
 
 
 class Rows(NamedTuple):
-    """The examples of a run, each read when it is drawn, and how a model sees them."""
+    """The examples of a run, each read when it is drawn, and how a model sees them.
+
+    Attributes:
+        examples: the examples; one of which several rationales are imitated stands there as often.
+        reader: how the model sees them.
+        rationales: which rationale of each is imitated, None where the answer alone is; empty where it is the first.
+    """
 
     examples: Shards
     reader: Reader
+    rationales: Sequence[int | None] = ()
+
+    def rationale(self, index: int) -> int | None:
+        """Return which rationale of an example is imitated."""
+        return self.rationales[index] if self.rationales else 0
 
 
 class Usable(NamedTuple):
@@ -44,7 +55,7 @@ class Usable(NamedTuple):
     image_tokens: Counted
 
 
-def put_aside(rows: Rows, share: float) -> Usable:
+def put_aside(rows: Rows, share: float, per_question: int = 1) -> Usable:
     """Take out what no method can train on: see `Reader.read`, and a response with a special token of the model.
 
     Each of several processes reads a part of the examples, and none holds any.
@@ -52,6 +63,7 @@ def put_aside(rows: Rows, share: float) -> Usable:
     Args:
         rows: the examples of a subset.
         share: the largest share of them that may be taken out.
+        per_question: how many rationales of each are imitated.
 
     Raises:
         TrainError: more than `share`, or every example, would be taken out.
@@ -59,7 +71,7 @@ def put_aside(rows: Rows, share: float) -> Usable:
     by_index: dict[int, PutAside] = {}
     counted = Counted()
     mine = range(ranks.number(), len(rows.examples), ranks.world().processes)
-    for found, theirs in ranks.gather(_unusable(rows, mine)):
+    for found, theirs in ranks.gather(_unusable(rows, mine, per_question)):
         by_index.update(found)
         counted.join(theirs)
     out = [by_index[index] for index in sorted(by_index)]
@@ -74,7 +86,7 @@ def put_aside(rows: Rows, share: float) -> Usable:
     return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted)
 
 
-def _unusable(rows: Rows, indices: Sequence[int]) -> tuple[dict[int, PutAside], Counted]:
+def _unusable(rows: Rows, indices: Sequence[int], per_question: int) -> tuple[dict[int, PutAside], Counted]:
     """Return what of some rows is put aside, by index, and what the images of the others take."""
     out: dict[int, PutAside] = {}
     counted = Counted()
@@ -84,7 +96,7 @@ def _unusable(rows: Rows, indices: Sequence[int]) -> tuple[dict[int, PutAside], 
         example = rows.examples[index]
         try:
             read = rows.reader.read(example)
-            if problem := rows.reader.special(*example.rationales[:1], example.gold):
+            if problem := rows.reader.special(*example.rationales[:per_question], example.gold, *example.answers):
                 raise Unreadable(problem)
         except Unreadable as reason:
             out[index] = PutAside(example.id, example.source, str(reason))
@@ -115,26 +127,44 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
 
     Returns:
         For a model that sees, `prompt`, `completion` (both text) and `images`; else `input_ids` and `labels`.
-
-    Raises:
-        TrainError: an example has no rationale.
     """
     reader = rows.reader
-    rationales = rows.examples.lengths("rationales")
-    if 0 in rationales:
-        raise TrainError(
-            f"example {rows.examples[rationales.index(0)].id!r} has no rationale to imitate; give every example of the "
-            "pool one, or leave SFT out of its recipes"
-        )
 
-    def row(example: Example) -> dict[str, Any]:
-        prompt, completion = reader.render(example), reader.completion(reader.response(example))
+    def row(index: int) -> dict[str, Any]:
+        example = rows.examples[index]
+        said = reader.response(example, rows.rationale(index))
+        prompt, completion = reader.render(example), reader.completion(said)
         if reader.sees:
             return {"prompt": prompt, "completion": completion, "images": reader.pictures(example)}
         head, tail = reader.encode([prompt, completion], [])["input_ids"]
         return {"input_ids": head + tail, "labels": [-100] * len(head) + tail}
 
-    return _lazy(rows.examples, row, blanks)
+    return _lazy(len(rows.examples), row, blanks)
+
+
+def imitated(rows: Rows, per_question: int) -> Rows:
+    """Return rows as SFT sees them: an example as often as it has rationales that are imitated.
+
+    Args:
+        rows: the training rows, each example once.
+        per_question: the most rationales of an example, 0 where the gold alone is imitated.
+
+    Raises:
+        TrainError: an example has no rationale, and is to be imitated with one.
+    """
+    if per_question == 0:
+        return rows._replace(rationales=[None] * len(rows.examples))
+    counts = rows.examples.lengths("rationales")
+    if 0 in counts:
+        raise TrainError(
+            f"example {rows.examples[counts.index(0)].id!r} has no rationale to imitate; give every example of the "
+            "pool one, say `target: answer`, or leave SFT out of its recipes"
+        )
+    if per_question == 1:
+        return rows
+    chosen = [(index, which) for index, n in enumerate(counts) for which in range(min(n, per_question))]
+    examples = rows.examples.take([index for index, _ in chosen])
+    return rows._replace(examples=examples, rationales=[which for _, which in chosen])
 
 
 def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
@@ -152,7 +182,8 @@ def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
     if not by_engine:
         refuse_mixed(rows.examples, "TRL's own sampling cannot mix them")
 
-    def row(example: Example) -> dict[str, Any]:
+    def row(index: int) -> dict[str, Any]:
+        example = rows.examples[index]
         images = reader.pictures(example)
         return {
             "prompt": reader.messages(example),
@@ -164,7 +195,7 @@ def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
             "options": list(example.options),
         }
 
-    return _lazy(rows.examples, row)
+    return _lazy(len(rows.examples), row)
 
 
 def numbers(rows: Rows) -> Dataset:
@@ -209,16 +240,16 @@ def check_prompt(example: Example, trained: Sequence[int], rows: Rows) -> None:
         )
 
 
-def _lazy(examples: Sequence[Example], row: Callable[[Example], dict[str, Any]], blanks: int = 0) -> Dataset:
-    """Return a dataset that decodes a row when it is drawn; a row drawn several times at once is decoded once."""
+def _lazy(n: int, row: Callable[[int], dict[str, Any]], blanks: int = 0) -> Dataset:
+    """Return a dataset of `n` rows, each made when it is drawn; one drawn several times at once is made once."""
 
     def draw(index: int) -> dict[str, Any]:
-        blank = index >= len(examples)
-        return {**row(examples[0 if blank else index]), **({BLANK: blank} if blanks else {})}
+        blank = index >= n
+        return {**row(0 if blank else index), **({BLANK: blank} if blanks else {})}
 
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         drawn = {index: draw(index) for index in set(batch["index"])}
         names = drawn[batch["index"][0]]
         return {name: [drawn[index][name] for index in batch["index"]] for name in names}
 
-    return Dataset.from_dict({"index": list(range(len(examples) + blanks))}).with_transform(columns)
+    return Dataset.from_dict({"index": list(range(n + blanks))}).with_transform(columns)

@@ -116,7 +116,9 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     ranks.check(args)
     _check_optimizer(args, f"stages.{task.run.stage}.args.optim")
     rows = data.Rows(Shards(task.examples, task.subset["ids"]), Reader.of(parent, spec, task.graph.study.prompt))
-    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside)
+    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside, stage.imitates or 1)
+    if stage.imitates is not None:
+        usable = usable._replace(rows=data.imitated(usable.rows, stage.imitates))
     if ranks.is_first():
         task.checkpoints.mkdir(parents=True, exist_ok=True)
         records.write_lines(task.checkpoints / published.PUT_ASIDE, (item._asdict() for item in usable.out))
@@ -349,7 +351,7 @@ def _facts(started: Started, model: Any, steps: int) -> dict[str, Any]:
         "weights": {"trainable": _trainable(model), "total": started.weights},
         "put_aside": dict(Counter(item.reason for item in started.usable.out)),
         "image_tokens": started.usable.image_tokens.record(),
-        "trained_ids_sha256": ids_sha256(started.rows.examples.column("id")),
+        "trained_ids_sha256": ids_sha256(dict.fromkeys(started.rows.examples.column("id"))),
         # Of a run that ended otherwise than by its steps, these were the ones to do.
         "steps_planned": steps,
         "steps_done": steps,

@@ -181,7 +181,13 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
     text += f" Decoding, where not plainly greedy: {'; '.join(decodings)}." if decodings else ""
     text += f" Put aside before generation: {', '.join(aside)}." if aside else ""
     runs = estimates.graph.runs.values()
-    own = dict.fromkeys(f"{run.recipe} ({run.stage} on {run.on})" for run in runs if run.on)
+    sets = dict.fromkeys(f"{run.recipe} ({run.stage} on {run.on.name})" for run in runs if run.on)
     chosen = [f"{stage} by {suite}" for suite, stage in study.choosing.items()]
     text += f" Checkpoints chosen: {', '.join(chosen)}, which stands in no table." if chosen else ""
-    return text + (f" Trained on examples of their own, unlike the others: {', '.join(own)}." if own else "")
+    text += f" Trained on sets of examples made for it: {', '.join(sets)}." if sets else ""
+    if shared := sorted({name for spec in study.pools.values() for name in spec.only_with}):
+        text += f" All train on the questions that stand in {', '.join(shared)}."
+    other = ", ".join(study.other_data)
+    return text + (
+        f" On other questions than the rest, which no difference to them leaves out: {other}." if other else ""
+    )
