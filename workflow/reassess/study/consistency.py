@@ -116,7 +116,7 @@ def _sizes(study: Study) -> Iterator[tuple[str, int]]:
             if size is not None:
                 yield f"recipes.{name}.start.{i}", size
         for i, step in enumerate(recipe.steps):
-            if step.size is not None:
+            if isinstance(step.size, int):
                 yield f"recipes.{name}.steps.{i}", step.size
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -16,17 +16,18 @@ def _printable(text: str) -> str:
     return text
 
 
+ALL: Literal["all"] = "all"
 # It would name a row of a table, so it is as short as one.
 Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 
 
 def _at(text: str, name: str) -> dict[str, Any]:
     """Return `sft@2000` as a name and a size."""
-    found = re.fullmatch(r"([^@]+)(?:@(\d{1,18}))?", text, re.ASCII)
+    found = re.fullmatch(r"([^@]+)(?:@(\d{1,18}|all))?", text, re.ASCII)
     if found is None:
         shown = text if len(text) <= 80 else f"{text[:77]}..."
         raise ValueError(f"{shown!r}: expected a name, or a name and a number of examples, as in sft@2000")
-    return {name: found[1]} | ({"size": int(found[2])} if found[2] else {})
+    return {name: found[1]} | ({"size": ALL if found[2] == ALL else int(found[2])} if found[2] else {})
 
 
 class Step(Short):
@@ -38,8 +39,8 @@ class Step(Short):
     """The stage."""
     on: Name | None = None
     """The set of `examples` that it reads here, in place of the cell's pool or of what the stage says."""
-    size: Positive | None = None
-    """Training examples, in place of the cell's size."""
+    size: Positive | Literal["all"] | None = None
+    """Training examples, in place of the cell's size; `all` takes as many as there are, and records how many."""
 
     @model_validator(mode="before")
     @classmethod

@@ -21,7 +21,7 @@ from reassess.steps import Step
 from reassess.study.data import Benchmarks, Pool
 from reassess.study.imported import Imported
 from reassess.study.models import Model
-from reassess.study.recipes import Recipe
+from reassess.study.recipes import ALL, Recipe
 from reassess.study.suites import Evaluation, Suite
 
 
@@ -194,7 +194,10 @@ class Study(Strict):
         cell's."""
         spec = self.recipes[recipe]
         before = [start.size or self.own_size(start.recipe) for start in spec.start if self.has_steps(start.recipe)]
-        read = [step.size for step in spec.steps if self.stages[step.by].READS_EXAMPLES]
+        largest = max(self.sizes)
+        read = [
+            largest if step.size == ALL else step.size for step in spec.steps if self.stages[step.by].READS_EXAMPLES
+        ]
         sizes = [size for size in (*before, *read) if size is not None]
         if len(sizes) < len(before) + len(read) or not sizes:
             return None
