@@ -103,6 +103,19 @@ def test_what_only_a_measure_reads_is_made(root: Path) -> None:
     assert made.index("pool other") < made.index("benchmark held")
 
 
+def test_a_set_that_is_made_once_is_measured_and_one_of_every_cell_is_not(root: Path) -> None:
+    by_base = {"kind": "distill", "on": "toy", "model": "toy-xs"}
+    study = study_of(root, {"set": {**LOSS, "on": "said"}}, examples={"said": by_base})
+    job = study["measure", "toy-xs/toy/seed1/sft@32/set"]
+    (made,) = study.of("examples")
+    assert job.needs == ("train toy-xs/toy/seed1/sft@32", made.name)
+    order = list(study.jobs)
+    assert order.index("model toy-xs") < order.index(f"generate +{made.key}") < order.index(made.name)
+    by_each = {"kind": "distill", "on": "toy", "recipe": "sft"}
+    with pytest.raises(StudyError, match=r"measures\.set\.on: 'said' is made by each cell's own model"):
+        study_of(root, {"set": {**LOSS, "on": "said"}}, examples={"said": by_each})
+
+
 def test_a_measure_asks_for_what_answers_ask_for(root: Path) -> None:
     hub = {"path": "owner/name-7B", "revision": "0" * 40, "resources": {"generate": {"gpu": 2, "runtime": 7}}}
     alone = {"suites": {"main": {"benchmarks": ["toy-id"]}}, "stages": {}, "recipes": {"base": []}, "exclude": []}
