@@ -20,7 +20,7 @@ SECONDS = {
     **{"pool": 60, "benchmark": 30, "examples": 30, "subset": 2},
     **{"score": 5, "import": 10, "tables": 10, "figures": 10},
 }
-TOY_SECONDS = {"model": 90, "train": 60, "generate": 20}
+TOY_SECONDS = {"model": 90, "train": 60, "generate": 20, "measure": 15}
 
 Source = Literal["measured", "like", "guess"]
 
@@ -90,7 +90,7 @@ class Durations:
         if job.at.model not in self._study.speakers:
             return []
         kind = "toy" if self._study.speakers[job.at.model].toy is not None else "real"
-        what = job.at.stage or job.at.suite or job.at.examples
+        what = job.at.what
         found: list[tuple[str, ...]] = [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
         stage = self._study.all_stages.get(job.at.stage)
         if stage is not None:
@@ -136,8 +136,8 @@ def _results() -> Iterator[tuple[Job, Duration]]:
         job = _job(record)
         if job is None:
             continue
-        # These two go on where they were stopped; the others start over.
-        if job.rule in ("train", "generate") or record["ok"]:
+        # These go on where they were stopped; the others start over.
+        if job.rule in ("train", "generate", "measure") or record["ok"]:
             seconds[job.name] += record["seconds"]
             cpu_seconds[job.name] += record["cpu_seconds"]
         if record["ok"]:

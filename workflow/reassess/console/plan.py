@@ -77,7 +77,7 @@ def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
 def _gpus(graph: Graph, job: str) -> int:
     """Return the GPUs that a job asks for: those alone that run a model ask for any."""
     found = graph.jobs[job]
-    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate") else 0
+    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate", "measure") else 0
 
 
 def _hours(value: float) -> str:

@@ -3,13 +3,14 @@
 Two engines stand behind one protocol, and in float32 they give the same greedy answers: both take the rendered text
 without adding special tokens, both stop at the same tokens and strings, both are kept from writing image placeholders,
 both penalise repetition and leave improbable tokens out in the same order, and one function turns the tokens of both
-into text.
+into text. Both say the same of given responses: what transformers' own loss is in float32.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -96,6 +97,38 @@ class Request(NamedTuple):
     seed: int | None
 
 
+class Given(NamedTuple):
+    """A response that an example has itself, of which an engine says how likely the model finds it.
+
+    Attributes:
+        key: its name among those that are asked about.
+        origin: where the prompt comes from, and the response: see `Reader.response`.
+        tokens: those of the response, the one that ends it included.
+    """
+
+    key: str
+    origin: Origin
+    tokens: int
+
+    def ids(self, reader: Reader) -> list[int]:
+        """Return the tokens of the response."""
+        return reader.response_ids(self.origin.examples[self.origin.place])
+
+
+class Likelihood(NamedTuple):
+    """How likely a model finds a given response.
+
+    Attributes:
+        nll: negative log-likelihood of its tokens, summed, in nats; NaN where the engine failed.
+        tokens: how many these are.
+        error: the engine's message where it failed.
+    """
+
+    nll: float
+    tokens: int
+    error: str | None = None
+
+
 class Engine(Protocol):
     """A started engine with a loaded checkpoint."""
 
@@ -104,6 +137,9 @@ class Engine(Protocol):
 
     def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
         """Yield responses by key, in batches, as they are finished; a request that fails has its own response."""
+
+    def nll(self, given: Sequence[Given]) -> Iterator[dict[str, Likelihood]]:
+        """Yield how likely given responses are by key, in batches, as they are finished; one that fails says so."""
 
 
 class Setting(NamedTuple):
@@ -168,3 +204,8 @@ def sample_seed(seed: int, parts: dict[str, Any], sample: int) -> int:
 def failed(message: str) -> Response:
     """Return the response of a request that failed."""
     return Response("", "error", 0, 0, message)
+
+
+def unlikely(message: str) -> Likelihood:
+    """Return what is said of a given response where the engine failed."""
+    return Likelihood(math.nan, 0, message)

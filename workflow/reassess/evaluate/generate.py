@@ -209,30 +209,47 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
     """
     trajectory = graph.sheet(job).is_trajectory
     maker = graph.jobs[job.needs[0]]
-    record_path = Path(maker.record)
-    record = records.read(record_path, **({} if trajectory else {"fingerprint": str}))
-    if record is None:
-        raise EvaluationError(f"{record_path}: not there; it has to be made before {job.key} is asked")
-    if trajectory:
-        found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
-        if not found:
-            raise EvaluationError(
-                f"{record_path}: no trajectory, but suite {job.at.suite!r} asks for one; set `trajectory` on the last "
-                "stage"
-            )
-    else:
-        found = [Checkpoint(None, str(record_path.parent / "model"), record["fingerprint"])]
+    if not trajectory:
+        return [final(graph, job)]
+    record = _made(maker, job)
+    found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
+    if not found:
+        raise EvaluationError(
+            f"{maker.record}: no trajectory, but suite {job.at.suite!r} asks for one; set `trajectory` on the last "
+            "stage"
+        )
     for item in found:
-        try:
-            actual = fingerprint(item.path)
-        except FileNotFoundError as error:
-            raise EvaluationError(f"{record_path} describes a checkpoint that is not there: {error}") from None
-        if actual != item.fingerprint:
-            raise EvaluationError(
-                f"{item.path}: the files have fingerprint {actual[:16]}, {record_path} says {item.fingerprint[:16]}; "
-                f"the checkpoint was changed after it was made; make it again: {changes.again(graph, maker)}"
-            )
+        _check(graph, maker, item)
     return found
+
+
+def final(graph: Graph, job: Job) -> Checkpoint:
+    """Return the finished model that a job asks, compared with its record on disk. Raises as `checkpoints` does."""
+    maker = graph.jobs[job.needs[0]]
+    made = _made(maker, job, fingerprint=str)
+    found = Checkpoint(None, str(Path(maker.record).parent / "model"), made["fingerprint"])
+    _check(graph, maker, found)
+    return found
+
+
+def _made(maker: Job, job: Job, **kinds: type) -> dict[str, Any]:
+    record = records.read(maker.record, **kinds)
+    if record is None:
+        raise EvaluationError(f"{maker.record}: not there; it has to be made before {job.key} is asked")
+    return record
+
+
+def _check(graph: Graph, maker: Job, found: Checkpoint) -> None:
+    """Raise EvaluationError where the files of a checkpoint are not those that its record describes."""
+    try:
+        actual = fingerprint(found.path)
+    except FileNotFoundError as error:
+        raise EvaluationError(f"{maker.record} describes a checkpoint that is not there: {error}") from None
+    if actual != found.fingerprint:
+        raise EvaluationError(
+            f"{found.path}: the files have fingerprint {actual[:16]}, {maker.record} says {found.fingerprint[:16]}; "
+            f"the checkpoint was changed after it was made; make it again: {changes.again(graph, maker)}"
+        )
 
 
 def check_stop(stop: Sequence[str], reader: Reader, where: str) -> None:

@@ -246,7 +246,8 @@ def asked_by(study: Study, job: Job) -> Asked:
     """Return what the first attempt at a job on a model asks for."""
     assert job.at.model is not None
     if job.rule != "train":
-        return asked(study.speakers[job.at.model], job.rule)
+        # A measure runs in the engine that answers.
+        return asked(study.speakers[job.at.model], "generate" if job.rule == "measure" else job.rule)
     stage = study.all_stages[job.at.stage]
     return asked(study.speakers[job.at.model], stage.kind, stage)
 

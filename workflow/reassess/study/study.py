@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
+from reassess.measures import Measure
 from reassess.prompts import Prompt
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import Stage
@@ -98,6 +99,8 @@ class Study(Strict):
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
+    measures: dict[Name, Measure] = {}
+    """What finished models are asked beside answers, by name, such as how likely they find given responses."""
     imported: dict[Name, Imported] = {}
     """Other people's results by name, judged by the study's judge and put into a table of their own."""
     prompt: Prompt = Prompt()
@@ -160,6 +163,11 @@ class Study(Strict):
             return [("benchmark", item) for item in dict.fromkeys(how.against if how else ())]
         pool = self.benchmarks[name].pool
         return [] if pool is None else [("pool", pool)]
+
+    def makers(self, name: str) -> list[str]:
+        """Return the rules that make a pool, set of examples or benchmark of this name: one where it is known."""
+        made = {"pool": [*self.pools], "examples": [*self.examples], "benchmark": [*self.benchmarks]}
+        return [rule for rule, names in made.items() if name in names]
 
     def is_fixed(self, name: str) -> bool:
         """Whether a set of examples is made once for all cells: no recipe is asked for it, or for what it reads."""
