@@ -182,7 +182,7 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
     examples = _Sets(study, grid)
     yield from _collections(study, grid, examples)
-    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.model])
+    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.speaker])
     for model in models:
         outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.speakers[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))

@@ -148,16 +148,13 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
 
 def _generation(study: Study, model: str) -> dict[str, Any]:
     """What responses of a model depend on, whatever is asked."""
+    asked = {"version": VERSIONS["generate"], "prompt": _prompt(study), "seed": study.seed}
+    if model in study.endpoints:
+        return {**asked, "endpoint": study.endpoints[model].identity()}
     evaluation = study.evaluation.model_dump(
         mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(engine_args.NEUTRAL)}
     )
-    return {
-        "version": VERSIONS["generate"],
-        "evaluation": evaluation,
-        "prompt": _prompt(study),
-        "model": _loading(study, model),
-        "seed": study.seed,
-    }
+    return {**asked, "evaluation": evaluation, "model": _loading(study, model)}
 
 
 def _changed(decoding: Decoding) -> dict[str, Any]:
