@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reassess.analyse.estimates import COUNTS, Estimates, Method, label
@@ -187,7 +188,11 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
     text += f" Trained on sets of examples made for it: {', '.join(sets)}." if sets else ""
     if shared := sorted({name for spec in study.pools.values() for name in spec.only_with}):
         text += f" All train on the questions that stand in {', '.join(shared)}."
-    other = ", ".join(study.other_data)
-    return text + (
-        f" On other questions than the rest, which no difference to them leaves out: {other}." if other else ""
-    )
+    text += f" Trained on other questions than the rest: {', '.join(study.other_data)}." if study.other_data else ""
+    return text
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of what is known of several runs, None where one of them does not say or there is none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
