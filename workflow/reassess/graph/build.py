@@ -155,7 +155,7 @@ class Graph:
         stages = [self.study.all_stages[name] for name in {run.stage for run in self.runs.values()}]
         wanted = [("model", None), ("generate", None), *((stage.kind, stage) for stage in stages)]
         trained = [(model, *which) for model in self.study.models.values() for which in wanted]
-        asked = [(model, *which) for model in self.study.teachers.values() for which in wanted[:2]]
+        asked = [(model, *which) for model in self.study.speakers.values() for which in wanted[:2]]
         return any(resources.asked(*which).gpu for which in (*trained, *asked))
 
 
