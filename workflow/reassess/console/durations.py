@@ -75,10 +75,18 @@ class Durations:
             return Duration(SECONDS[job.rule], SECONDS[job.rule], "guess")
         assert job.at.model is not None
         asked = resources.of(self._study, job)
-        is_toy = self._study.speakers[job.at.model].toy is not None
+        is_toy = self._kind(job.at.model) == "toy"
         seconds = TOY_SECONDS[job.rule] if is_toy else SHARE_OF_LIMIT * 60 * asked.runtime
         # A study gives threads on each node.
         return Duration(seconds, seconds * asked.threads * asked.nodes, "guess")
+
+    def _kind(self, model: str) -> str | None:
+        """Return what kind of model one is, None where the study does not name it."""
+        if model in self._study.endpoints:
+            return "endpoint"
+        if model not in self._study.speakers:
+            return None
+        return "toy" if self._study.speakers[model].toy is not None else "real"
 
     def _likenesses(self, job: Job) -> list[tuple[str, ...]]:
         """Return what a job has in common with others, the nearest first.
@@ -87,9 +95,8 @@ class Durations:
         """
         if job.at.model is None:
             return [(job.rule,)]
-        if job.at.model not in self._study.speakers:
+        if (kind := self._kind(job.at.model)) is None:
             return []
-        kind = "toy" if self._study.speakers[job.at.model].toy is not None else "real"
         what = job.at.what
         found: list[tuple[str, ...]] = [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
         stage = self._study.all_stages.get(job.at.stage)

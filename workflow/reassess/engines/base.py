@@ -38,6 +38,7 @@ class Response(NamedTuple):
         n_tokens: generated tokens, the end token included; with a stop string up to the one that completed it.
         prompt_tokens: prompt tokens, expanded image tokens and a forced prefix included.
         error: the engine's message where generation failed.
+        served: the model that an endpoint says has answered, with its `system_fingerprint` where it gives one.
     """
 
     response: str
@@ -45,6 +46,7 @@ class Response(NamedTuple):
     n_tokens: int
     prompt_tokens: int
     error: str | None = None
+    served: str | None = None
 
 
 class Question(NamedTuple):
@@ -66,7 +68,7 @@ class Origin(NamedTuple):
         examples: the examples of its benchmark.
         place: its index among them.
         think: whether it ends with a forced prefix.
-        length: its tokens without the prefix, for batches of like length.
+        length: its tokens without the prefix, for batches of like length; 0 where nobody can tell.
         is_visual: whether it has images.
     """
 
@@ -129,14 +131,21 @@ class Likelihood(NamedTuple):
     error: str | None = None
 
 
-class Engine(Protocol):
+class Answers(Protocol):
+    """Whoever can be asked: an engine, or an endpoint."""
+
+    def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
+        """Yield responses by key, in batches, as they are finished; a request that fails has its own response.
+
+        A batch may be empty, so that whoever asks has a chance to stop.
+        """
+
+
+class Engine(Answers, Protocol):
     """A started engine with a loaded checkpoint."""
 
     def load(self, directory: str) -> None:
         """Change to another checkpoint of the same model."""
-
-    def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
-        """Yield responses by key, in batches, as they are finished; a request that fails has its own response."""
 
     def nll(self, given: Sequence[Given]) -> Iterator[dict[str, Likelihood]]:
         """Yield how likely given responses are by key, in batches, as they are finished; one that fails says so."""
@@ -165,13 +174,14 @@ class Setting(NamedTuple):
 
 
 class EngineInfo(NamedTuple):
-    """The engine as the records name it."""
+    """The engine as the records name it; of an endpoint neither version nor precision is known."""
 
     name: str
     version: str
     dtype: str
     device: str
     attention: str | None = None
+    args: dict[str, Any] | None = None
 
 
 def banned_tokens(processor: Any) -> list[str]:

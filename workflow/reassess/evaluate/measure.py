@@ -20,7 +20,8 @@ from reassess.data.held_out import not_trained_on
 from reassess.data.parquet import write_parquet
 from reassess.data.shards import Shards
 from reassess.engines.base import Engine, Setting
-from reassess.evaluate.generate import PUT_ASIDE, Checkpoint, EvaluationError, final
+from reassess.evaluate.generate import PUT_ASIDE, EvaluationError, final
+from reassess.evaluate.speaker import Checkpoint
 from reassess.evaluate.values import Values
 from reassess.example import Example, PutAside
 from reassess.graph import Graph, Job

@@ -156,7 +156,7 @@ class Graph:
         stages = [self.study.all_stages[name] for name in {run.stage for run in self.runs.values()}]
         wanted = [("model", None), ("generate", None), *((stage.kind, stage) for stage in stages)]
         trained = [(model, *which) for model in self.study.models.values() for which in wanted]
-        asked = [(model, *which) for model in self.study.teachers.values() for which in wanted[:2]]
+        asked = [(model, *which) for model in self.study.speakers.values() for which in wanted[:2]]
         return any(resources.asked(*which).gpu for which in (*trained, *asked))
 
 
@@ -186,7 +186,7 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
     examples = _Sets(study, grid)
     yield from _collections(study, grid, examples)
-    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.model])
+    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.speaker])
     for model in models:
         outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.speakers[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))

@@ -164,13 +164,10 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
 
 def _generation(study: Study, model: str) -> dict[str, Any]:
     """What responses of a model depend on, whatever is asked."""
-    return {
-        "version": VERSIONS["generate"],
-        "evaluation": _evaluation(study),
-        "prompt": _prompt(study),
-        "model": _loading(study, model),
-        "seed": study.seed,
-    }
+    asked = {"version": VERSIONS["generate"], "prompt": _prompt(study), "seed": study.seed}
+    if model in study.endpoints:
+        return {**asked, "endpoint": study.endpoints[model].identity()}
+    return {**asked, "evaluation": _evaluation(study), "model": _loading(study, model)}
 
 
 def _changed(decoding: Decoding) -> dict[str, Any]:

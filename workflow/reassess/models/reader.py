@@ -318,7 +318,9 @@ class Counted:
         self.most = max(self.most, other.most)
 
     def record(self) -> dict[str, float]:
-        """Return `images`, the mean of `tokens` of each, and the `most` of an example."""
+        """Return `images`, the mean of `tokens` of each, and the `most` of an example, where these are known."""
+        if self.images and not self.tokens:
+            return {"images": self.images}
         mean = round(self.tokens / self.images, 1) if self.images else 0
         return {"images": self.images, "tokens": mean, "most": self.most}
 

@@ -23,6 +23,7 @@ from reassess.study.imported import Imported
 from reassess.study.models import Model
 from reassess.study.recipes import Recipe
 from reassess.study.suites import Evaluation, Suite
+from reassess.study.teachers import Endpoint, Teacher
 
 
 class Filter(Strict):
@@ -77,8 +78,9 @@ class Study(Strict):
     """Seeds sampling in evaluation and the bootstrap. Training seeds are the axis `seeds`."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     """Base models by name."""
-    teachers: dict[Name, Model] = {}
-    """Models that only speak, for sets of `examples`: they are neither trained nor evaluated."""
+    teachers: dict[Name, Teacher] = {}
+    """Models that only speak, for sets of `examples`: they are neither trained nor evaluated. One with `endpoint` is
+    asked over the network."""
     pools: Annotated[dict[Name, Pool], Field(min_length=1)]
     """Pools of training examples by name; SFT and RL of a cell draw from the same one."""
     examples: dict[Name, Step] = {}
@@ -116,8 +118,13 @@ class Study(Strict):
 
     @cached_property
     def speakers(self) -> dict[str, Model]:
-        """Base models and teachers."""
-        return {**self.models, **self.teachers}
+        """Base models, and teachers that are checkpoints."""
+        return {**self.models, **{name: item for name, item in self.teachers.items() if isinstance(item, Model)}}
+
+    @cached_property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Teachers behind an endpoint."""
+        return {name: item for name, item in self.teachers.items() if isinstance(item, Endpoint)}
 
     @cached_property
     def all_stages(self) -> dict[str, AnyStage]:
