@@ -61,7 +61,7 @@ def weights(folder: Path, cell: str = CELL) -> str:
 
 def test_the_study_ends_with_tables_and_figures(finished: Path) -> None:
     names = {file.name for file in (finished / "results/tables").iterdir()}
-    for table in ("capacity", "scale", "transfer", "families", "cost", "reward"):
+    for table in ("capacity", "scale", "transfer", "families", "cost", "sampling", "reward"):
         assert {f"{table}.csv", f"{table}.md", f"{table}.tex"} <= names
     for figure in ("scale.svg", "scale.pdf", "reward.svg", "reward.pdf"):
         assert (finished / "results/figures" / figure).stat().st_size > 1000
@@ -69,6 +69,11 @@ def test_the_study_ends_with_tables_and_figures(finished: Path) -> None:
     assert {"floor", "base", "base-think", "sft", "grpo", "sft-grpo"} <= set(capacity["method"])
     record = json.loads((finished / f"results/runs/{CELL}/run.json").read_text())
     assert record["steps_done"] == record["steps_planned"] > 0
+    sampling = pd.read_csv(finished / "results/tables/sampling.csv").set_index("lineage")
+    assert list(sampling.index) == ["grpo@32", "sft@32/grpo@32"]
+    drawn = sampling.loc["grpo@32", ["steps_done", "prompts_drawn", "prompts_used", "prompts_thrown_away"]]
+    assert drawn.tolist() == [record["steps_done"], 32, 32, 0]
+    assert sampling[["reward", "accuracy_drawn", "accuracy", "seconds", "gpu_seconds"]].notna().all(axis=None)
     assert [point["step"] for point in record["trajectory"]][-1] == record["steps_done"]
 
 

@@ -124,7 +124,7 @@ def test_several_images_train_like_they_are_evaluated(family: Family, stored: St
     one, two = pictures()["jpeg"], pictures()["tiny"]
     shown = Example("a", (one, two), f"{IMAGE} or {IMAGE}?", (), "1", "numeric", ("1.",), "", "", 0)
     rows = data.Rows(stored([shown]), found)
-    [taught], [reinforced] = data.sft_dataset(rows), data.grpo_dataset(rows, by_engine=False)
+    [taught], [reinforced] = data.sft_dataset(rows), data.rl_dataset(rows, by_engine=False)
     assert taught["prompt"] == found.render(shown)
     assert [image.tobytes() for image in taught["images"]] == [image.tobytes() for image in found.pictures(shown)]
     assert [part["type"] for part in reinforced["prompt"][0]["content"]] == ["image", "text", "image", "text"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reassess import graph
 from reassess.graph import Graph
@@ -272,14 +273,122 @@ def test_resampling_counts(tiny: Graph) -> None:
     assert identity(tiny, resample=None) == identity(tiny)
 
 
+# How many completions are drawn at a time
+
+
+GENERATED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"generation_batch_size": 32, "steps_per_generation": 4},
+        "args.generation_batch_size: says what args.steps_per_generation says too; leave one out",
+    ),
+    (
+        {"generation_batch_size": 20},
+        "args.generation_batch_size: 20 must be a multiple or a divisor of batch_size 8",
+    ),
+    (
+        {"generation_batch_size": 4, "num_iterations": 3},
+        "args.generation_batch_size: 4 x num_iterations 3 must be a multiple or a divisor of batch_size 8",
+    ),
+    ({"generation_batch_size": 0}, "args.generation_batch_size: 0 is not above 0"),
+    ({"num_iterations": 0, "generation_batch_size": 8}, "args.num_iterations: 0 is not above 0"),
+    (
+        {"num_generations": 8, "generation_batch_size": 4},
+        "args.num_generations: 8 must divide args.generation_batch_size 4 too",
+    ),
+    (
+        {"generation_batch_size": 4},
+        "args.generation_batch_size: 4 completions cannot be split into batches of 8 for each of 1 training processes; "
+        "set args.per_device_train_batch_size to a number that can be",
+    ),
+    (
+        {"scale_rewards": "groups"},
+        "args.scale_rewards: 'groups' is not valid; did you mean group? TRL has group, batch",
+    ),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), GENERATED, ids=[message[:70] for _, message in GENERATED])
+def test_a_generation_batch_that_does_not_fit_is_refused(tiny: Graph, args: dict[str, Any], message: str) -> None:
+    assert message in says(tiny, args=args)
+
+
+def test_a_generation_batch_is_the_same_however_it_is_said(tiny: Graph) -> None:
+    found = identity(tiny, args={"generation_batch_size": 32})
+    assert found == identity(tiny, args={"steps_per_generation": 4})
+    assert found == identity(tiny, args={"generation_batch_size": 32, "per_device_train_batch_size": 2})
+    assert found == identity(tiny, gpus=0, args={"steps_per_generation": 16, "per_device_train_batch_size": 2})
+    assert found["args"]["generation_batch_size"] == 32
+
+
+@pytest.mark.parametrize(("said", "meant"), [(False, "none"), (True, "group")])
+def test_truth_values_of_scale_rewards_are_what_trl_takes_them_for(tiny: Graph, said: bool, meant: str) -> None:
+    assert identity(tiny, args={"scale_rewards": said}) == identity(tiny, args={"scale_rewards": meant})
+
+
+# A stage whose completions no engine of ours can sample
+
+
+def rloo(tiny: Graph, **changes: Any) -> dict[str, Any]:
+    raw = tiny.study.model_dump(mode="json")
+    args = {"num_generations": 4, "max_completion_length": 24}
+    raw["stages"] = {"rloo": {"kind": "rloo", "batch_size": 8, "rewards": {"accuracy": 1.0}, "args": args, **changes}}
+    raw["recipes"], raw["exclude"] = {"base": [], "rloo": ["rloo"]}, []
+    del raw["suites"]["held-out"]
+    return raw
+
+
+RLOO: list[tuple[dict[str, Any], str]] = [
+    ({"rollouts": {"engine": "vllm"}}, "stages.rloo: rollouts: TRL's RLOOTrainer takes completions from the trained m"),
+    ({"resample": {}}, "stages.rloo: resample: TRL's RLOOTrainer takes completions from the trained model alone; lea"),
+    ({"args": {"loss_type": "grpo"}}, "stages.rloo: args.loss_type: trl 1.16.0 RLOOConfig has no such option"),
+    ({"args": {"use_vllm": True}}, "stages.rloo: args.use_vllm cannot be set in a study"),
+    (
+        {"args": {"num_generations": 3}},
+        "stages.rloo: args.num_generations: 3 must be at least 2 and divide batch_size 8",
+    ),
+    ({"rewards": {"overlong": {"weight": 1.0, "buffer": 512}}}, "stages.rloo: rewards.overlong."),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), RLOO, ids=[message[:60] for _, message in RLOO])
+def test_what_rloo_cannot_do_is_refused(tiny: Graph, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError) as error:
+        graph.parse(rloo(tiny, **changes), "my.yaml")
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_rloo_is_sampled_by_the_model_itself_with_and_without_a_gpu(tiny: Graph) -> None:
+    raw = rloo(tiny)
+    here = json.loads(graph.parse(raw, "my.yaml").of("train")[-1].spec)
+    raw["models"]["toy-xs"]["resources"] = {"rloo": {"gpu": 1}}
+    with_gpu = graph.parse(raw, "my.yaml")
+    assert with_gpu.study.all_stages["rloo"].sampler(1) == "transformers"
+    assert json.loads(with_gpu.of("train")[-1].spec) == here
+    raw["pools"]["toy"]["modality"] = "mixed"
+    with pytest.raises(StudyError, match=r"TRL's own sampling cannot mix them in a batch \(in a stage `grpo`"):
+        graph.parse(raw, "my.yaml")
+
+
+def test_the_kinds_that_are_documented_are_valid(tiny: Graph, root: Path) -> None:
+    text = (root / "docs/rl.md").read_text(encoding="utf-8")
+    raw = tiny.study.model_dump(mode="json")
+    raw["stages"] = yaml.safe_load(text.partition("```yaml")[2].partition("```")[0])["stages"]
+    raw["recipes"], raw["exclude"], raw["sizes"] = {name: [name] for name in raw["stages"]}, [], [16]
+    del raw["suites"]["held-out"]
+    found = graph.parse(raw, "rl.md")
+    assert list(found.study.stages) == ["grpo", "dr-grpo", "dapo", "gspo", "rloo"]
+    assert len({job.spec for job in found.of("train")}) == 5
+
+
 # Rows with an image beside rows without
 
 
 def test_vllm_takes_pools_of_both_kinds(tiny: Graph) -> None:
     said = says(tiny, pool="mixed")
     assert said.startswith("pools.toy.modality: some of its examples have an image and others none, and stages.grpo")
-    assert "(`rollouts: {engine: vllm}` can)" in said
-    assert "(`rollouts: {engine: vllm}` can)" in says(tiny, pool="mixed", gpus=1, rollouts=TRANSFORMERS)
+    assert "`rollouts: {engine: vllm}` can)" in said
+    assert "`rollouts: {engine: vllm}` can)" in says(tiny, pool="mixed", gpus=1, rollouts=TRANSFORMERS)
     assert parsed(tiny, pool="mixed", rollouts=VLLM).of("train")
     assert parsed(tiny, pool="mixed", gpus=1).of("train")
     assert parsed(tiny, pool="mixed", resample={}).of("train")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -211,3 +213,25 @@ def _row(benchmark: str, step: int | None, i: int, correct: bool | None, said: S
         "reason": "equal",
         **said._asdict(),
     }
+
+
+def first(correct: dict[str, int], other: int = 0) -> Correct:
+    """The first k of the items are correct, k by the last stage of the cell."""
+
+    def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
+        k = correct.get(cell.split("/")[-1].split("@")[0], other)
+        return [i < k for i in range(n)]
+
+    return scores
+
+
+def row(name: str, method: str, partial: bool = False, block: str = "", at: int = 0) -> list[str]:
+    """The entries of the row of a method, without its name; of several such rows the one `at`."""
+    text = Path(paths.table(name, "md", partial)).read_text()
+    lines = text[text.index(block) :].splitlines()
+    line = [line for line in lines if re.match(rf"\| {re.escape(method)}[ ¹²³]", line)][at]
+    return [entry.strip() for entry in line.strip("|").split("|")][1:]
+
+
+def csv(name: str, partial: bool = False) -> pd.DataFrame:
+    return pd.read_csv(paths.table(name, "csv", partial))

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from synthetic import Said, edit_json, make_study, small_study, write_results
+from synthetic import Said, csv, edit_json, first, make_study, row, small_study, write_results
 
 from reassess import paths
 from reassess.analyse.collect import MissingError, ResultsError, collect
@@ -28,28 +28,6 @@ from reassess.work.records import RecordError
 @pytest.fixture(autouse=True)
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def first(correct: dict[str, int], other: int = 0):
-    """The first k of the items are correct, k by the last stage of the cell."""
-
-    def scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
-        k = correct.get(cell.split("/")[-1].split("@")[0], other)
-        return [i < k for i in range(n)]
-
-    return scores
-
-
-def row(name: str, method: str, partial: bool = False, block: str = "", at: int = 0) -> list[str]:
-    """The entries of the row of a method, without its name; of several such rows the one `at`."""
-    text = Path(paths.table(name, "md", partial)).read_text()
-    lines = text[text.index(block) :].splitlines()
-    line = [line for line in lines if re.match(rf"\| {re.escape(method)}[ ¹²³]", line)][at]
-    return [entry.strip() for entry in line.strip("|").split("|")][1:]
-
-
-def csv(name: str, partial: bool = False) -> pd.DataFrame:
-    return pd.read_csv(paths.table(name, "csv", partial))
 
 
 def test_capacity_by_hand() -> None:
@@ -289,7 +267,7 @@ def test_a_study_without_trajectories_says_so() -> None:
     graph = small_study()
     write_results(graph)
     tables(graph)
-    assert "No GRPO stage of this study keeps a trajectory." in Path(paths.table("reward", "md")).read_text()
+    assert "No stage of RL of this study keeps a trajectory." in Path(paths.table("reward", "md")).read_text()
 
 
 def test_a_trajectory_suite_may_be_of_some_sizes() -> None:
@@ -373,7 +351,9 @@ def test_summary_shows_the_capacity_table() -> None:
     write_results(graph)
     tables(graph)
     assert Path(paths.table("capacity", "md")).read_text() in summary(graph)
-    assert "results/tables/ (capacity scale transfer families lengths cost reward; csv, md, tex)" in summary(graph)
+    assert "results/tables/ (capacity scale transfer families lengths cost sampling reward; csv, md, tex)" in summary(
+        graph
+    )
 
 
 def test_summary_imports_nothing_heavy() -> None:

@@ -13,7 +13,8 @@ import torch
 
 from families.rows import text
 from reassess.train import ranks
-from reassess.train.grpo_trainer import COUNTS, MOST_DIFFERENCE, Counts
+from reassess.train.group_trainer import COUNTS, Counts
+from reassess.train.grpo_trainer import MOST_DIFFERENCE
 from reassess.train.plan import TrainError
 from trainers import Played, built
 

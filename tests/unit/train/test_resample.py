@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from families.rows import text
-from reassess.train.grpo_trainer import Counts
+from reassess.train.group_trainer import Counts
 from reassess.train.resample import Ending, Group, Resampling
 from reassess.train.rollouts import Sampled
 from trainers import Played, built

@@ -87,25 +87,25 @@ def test_a_row_without_rationale_is_named(rows: data.Rows, stored: Stored) -> No
 def test_grpo_refuses_mixed_rows(rows: data.Rows, stored: Stored) -> None:
     mixed = [*rows.examples[:2], changed(rows.examples[2], id="text", images=())]
     with pytest.raises(TrainError, match=r"2 of 3 examples have an image .*'text'.*cannot mix"):
-        data.grpo_dataset(rows._replace(examples=stored(mixed)), by_engine=False)
+        data.rl_dataset(rows._replace(examples=stored(mixed)), by_engine=False)
     text_only = [changed(example, images=()) for example in rows.examples]
     text_only_rows = rows._replace(examples=stored(text_only))
-    assert "images" not in data.grpo_dataset(text_only_rows, by_engine=False)[0]
+    assert "images" not in data.rl_dataset(text_only_rows, by_engine=False)[0]
 
 
 def test_an_engine_gets_text_and_pictures_as_evaluation_asks_them(rows: data.Rows, stored: Stored) -> None:
     mixed = [rows.examples[0], changed(rows.examples[1], id="text", images=())]
-    seen, unseen = data.grpo_dataset(rows._replace(examples=stored(mixed)), by_engine=True)
+    seen, unseen = data.rl_dataset(rows._replace(examples=stored(mixed)), by_engine=True)
     assert [seen["rendered"], unseen["rendered"]] == [rows.reader.render(item) for item in mixed]
     # One token stands for an image, and a row without one is not asked with one.
     assert [row["rendered"].count("<image>") for row in (seen, unseen)] == [1, 0]
     assert [len(row["images"]) for row in (seen, unseen)] == [1, 0]
-    assert "rendered" not in data.grpo_dataset(rows, by_engine=False)[0]
+    assert "rendered" not in data.rl_dataset(rows, by_engine=False)[0]
 
 
 def test_pixels_are_those_of_evaluation(rows: data.Rows) -> None:
     small = limited(rows, max_pixels=400)
-    for dataset in (data.sft_dataset(small), data.grpo_dataset(small, by_engine=False)):
+    for dataset in (data.sft_dataset(small), data.rl_dataset(small, by_engine=False)):
         [image] = dataset[0]["images"]
         [expected] = small.reader.pictures(rows.examples[0])
         assert (image.size, image.tobytes()) == (expected.size, expected.tobytes())
@@ -179,7 +179,7 @@ def test_a_bad_batch_is_refused(rows: data.Rows, batch: Any, spoil: Any, message
 
 
 def test_image_placeholders_are_banned_beside_what_the_user_bans() -> None:
-    from reassess.train.grpo import ban
+    from reassess.train.reinforced import ban
 
     assert ban(None, [7]) == {"suppress_tokens": [7]}
     assert ban({"suppress_tokens": [3, 9], "top_k": 5}, [7, 9]) == {"suppress_tokens": [3, 7, 9], "top_k": 5}
@@ -189,7 +189,7 @@ def test_trl_gets_rewards_under_their_names_and_with_all_that_they_read(
     family: Callable[[str], Path], tiny_study: Study
 ) -> None:
     from reassess.rewards import Batch, Reward
-    from reassess.train.grpo import function
+    from reassess.train.reinforced import function
 
     seen: list[Batch] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from reassess.rewards import Rewards
 from reassess.rewards.accuracy import Accuracy
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.sft import SftStage
+from reassess.stages.trainer_args import accumulation
 from reassess.train.plan import Plan, TrainError, trajectory
 from reassess.train.plan import plan as plan_of
 
@@ -38,10 +40,10 @@ def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
 
 
 def plan(stage: SftStage | GrpoStage, args: Any, rows: int, processes: int = 1) -> Plan:
-    from reassess.train import grpo, sft
+    from reassess.train import reinforced, sft
 
     if isinstance(stage, GrpoStage):
-        return plan_of(stage, args, grpo.epoch(stage, args, rows, processes))
+        return plan_of(stage, args, reinforced.epoch(stage, args, rows, processes))
     return plan_of(stage, args, sft.epoch(stage, args, rows, processes))
 
 
@@ -70,6 +72,30 @@ def test_splitting_completions_over_processes_changes_nothing(
     args = options(per_device, accumulation, generation_batch_size=per_device * accumulation * processes)
     planned = plan(grpo(), args, 200, processes)
     assert (planned.steps, planned.left_over, planned.samples, planned.boundary) == (12, 8, 12 * 64, 1)
+
+
+# One study (512 prompts a draw, 128 prompts an optimizer step, 5 completions to each), however it is split.
+@pytest.mark.parametrize(
+    ("processes", "per_device"), [(1, None), (1, 4), (4, None), (4, 8), (8, None), (8, 4), (8, 16), (16, 8), (64, 10)]
+)
+def test_a_generation_batch_does_not_depend_on_processes(
+    processes: int, per_device: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from reassess.train.grpo_trainer import GRPOConfig
+
+    split = {} if per_device is None else {"per_device_train_batch_size": per_device}
+    stage = grpo(640, num_generations=5, generation_batch_size=2560, num_train_epochs=1, **split)
+    assert stage.misfit_of_processes(processes) is None
+    mine, steps = accumulation(stage.args, stage.batch_size, processes)
+    monkeypatch.setattr(GRPOConfig, "world_size", processes)
+    fixed = {"per_device_train_batch_size": mine, "gradient_accumulation_steps": steps}
+    quiet = {"report_to": "none", "bf16": False, "use_cpu": True}
+    args = GRPOConfig(str(tmp_path), **{**stage.args, **fixed, **quiet})
+    assert args.generation_batch_size // args.num_generations == 512
+    assert args.steps_per_generation == 4 * steps
+    planned = plan(stage, args, 2100, processes)
+    # Four draws of 512 prompts, each learnt from in four steps.
+    assert (planned.boundary, planned.steps, planned.samples, planned.left_over) == (4, 16, 4 * 2560, 2100 - 4 * 512)
 
 
 def test_grpo_leaves_over_what_does_not_fill_a_generation_batch() -> None:

@@ -82,7 +82,7 @@ class Collected:
         scores: scores.json by (cell key, suite).
         runs: run.json by cell key, parents included.
         models: manifest.json of base models by name, where there is one.
-        metrics: logged training steps of runs that keep a trajectory, by cell key, one mapping per step.
+        metrics: logged training steps of runs that learn from rewards, by cell key, one mapping per step.
         imported: other people's results by name: scores.json, and the rows of scores.parquet.
         missing: what is not there.
     """
@@ -199,7 +199,7 @@ def _runs(
             missing.append(Missing(run.key, "outdated run.json"))
             continue
         runs[run.key] = _json(folder / "run.json", ("subset", "fingerprint", "steps_done"))
-        if graph.study.all_stages[run.stage].keeps:
+        if graph.study.all_stages[run.stage].REWARDED:
             if not (folder / "metrics.jsonl").is_file():
                 missing.append(Missing(run.key, "no metrics.jsonl"))
                 continue

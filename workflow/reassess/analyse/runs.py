@@ -42,3 +42,10 @@ def chain(collected: Collected, run: Run) -> list[Run]:
 def title(collected: Collected, group: Group) -> str:
     """Return the name of a group's row; the pool is named where the study has several."""
     return f"{group.pool}/{group.name}" if len(collected.study.pools) > 1 else group.name
+
+
+def lacking(collected: Collected, group: Group) -> str:
+    """Return in words which runs of a group, or before it, are not there; nothing where all are."""
+    keys = {link.key for run in group.runs for link in chain(collected, run)}
+    found = [str(item) for item in collected.missing if item.what.endswith("run.json") and item.cell in keys]
+    return "without " + "; ".join(found) if found else ""

@@ -17,7 +17,7 @@ from reassess.graph import Run
 
 
 class Point(NamedTuple):
-    """A kept checkpoint of a GRPO recipe, over its seeds.
+    """A kept checkpoint of a recipe that ends in RL, over its seeds.
 
     Attributes:
         point: 1 for the first kept checkpoint.
@@ -42,7 +42,7 @@ class Point(NamedTuple):
 
 
 def trajectories(estimates: Estimates) -> list[tuple[Group, list[Point]]]:
-    """Return the kept checkpoints of every GRPO run whose checkpoints are evaluated, seeds together."""
+    """Return the kept checkpoints of every run of RL whose checkpoints are evaluated, seeds together."""
     collected, study = estimates.collected, estimates.study
     suites = list(study.watching)
     scores = {}

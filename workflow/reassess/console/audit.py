@@ -171,7 +171,7 @@ def _reasons(rows: Rows) -> Table:
 
 
 def _rewards(graph: Graph, cell: str | None) -> Table:
-    """The shares that GRPO logs of each batch of completions, over the first and the last third of a run."""
+    """The shares that RL logs of each batch of completions, over the first and the last third of a run."""
     table = Table(
         "rewards",
         "The accuracy reward during RL, first third of the steps and last.",
@@ -191,7 +191,7 @@ def _rewards(graph: Graph, cell: str | None) -> Table:
         entries.append(row)
     table.blocks = [Block("", entries)]
     if not entries:
-        table.notes = ["No GRPO run has logged any."]
+        table.notes = ["No run of RL has logged any."]
     return table
 
 

@@ -18,6 +18,7 @@ TABLES = {
     "families": "reassess.analyse.tables.families:build",
     "lengths": "reassess.analyse.tables.lengths:build",
     "cost": "reassess.analyse.tables.cost:build",
+    "sampling": "reassess.analyse.tables.sampling:build",
     "reward": "reassess.analyse.tables.reward:build",
     "imported": "reassess.analyse.tables.imported:build",
 }

@@ -24,7 +24,6 @@ REFUSED = {
     "data_seed": "training seeds are the axis `seeds`",
     "gradient_accumulation_steps": "it follows from `batch_size` and `per_device_train_batch_size`",
     "auto_find_batch_size": "it would change the batch between cells; set `per_device_train_batch_size`",
-    "generation_batch_size": "it follows from `batch_size` and `steps_per_generation`",
     "resume_from_checkpoint": "a stopped run always continues from its own checkpoint",
     "save_strategy": "checkpoints are saved by steps; set `save_steps`",
     "average_tokens_across_devices": "it would make the loss depend on how a batch is split over devices",
@@ -109,7 +108,7 @@ def check_args(config: ConfigClass, args: dict[str, Any], batch_size: int) -> di
     for key, value in args.items():
         if key.startswith(("use_peft", "peft_", "lora_")):
             raise ValueError(f"args.{key}: low-rank adapters are the stage's own option `lora`, beside `args`")
-        checked[key] = typed(config, key, value, REFUSED, "args")
+        checked[key] = typed(config, key, _read_by_trl(key, value), REFUSED, "args")
         if key in _ENUMS and str(checked[key]) not in (known := members(*_ENUMS[key])):
             raise ValueError(f"args.{key}: {value!r} is not valid; transformers has {', '.join(known)}")
     _check_ranges(checked)
@@ -117,6 +116,11 @@ def check_args(config: ConfigClass, args: dict[str, Any], batch_size: int) -> di
         check_schedule(str(checked.get("lr_scheduler_type", "linear")), schedule)
     _check_batches(checked, batch_size)
     return checked
+
+
+def _read_by_trl(key: str, value: Any) -> Any:
+    """Return an option as TRL takes it: its documentation has truth values where its annotation has text alone."""
+    return {True: "group", False: "none"}[value] if key == "scale_rewards" and isinstance(value, bool) else value
 
 
 # Options whose values are the members of an enumeration.
@@ -163,11 +167,20 @@ def split_problem(args: dict[str, Any], batch_size: int, processes: int) -> str 
             f"args.per_device_train_batch_size: {per_device} x {processes} training processes does not divide "
             f"batch_size {batch_size}"
         )
+    generated = args.get("generation_batch_size")
+    if generated and generated % (per_device * processes):
+        return (
+            f"args.generation_batch_size: {generated} completions cannot be split into batches of {per_device} for "
+            f"each of {processes} training processes; set args.per_device_train_batch_size to a number that can be"
+        )
     return None
 
 
 # Options with which a run would do nothing, or fail at its first step.
-_ABOVE_ZERO = ("learning_rate", "num_train_epochs", "max_completion_length", "num_generations", "temperature")
+_ABOVE_ZERO = (
+    *("learning_rate", "num_train_epochs", "max_completion_length", "num_generations", "temperature"),
+    *("generation_batch_size", "steps_per_generation", "num_iterations"),
+)
 _SHARES = ("top_p", "min_p")
 _NOT_BELOW_ZERO = ("weight_decay", "warmup_ratio", "warmup_steps", "max_grad_norm", "beta", "label_smoothing_factor")
 
@@ -192,3 +205,16 @@ def _check_batches(args: dict[str, Any], batch_size: int) -> None:
     save_steps = args.get("save_steps")
     if save_steps is not None and (save_steps < 1 or save_steps != int(save_steps)):
         raise ValueError(f"args.save_steps: {save_steps} must be a whole number of steps")
+    if args.get("generation_batch_size") is not None:
+        _check_generation(args, batch_size)
+
+
+def _check_generation(args: dict[str, Any], batch_size: int) -> None:
+    generated, uses = args["generation_batch_size"], args.get("num_iterations", 1)
+    if args.get("steps_per_generation") is not None:
+        raise ValueError("args.generation_batch_size: says what args.steps_per_generation says too; leave one out")
+    if (generated * uses) % batch_size and batch_size % (generated * uses):
+        times = f" x num_iterations {uses}" if uses > 1 else ""
+        raise ValueError(
+            f"args.generation_batch_size: {generated}{times} must be a multiple or a divisor of batch_size {batch_size}"
+        )

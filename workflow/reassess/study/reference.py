@@ -52,8 +52,8 @@ def reference() -> str:
             lines.append(f"| `{key}` | {kind} | {_default(field)} | {text} |")
     lines += ["", "## Options under `args:`", ""]
     lines += [
-        "Every option of the installed `trl.SFTConfig` or `trl.GRPOConfig` under its own name, but for those that the",
-        "study decides:",
+        "Every option of the installed `trl.SFTConfig`, `trl.GRPOConfig` or `trl.RLOOConfig` under its own name, but",
+        "for those that the study decides:",
         "",
         *(f"- `{key}`: {reason}" for key, reason in sorted(REFUSED.items())),
         "",

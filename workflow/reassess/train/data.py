@@ -177,7 +177,7 @@ def imitated(rows: Rows, per_question: int) -> Rows:
     return rows._replace(examples=examples, rationales=[which for _, which in chosen])
 
 
-def grpo_dataset(rows: Rows, by_engine: bool) -> Dataset:
+def rl_dataset(rows: Rows, by_engine: bool) -> Dataset:
     """Return conversational rows with `prompt`, `images` and the judge's columns.
 
     Args:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import torch
 
 from reassess.train import ranks
+from reassess.train.group_trainer import GroupTrainer
 from reassess.train.plan import TrainError
-from reassess.work import records
 
 __all__ = ["GRPOConfig", "Trainer"]
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
 with mock.patch("trl.import_utils.is_vllm_available", return_value=False):
     from trl import GRPOConfig, GRPOTrainer
 
-# Of a checkpoint: `Counts` so far.
-COUNTS = "sampling.json"
 # Mean over the tokens of a step of |log-probability of the sampler - of the trainer|, above which a run ends. Measured
 # on a CPU with toys and tiny models: up to 1e-5 in float32; 0.004 to 0.06 where the sampler works in bfloat16 and the
 # trainer in float32; 0.05 where vLLM keeps the features of images from before a step, or sees another picture, and 0.9
@@ -34,43 +29,14 @@ COUNTS = "sampling.json"
 MOST_DIFFERENCE = {"float32": 1e-3, "bfloat16": 0.1}
 
 
-@dataclass
-class Counts:
-    """What a run has sampled so far, its stopped attempts included.
+class Trainer(GroupTrainer, GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer, with an engine of ours beside it.
 
     Attributes:
-        prompts: prompts drawn; one that is drawn again counts again.
-        groups: those that were learnt from.
-        filled: groups that only filled a batch.
-        discarded: tokens of completions that did not reach the loss.
-        difference: the largest mean difference of log-probabilities of a step.
-    """
-
-    prompts: int = 0
-    groups: int = 0
-    filled: int = 0
-    discarded: int = 0
-    difference: float = 0.0
-
-    @classmethod
-    def of(cls, checkpoint: Path | None) -> Counts:
-        """Return those of a checkpoint; without one, those of a start."""
-        return cls() if checkpoint is None else cls(**json.loads((checkpoint / COUNTS).read_text(encoding="utf-8")))
-
-
-class Trainer(GRPOTrainer):  # type: ignore[misc]
-    """TRL's trainer, drawing the prompts of a resumed epoch in the order of an unbroken run.
-
-    TRL's sampler shuffles anew with every epoch from one generator, which a resumed run would start over.
-
-    Attributes:
-        epochs_before: whole epochs that a resumed run has done.
-        counts: what it has sampled.
         rollouts: the engine that completions come from, None where TRL generates them.
         limit: the largest mean difference of log-probabilities between engine and trainer.
     """
 
-    epochs_before = 0
     rollouts: Rollouts | None = None
     limit = math.inf
     use_vllm: bool
@@ -79,7 +45,6 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.counts = Counts()
         self._difference = torch.zeros(3, dtype=torch.float64)
 
     def roll(self) -> Sampled:
@@ -89,13 +54,7 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rows = inputs
-        self._note_drawn(ranks.world().processes * len(inputs) // self.num_generations)
-        scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        return scored
-
-    def _note_drawn(self, groups: int) -> None:
-        self.counts.prompts += groups
-        self.counts.groups += groups
+        return super()._generate_and_score_completions(inputs)
 
     def _generate(self, prompts: list[Any]) -> Any:
         """Keep TRL from giving its own engine the weights, which it does where it corrects for one."""
@@ -105,20 +64,8 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         finally:
             self.use_vllm = corrects
 
-    def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: torch.Tensor, *args: Any, batch_num_images: Any = None, **options: Any
-    ) -> Any:
-        """Bring in line with the tokens what TRL's second call of the processor says of them.
-
-        That call adds a token at the beginning where the tokenizer does, although the chat template has written it, so
-        that each type would be that of the token before. And `batch_num_images` of LLaVA-OneVision is handed on for
-        the reference model alone, and not taken.
-        """
-        width = input_ids.shape[1]
-        for name in ("token_type_ids", "mm_token_type_ids"):
-            if (types := options.get(name)) is not None and types.shape[1] > width:
-                options[name] = types[:, -width:]
-        found = super()._get_per_token_logps_and_entropies(model, input_ids, *args, **options)
+    def _get_per_token_logps_and_entropies(self, *args: Any, **options: Any) -> Any:
+        found = super()._get_per_token_logps_and_entropies(*args, **options)
         self._logps = found[0].detach()
         return found
 
@@ -152,19 +99,6 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
                 self._metrics["train"][f"sampling/sampling_logp_difference/{name}"].append(value)
         if mean > self.limit:
             raise TrainError(_drifted(self.state.global_step + 1, mean, most, self.limit))
-
-    def _get_train_sampler(self, dataset: Any = None) -> Any:
-        sampler = super()._get_train_sampler(dataset)
-        if sampler.shuffle:
-            for _ in range(self.epochs_before):
-                torch.randperm(sampler.num_samples, generator=sampler.generator)
-        return sampler
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if ranks.is_first():
-            path = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}" / COUNTS
-            records.write(path, asdict(self.counts))
 
 
 def _drifted(step: int, mean: float, most: float, limit: float) -> str:

@@ -22,14 +22,14 @@ _COLUMNS = [*_FIELDS, *(f"change_{name}" for name in _FIELDS), *COUNTS[1:], "div
 
 
 def build(estimates: Estimates) -> Built:
-    """Return training reward against held-out accuracy along GRPO runs that keep checkpoints."""
+    """Return training reward against held-out accuracy along runs of RL that keep checkpoints."""
     study = estimates.study
     found = trajectories(estimates)
     names = list(dict.fromkeys(name for _, points in found for point in points for name in point.rewards))
     names = ["reward", *sorted(name for name in names if name != "reward")]
     table = Table(
         "reward",
-        "Training reward and held-out accuracy along GRPO runs, mean over seeds.",
+        "Training reward and held-out accuracy along runs of RL, mean over seeds.",
         ["Run", "Step", *map(_heading, names), "Held-out", "Δ since first", "Diverges"],
     )
     records = []
@@ -41,7 +41,7 @@ def build(estimates: Estimates) -> Built:
     held_out = list(dict.fromkeys(name for spec in study.watching.values() for name in spec.benchmarks))
     table.notes = [*_NOTES, provenance(estimates, held_out)]
     if not found:
-        table.notes.insert(0, "No GRPO stage of this study keeps a trajectory.")
+        table.notes.insert(0, "No stage of RL of this study keeps a trajectory.")
     return table, frame(records, [*_WHO, *names, *_COLUMNS])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reassess.analyse.estimates import COUNTS, Estimates, Method, label
@@ -191,3 +192,9 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
     return text + (
         f" On other questions than the rest, which no difference to them leaves out: {other}." if other else ""
     )
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of what is known of several runs, None where one of them does not say or there is none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None

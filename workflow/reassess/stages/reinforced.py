@@ -1,0 +1,74 @@
+"""What the kinds of reinforcement learning have in common: completions in groups of one prompt, and their rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import model_validator
+
+from reassess.rewards import Rewards
+from reassess.spec import Positive, near
+from reassess.stages.base import Trained
+from reassess.stages.config_class import config_fields
+from reassess.versions import JUDGE_VERSION
+
+# Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).
+ROLLOUT_BYTES = 3
+
+
+class Reinforced(Trained):
+    """A stage of reinforcement learning, which learns from the rewards of several completions to a prompt."""
+
+    REWARDED: ClassVar[bool] = True
+    BATCH: ClassVar[str] = "completions"
+    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Options of TRL's config whose values it looks at only when it computes the first loss."""
+
+    batch_size: Positive
+    """Completions per optimizer step, over all devices and accumulation steps: prompts x `args.num_generations`.
+    `args.generation_batch_size` are the completions that are sampled at a time, where these serve several steps."""
+    rewards: Rewards
+    """Rewards by name, each with its weight, as `accuracy: 1.0` or `overlong: {weight: 1.0, buffer: 512}`."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Reinforced:
+        generations = self._generations
+        if generations is None or generations < 2 or self.batch_size % generations:
+            raise ValueError(
+                f"args.num_generations: {generations} must be at least 2 and divide batch_size {self.batch_size}"
+            )
+        if (generated := self.args.get("generation_batch_size") or 0) % generations:
+            raise ValueError(
+                f"args.num_generations: {generations} must divide args.generation_batch_size {generated} too"
+            )
+        for key, known in self.CHOICES.items():
+            if key in self.args and (value := self.args[key]) not in known:
+                hint = near(str(value), known)
+                raise ValueError(f"args.{key}: {value!r} is not valid; {hint}TRL has {', '.join(known)}")
+        limit = self.args.get("max_completion_length", config_fields(self.CONFIG)["max_completion_length"][1])
+        further = self.args.get("generation_kwargs")
+        if isinstance(further, str):
+            raise ValueError(f"args.generation_kwargs: {further!r} is text; give a mapping")
+        if isinstance(further, dict) and "stop_strings" in further:
+            raise ValueError("args.generation_kwargs.stop_strings cannot be set: TRL's completions end at tokens alone")
+        for name, reward in self.rewards.chosen.items():
+            if problem := reward.problem(limit):
+                raise ValueError(f"rewards.{name}.{problem}")
+        return self
+
+    @property
+    def _generations(self) -> Any:
+        return self.args.get("num_generations", config_fields(self.CONFIG)["num_generations"][1])
+
+    def sampler(self, gpus: int) -> str:
+        return "transformers"
+
+    def misfit_of_mixed(self, distributed: str, gpus: int) -> str | None:
+        if self.sampler(gpus) == "transformers":
+            return "TRL's own sampling cannot mix them in a batch (in a stage `grpo` `rollouts: {engine: vllm}` can)"
+        return super().misfit_of_mixed(distributed, gpus)
+
+    def identity(self, processes: int, gpus: int) -> dict[str, Any]:
+        """Return what the weights that it makes depend on, of its own options."""
+        return {**super().identity(processes, gpus), "rewards": self.rewards.identity(), "judge": JUDGE_VERSION}
