@@ -10,7 +10,7 @@ import pytest
 
 from reassess.rewards import Rewards
 from reassess.rewards.accuracy import Accuracy
-from reassess.stages.epochs import trajectory
+from reassess.stages.epochs import Work, trajectory
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.sft import SftStage
 from reassess.stages.trainer_args import accumulation
@@ -78,13 +78,17 @@ def test_a_generation_batch_does_not_depend_on_processes(
     split = {} if per_device is None else {"per_device_train_batch_size": per_device}
     stage = grpo(640, num_generations=5, generation_batch_size=2560, num_train_epochs=1, **split)
     assert stage.misfit_of_processes(processes) is None
-    mine, steps = accumulation(stage.args, stage.batch_size, processes)
+    per_process, steps = accumulation(stage.args, stage.batch_size, processes)
     monkeypatch.setattr(GRPOConfig, "world_size", processes)
-    fixed = {"per_device_train_batch_size": mine, "gradient_accumulation_steps": steps}
+    fixed = {"per_device_train_batch_size": per_process, "gradient_accumulation_steps": steps}
     quiet = {"report_to": "none", "bf16": False, "use_cpu": True}
     args = GRPOConfig(str(tmp_path), **{**stage.args, **fixed, **quiet})
     assert args.generation_batch_size // args.num_generations == 512
     assert args.steps_per_generation == 4 * steps
+    mine = stage.options(processes)
+    for name in ("generation_batch_size", "steps_per_generation", "num_iterations", "max_steps", "num_train_epochs"):
+        assert getattr(mine, name) == getattr(args, name), name
+    assert stage.work(2100, processes) == Work(2048, 10_240, 256, 10_240, 16, 0)
     planned = plan(stage, args, 2100, processes)
     # Four draws of 512 prompts, each learnt from in four steps.
     assert (planned.boundary, planned.steps, planned.samples, planned.left_over) == (4, 16, 4 * 2560, 2100 - 4 * 512)

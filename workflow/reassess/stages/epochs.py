@@ -48,7 +48,7 @@ class Work(NamedTuple):
     Attributes:
         prompts: prompts that it samples for.
         completions: completions that it samples.
-        longest: tokens of a completion.
+        longest: tokens of a completion, None for no limit.
         sequences: sequences that it learns from, those of every epoch counted.
         steps: optimizer steps.
         kept: checkpoints that it keeps.
@@ -56,7 +56,7 @@ class Work(NamedTuple):
 
     prompts: int = 0
     completions: int = 0
-    longest: int = 0
+    longest: int | None = 0
     sequences: int = 0
     steps: int = 0
     kept: int = 0

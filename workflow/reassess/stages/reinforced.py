@@ -104,12 +104,12 @@ class Reinforced(Trained):
         )
 
     def work(self, examples: int, processes: int) -> Work:
-        found, times = super().work(examples, processes), self._value("num_iterations")
+        found, args = super().work(examples, processes), self.options(processes)
         return found._replace(
-            prompts=found.sequences // self._value("num_generations"),
+            prompts=found.sequences // args.num_generations,
             completions=found.sequences,
-            longest=self._value("max_completion_length") or 0,
-            sequences=found.sequences * times,
+            longest=args.max_completion_length,
+            sequences=found.sequences * args.num_iterations,
         )
 
     def sampler(self, gpus: int) -> str:
