@@ -13,6 +13,7 @@ import pytest
 from reassess import graph, paths
 from reassess.graph import Graph, resources
 from reassess.graph.resources import Asked, defaults, for_attempt, size_in_name, size_of_directory
+from reassess.stages import KINDS
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.sft import SftStage
 from reassess.study.models import Model
@@ -40,7 +41,7 @@ def asked(model: Model, kind: str) -> tuple[int, int, int, int]:
     return found.gpu, found.threads, found.mem_mb, found.runtime
 
 
-@pytest.mark.parametrize("kind", resources.kinds())
+@pytest.mark.parametrize("kind", ["model", *KINDS, "generate"])
 def test_a_toy_takes_one_cpu(tiny: Graph, kind: str) -> None:
     assert asked(tiny.study.models["toy-xs"], kind) == CPU
     assert not tiny.uses_gpu

@@ -370,6 +370,18 @@ def test_rloo_is_sampled_by_the_model_itself_with_and_without_a_gpu(tiny: Graph)
         graph.parse(raw, "my.yaml")
 
 
+def test_a_model_to_compare_with_takes_memory_unless_it_is_the_one_without_its_adapter(tiny: Graph) -> None:
+    def needs(**changes: Any) -> float:
+        return graph.parse(rloo(tiny, **changes), "my.yaml").study.all_stages["rloo"].needs.bytes_per_weight
+
+    args = {"num_generations": 4, "max_completion_length": 24}
+    plain = needs(args={**args, "beta": 0})
+    assert needs() == needs(args={**args, "beta": 0.1}) == plain + 4
+    assert needs(lora={}) == needs(lora={}, args={**args, "beta": 0}) < plain
+    compared, alone = (parsed(tiny, args=args).study.all_stages["grpo"].needs for args in ({"beta": 0.04}, {}))
+    assert compared.bytes_per_weight == alone.bytes_per_weight + 4
+
+
 def test_the_kinds_that_are_documented_are_valid(tiny: Graph, root: Path) -> None:
     text = (root / "docs/rl.md").read_text(encoding="utf-8")
     raw = tiny.study.model_dump(mode="json")

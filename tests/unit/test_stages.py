@@ -46,6 +46,21 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"args": {"num_generations": 3}},
         "stages.stage: args.num_generations: 3 must be at least 2 and divide batch_size 8",
     ),
+    "rloo": (
+        {
+            "batch_size": 8,
+            "rewards": {"format": 1},
+            "args": {"num_generations": 4, "beta": 0.05, "reward_clip_range": [0, 1], "save_steps": 2},
+        },
+        {
+            "batch_size": 8,
+            "rewards": {"format": {"version": 1, "weight": 1.0}},
+            "judge": JUDGE_VERSION,
+            "args": {"num_generations": 4, "reward_clip_range": [0, 1]},
+        },
+        {"rollouts": {"engine": "vllm"}},
+        "stages.stage: rollouts: TRL's RLOOTrainer takes completions from the trained model alone",
+    ),
     "merge": (
         {"method": "ties", "weights": [1, 0.5], "density": 0.2},
         {"method": "ties", "weights": [1.0, 0.5], "density": 0.2},

@@ -14,6 +14,7 @@ import yaml
 from reassess import graph
 from reassess.study import read
 from reassess.study.read import StudyError
+from snake import ROOT
 
 
 @pytest.fixture
@@ -335,7 +336,7 @@ STUDIES = sorted(file.relative_to(ROOT) for file in (ROOT / "studies").rglob("*.
 @pytest.mark.parametrize("file", STUDIES, ids=str)
 def test_every_study_parses_and_has_jobs(file: Path) -> None:
     found = graph.load(ROOT / file)
-    assert found.study.name == file.stem
+    assert found.study.name == file.stem.replace("_", "-")
     assert found.counts()["tables"] == 1
 
 

@@ -47,9 +47,9 @@ REPORT = (
 )
 # Of the jobs of the default study, by rule and key.
 OTHERS = {
-    ("pool", "toy"): '{"sources":[{"kind":"toy","n":2400}],"version":3}',
+    ("pool", "toy"): '{"sources":[{"kind":"toy","n":2400}],"version":4}',
     ("benchmark", "toy-ood"): (
-        '{"modality":"visual","sources":[{"kind":"toy","n":528,"ood":true,"split":"test"}],"version":3}'
+        '{"modality":"visual","sources":[{"kind":"toy","n":528,"ood":true,"split":"test"}],"version":4}'
     ),
     ("subset", "toy/seed1/200"): "{}",
     ("model", "toy-s"): '{"prompt":{"instruction":"Think, then answer."},"size":"s","steps":500,"version":1}',

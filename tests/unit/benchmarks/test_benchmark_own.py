@@ -220,7 +220,7 @@ def test_jobs_read_the_study_as_it_was_written() -> None:
 
 def test_golden_identity() -> None:
     Path("rows").mkdir()
-    golden = '{"modality":"visual","own":{"of":"chartqa","path":"rows","version":1},"sources":[],"version":3}'
+    golden = '{"modality":"visual","own":{"of":"chartqa","path":"rows","version":1},"sources":[],"version":4}'
     assert parsed(path="rows")["benchmark", "chartqa"].spec == golden
     assert parsed(path="rows", licence="CC0")["benchmark", "chartqa"].spec == golden
 

@@ -68,5 +68,5 @@ def test_no_placeholder_is_sampled_where_the_model_itself_samples(
 
 def test_several_images_that_trl_would_lose_count_of_are_refused(family: Callable[[str], Path], tmp_path: Path) -> None:
     two = replace(visual("v", 1)[0], images=(pictures()["tiny"], pictures()["jpeg"]))
-    with pytest.raises(TrainError, match="has 2 images, which TRL's GRPO cannot take for LlavaOnevisionProcessor"):
+    with pytest.raises(TrainError, match="has 2 images, which TRL cannot take in RL for LlavaOnevisionProcessor"):
         built(family("llava-onevision"), [two], tmp_path)

@@ -129,7 +129,7 @@ class _Verification:
             return
         # All subsets of one seed are beginnings of one shuffle, so that a smaller one is a prefix of a larger.
         wanted = shuffled(pool, seed, usable(job))[: job.at.size]
-        self._equal(job.record, "number of ids", len(ids), job.at.size, again)
+        self._equal(job.record, "number of ids", len(ids), len(wanted), again)
         for i, (found, expected) in enumerate(zip(ids, wanted, strict=False)):
             if found != expected:
                 self._differs(job.record, f"ids[{i}]", found, f"{expected}, as the pool's shuffle has it", again)

@@ -13,11 +13,12 @@ from reassess.data.held_out import not_trained_on
 from reassess.data.shards import Shards
 from reassess.example import DataError
 from reassess.graph import Job
+from reassess.study.recipes import ALL
 from reassess.work import records
 
 
 def build_subset(job: Job) -> None:
-    """Write the first ids of a shuffle under the seed: a smaller subset is a prefix of a larger one.
+    """Write the first ids of a shuffle under the seed, or all: a smaller subset is a prefix of a larger one.
 
     Raises:
         DataError: the pool, or the set, is not there, cannot be read, or has fewer usable examples.
@@ -26,28 +27,25 @@ def build_subset(job: Job) -> None:
     pool, seed, n = job.at.pool, job.at.seed, job.at.size
     assert pool is not None
     assert seed is not None
-    assert n is not None
     root = Path(job.inputs[0]).parent
     manifest = records.read(root / "manifest.json", content_sha256=str)
     if manifest is None:
         raise DataError(f"{root / 'manifest.json'}: not there; make it first: reassess {job.needs[0]}")
     there = usable(job)
-    if n > len(there):
-        why = [f"{sum(manifest.get('put_aside', manifest.get('dropped', {})).values())} left out"]
-        why += (
-            [f"{manifest['held_out']['n'] + manifest['held_out']['rest']} held out"] if "held_out" in manifest else []
-        )
-        why += [f"only those that stand in {', '.join(map(_folder, job.inputs[1:]))} too"] if job.inputs[1:] else []
+    if not there or (n is not None and n > len(there)):
+        out, held_out = manifest.get("put_aside", manifest.get("dropped", {})), manifest.get("held_out", {})
+        why = f"{sum(out.values()) + sum(held_out.get(part, 0) for part in ('n', 'rest'))} left out"
+        if job.inputs[1:]:
+            why += f", and those that do not stand in {', '.join(map(_folder, job.inputs[1:]))}"
         raise DataError(
-            f"sizes: {n} is larger than {root}, which has {len(there)} examples to train on ({'; '.join(why)}); lower "
-            "the size, or ask for more"
+            f"sizes: {n or ALL} is larger than {job.at.pool!r} ({root}), which has {len(there)} examples ({why})"
         )
     ids = shuffled(pool, seed, there)[:n]
     chosen = Shards(root, ids)
     record = {
         "pool": pool,
         "seed": seed,
-        "n": n,
+        "n": len(ids),
         "spec": json.loads(job.spec),
         "ids": ids,
         "ids_sha256": ids_sha256(ids),

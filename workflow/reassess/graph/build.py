@@ -17,6 +17,7 @@ from reassess.graph.sets import ExampleSet, Origin, Sheet
 from reassess.spec import near
 from reassess.stages.base import AnyStage
 from reassess.study import read
+from reassess.study.recipes import ALL
 from reassess.study.study import Study
 from reassess.work.records import digest
 
@@ -151,9 +152,11 @@ class Graph:
     @property
     def uses_gpu(self) -> bool:
         """Whether any job asks for a GPU."""
-        return any(
-            resources.asked(model, kind).gpu for model in self.study.speakers.values() for kind in resources.kinds()
-        )
+        stages = [self.study.all_stages[name] for name in {run.stage for run in self.runs.values()}]
+        wanted = [("model", None), ("generate", None), *((stage.kind, stage) for stage in stages)]
+        trained = [(model, *which) for model in self.study.models.values() for which in wanted]
+        asked = [(model, *which) for model in self.study.teachers.values() for which in wanted[:2]]
+        return any(resources.asked(*which).gpu for which in (*trained, *asked))
 
 
 def load(path: str | Path) -> Graph:
@@ -276,13 +279,17 @@ class _Sets:
 
 def _subset(run: Run, shared: Sequence[ExampleSet]) -> Job:
     """Return the job that draws the examples of a run, which have to stand in the shared sets too."""
-    assert run.size is not None
-    key = paths.subset_key(run.pool, run.on.key if run.on else "", run.seed, run.size)
-    at = Coordinates(pool=run.pool, seed=run.seed, size=run.size)
+    key = _subset_key(run)
+    at = Coordinates(pool=run.pool, seed=run.seed, size=None if run.takes_all else run.size)
     reads = [run.on or Origin("pool", run.pool), *shared]
     needs = tuple(name(read.rule, read.key) for read in reads)
     manifests = tuple(f"{read.folder}/manifest.json" for read in reads)
     return Job("subset", key, needs, manifests, (paths.subset(key),), "{}", at)
+
+
+def _subset_key(run: Run) -> str:
+    assert run.size is not None
+    return paths.subset_key(run.pool, run.on.key if run.on else "", run.seed, ALL if run.takes_all else run.size)
 
 
 def _checkpoint(cell: str) -> tuple[str, str]:
@@ -302,7 +309,7 @@ def _train(study: Study, run: Run, spec: str) -> Job:
         key = f"{run.parents[0]}/{stage.chooses_by}"
         reads.append((name("score", key), paths.evaluation(key, "scores.json")))
     if run.size is not None:
-        subset = paths.subset_key(run.pool, run.on.key if run.on else "", run.seed, run.size)
+        subset = _subset_key(run)
         reads.append((name("subset", subset), paths.subset(subset)))
     needs, inputs = (tuple(dict.fromkeys(found)) for found in zip(*reads, strict=True))
     at = Coordinates(run.model, run.pool, run.seed, run.size, run.stage, run.key)

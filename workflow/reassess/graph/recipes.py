@@ -8,6 +8,7 @@ from typing import NamedTuple
 from reassess import paths
 from reassess.graph.sets import ExampleSet, Origin
 from reassess.steps.base import HERE
+from reassess.study.recipes import ALL
 from reassess.study.study import Study
 
 # Characters of one directory, which most file systems give 255 bytes, and of all behind the seed: logs, locks and
@@ -26,8 +27,9 @@ class Run(NamedTuple):
         seed: seed of subset and training.
         name: what its path has behind the seed.
         stage: the stage.
-        size: training examples, None for a stage that reads none.
+        size: training examples, None for a stage that reads none; the study's largest size where it takes all.
         on: the set of examples that the stage reads, None for the pool itself.
+        takes_all: whether it trains on all that there is.
         parents: the cells whose models it starts from, in the order of the recipe; `{model}/base` is the base model.
         recipe: the recipe that ends here, or the names of its stages where it only leads to one.
         is_asked: whether suites may be asked of its checkpoints.
@@ -41,6 +43,7 @@ class Run(NamedTuple):
     stage: str
     size: int | None
     on: ExampleSet | None
+    takes_all: bool
     parents: tuple[str, ...]
     recipe: str
     is_asked: bool = True
@@ -93,17 +96,19 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
     for step in spec.steps:
         stage = f"{step.by}.{place.variants[step.by]}" if step.by in place.variants else step.by
         kind = study.all_stages[stage]
-        examples = (step.size or size) if kind.READS_EXAMPLES else None
+        number = max(study.sizes) if step.all else step.size or size
         on = None
         if item := step.on or kind.reads:
-            on, before = resolve(study, place, item, step.size or size, parents[0])
+            on, before = resolve(study, place, item, size if step.all else number, parents[0])
             for run in before:
                 add(made, run)
-        own = f"{stage}{f'+{on.name}' if on and on.name != kind.reads else ''}{f'@{examples}' if examples else ''}"
+        at = f"@{ALL if step.all else number}" if kind.READS_EXAMPLES else ""
+        own = f"{stage}{f'+{on.name}' if on and on.name != kind.reads else ''}{at}"
         name = root or (f"{end.name}/{own}" if end else own)
         lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
-        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, parents, lineage)
+        examples = number if kind.READS_EXAMPLES else None
+        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, step.all, parents, lineage)
         add(made, end)
         parents, root, method = (key,), "", ""
     return list(made.values())

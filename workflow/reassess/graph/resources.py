@@ -89,17 +89,12 @@ class Asked(NamedTuple):
         return "srun" if self.nodes > 1 else None
 
 
-def kinds() -> tuple[str, ...]:
-    """Return the kinds of jobs on a model, by which a study gives resources."""
-    return ("model", *KINDS, "generate")
-
-
 def asked(model: Model, kind: str, stage: AnyStage | None = None) -> Asked:
     """Return what a kind of job on a model asks for: what the study gives it, the rest by the model's size.
 
     Args:
         model: the model.
-        kind: one of `kinds`.
+        kind: `model`, `generate`, or a kind of stage.
         stage: the stage that runs; without it, one of its kind with every option at its default.
     """
     needs = None if stage is None else stage.needs

@@ -64,7 +64,7 @@ class GrpoStage(Reinforced):
             raise ValueError("resample: needs vLLM, and `rollouts.engine` is transformers")
         if self.rewards.accuracy is None:
             raise ValueError("resample: keeps groups by the reward `accuracy`; add `accuracy: 1.0` to rewards")
-        generations, (low, high) = self._generations, self.resample.accuracy
+        generations, (low, high) = self._value("num_generations"), self.resample.accuracy
         if not any(low < right / generations < high for right in range(1, generations)):
             raise ValueError(
                 f"resample.accuracy: no mean of {generations} completions (args.num_generations) is between {low:g} "

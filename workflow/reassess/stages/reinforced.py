@@ -10,13 +10,15 @@ from pydantic import model_validator
 
 from reassess.rewards import Rewards
 from reassess.spec import Positive, near
-from reassess.stages.base import Trained
+from reassess.stages.base import Needs, Trained
 from reassess.stages.config_class import config_fields
 from reassess.stages.epochs import Epoch, Work
 from reassess.versions import JUDGE_VERSION
 
 # Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).
 ROLLOUT_BYTES = 3
+# The model that a KL penalty compares with, in float32. Beside adapters it is the model without them.
+REFERENCE_BYTES = 4
 
 
 class Reinforced(Trained):
@@ -35,7 +37,7 @@ class Reinforced(Trained):
 
     @model_validator(mode="after")
     def _fits(self) -> Reinforced:
-        generations = self._generations
+        generations = self._value("num_generations")
         if generations is None or generations < 2 or self.batch_size % generations:
             raise ValueError(
                 f"args.num_generations: {generations} must be at least 2 and divide batch_size {self.batch_size}"
@@ -48,7 +50,7 @@ class Reinforced(Trained):
             if key in self.args and (value := self.args[key]) not in known:
                 hint = near(str(value), known)
                 raise ValueError(f"args.{key}: {value!r} is not valid; {hint}TRL has {', '.join(known)}")
-        limit = self.args.get("max_completion_length", config_fields(self.CONFIG)["max_completion_length"][1])
+        limit = self._value("max_completion_length")
         further = self.args.get("generation_kwargs")
         if isinstance(further, str):
             raise ValueError(f"args.generation_kwargs: {further!r} is text; give a mapping")
@@ -59,9 +61,15 @@ class Reinforced(Trained):
                 raise ValueError(f"rewards.{name}.{problem}")
         return self
 
+    def _value(self, key: str) -> Any:
+        """Return an option of TRL's config, its default where the study does not say."""
+        return self.args.get(key, config_fields(self.CONFIG)[key][1])
+
     @property
-    def _generations(self) -> Any:
-        return self.args.get("num_generations", config_fields(self.CONFIG)["num_generations"][1])
+    def needs(self) -> Needs:
+        found = super().needs
+        compares = self._value("beta") and self.lora is None
+        return found._replace(bytes_per_weight=found.bytes_per_weight + REFERENCE_BYTES) if compares else found
 
     def options(self, processes: int) -> SimpleNamespace:
         found = super().options(processes)

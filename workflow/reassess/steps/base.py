@@ -148,8 +148,9 @@ class Asks(AnyStep, Sampling):
     def speaker(self) -> Speaker:
         if self.model is not None:
             return Speaker(model=self.model)
-        recipe, _, size = (self.recipe or "").partition("@")
-        return Speaker(recipe=recipe, size=int(size) if size else None)
+        found = re.fullmatch(r"([^@]+)(?:@(\d+))?", self.recipe or "")
+        assert found is not None
+        return Speaker(recipe=found[1], size=int(found[2]) if found[2] else None)
 
     @property
     def files(self) -> list[str]:

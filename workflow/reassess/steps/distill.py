@@ -91,7 +91,8 @@ class Distill(Asks):
 
 def _trace(said: Said) -> Trace | None:
     """Return the reasoning and the answer of a response, None where it has not both, or was cut."""
-    if said.finish_reason != "stop":
+    # Of two thoughts, SFT would imitate half.
+    if said.finish_reason != "stop" or said.text.count("</think>") > 1:
         return None
     try:
         found = read_response(said.text, "")

@@ -115,7 +115,7 @@ def _of_steps(study: Study, where: str, spec: Recipe) -> Iterator[str]:
     """Yield steps with sizes or examples that are not read, too few or too many parents, or nothing to choose from."""
     for i, step in enumerate(spec.steps):
         stage = study.stages[step.by]
-        given = [key for key, value in (("size", step.size), ("on", step.on)) if value is not None]
+        given = [key for key, value in (("size", step.all or step.size), ("on", step.on)) if value]
         if given and not stage.READS_EXAMPLES:
             yield f"{where}.steps.{i}: {step}: a stage of kind {stage.kind} reads no examples; leave `{given[0]}` out"
         count = len(spec.start) or 1 if i == 0 else 1

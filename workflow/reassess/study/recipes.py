@@ -16,17 +16,19 @@ def _printable(text: str) -> str:
     return text
 
 
+# In place of a size: as many as there are.
+ALL = "all"
 # It would name a row of a table, so it is as short as one.
 Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 
 
 def _at(text: str, name: str) -> dict[str, Any]:
     """Return `sft@2000` as a name and a size."""
-    found = re.fullmatch(r"([^@]+)(?:@(\d{1,18}))?", text, re.ASCII)
+    found = re.fullmatch(r"([^@]+)(?:@(\d{1,18}|all))?", text, re.ASCII)
     if found is None:
         shown = text if len(text) <= 80 else f"{text[:77]}..."
         raise ValueError(f"{shown!r}: expected a name, or a name and a number of examples, as in sft@2000")
-    return {name: found[1]} | ({"size": int(found[2])} if found[2] else {})
+    return {name: found[1]} | ({"size": ALL if found[2] == ALL else int(found[2])} if found[2] else {})
 
 
 class Step(Short):
@@ -39,15 +41,27 @@ class Step(Short):
     on: Name | None = None
     """The set of `examples` that it reads here, in place of the cell's pool or of what the stage says."""
     size: Positive | None = None
-    """Training examples, in place of the cell's size."""
+    """Training examples, in place of the cell's size; `all` takes as many as there are, and records how many."""
+    all: bool = False
+    """The same as `size: all`."""
 
     @model_validator(mode="before")
     @classmethod
     def _name(cls, data: Any) -> Any:
-        return _at(data, "by") if isinstance(data, str) else data
+        found = _at(data, "by") if isinstance(data, str) else data
+        if isinstance(found, dict) and found.get("size") == ALL:
+            return {**found, "size": None, "all": True}
+        return found
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> Step:
+        if self.all and self.size is not None:
+            raise ValueError(f"all: and a size of {self.size}; leave one of them out")
+        return self
 
     def __str__(self) -> str:
-        return f"{self.by}{f'+{self.on}' if self.on else ''}{f'@{self.size}' if self.size else ''}"
+        size = ALL if self.all else self.size
+        return f"{self.by}{f'+{self.on}' if self.on else ''}{f'@{size}' if size else ''}"
 
 
 class Start(Short):

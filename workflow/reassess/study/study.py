@@ -186,7 +186,8 @@ class Study(Strict):
         cell's."""
         spec = self.recipes[recipe]
         before = [start.size or self.own_size(start.recipe) for start in spec.start if self.has_steps(start.recipe)]
-        read = [step.size for step in spec.steps if self.stages[step.by].READS_EXAMPLES]
+        given = [step for step in spec.steps if self.stages[step.by].READS_EXAMPLES]
+        read = [max(self.sizes) if step.all else step.size for step in given]
         sizes = [size for size in (*before, *read) if size is not None]
         if len(sizes) < len(before) + len(read) or not sizes:
             return None

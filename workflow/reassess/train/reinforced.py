@@ -89,7 +89,7 @@ def _refuse_several(rows: data.Rows) -> None:
         several, reader = rows.examples[index], rows.reader
         if "batch_num_images" in reader.encode([reader.render(several)], [reader.pictures(several)]):
             raise TrainError(
-                f"example {several.id!r} has {len(several.images)} images, which TRL's GRPO cannot take for "
+                f"example {several.id!r} has {len(several.images)} images, which TRL cannot take in RL for "
                 f"{type(reader.processor).__name__}; use a pool whose questions have one each"
             )
 

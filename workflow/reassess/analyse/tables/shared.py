@@ -188,10 +188,8 @@ def provenance(estimates: Estimates, benchmarks: Sequence[str]) -> str:
     text += f" Trained on sets of examples made for it: {', '.join(sets)}." if sets else ""
     if shared := sorted({name for spec in study.pools.values() for name in spec.only_with}):
         text += f" All train on the questions that stand in {', '.join(shared)}."
-    other = ", ".join(study.other_data)
-    return text + (
-        f" On other questions than the rest, which no difference to them leaves out: {other}." if other else ""
-    )
+    text += f" Trained on other questions than the rest: {', '.join(study.other_data)}." if study.other_data else ""
+    return text
 
 
 def mean(values: Sequence[float | None]) -> float | None:
