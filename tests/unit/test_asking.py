@@ -10,6 +10,7 @@ import pytest
 
 from families.rows import text, visual
 from reassess import paths
+from reassess.data.asked import Questions
 from reassess.data.shards import Shards, write_shards
 from reassess.decoding import Decoding
 from reassess.engines.base import EngineInfo, sample_seed
@@ -20,6 +21,10 @@ from reassess.models.reader import Reader
 from reassess.prompts import THINK, Prompt
 from reassess.study.models import Model
 from reassess.study.study import Study
+
+
+def benchmarks(*names: str) -> dict[str, Questions]:
+    return {name: Questions(Shards(paths.benchmark(name))) for name in names}
 
 
 @pytest.mark.parametrize("think", [False, True])
@@ -36,7 +41,7 @@ def test_prompts_are_held_without_texts_and_pictures(
     info = EngineInfo("transformers", "5", "float32", "cpu")
     found = [generate.Checkpoint(step, "model", f"print{step}") for step in (1, 2)]
     asking = generate._Asking(tiny_study, info, decoding, found)
-    asked = generate._read(asking, reader, ("toy-id", "toy-text"), think)
+    asked = generate._read(asking, reader, benchmarks("toy-id", "toy-text"), think)
 
     assert asked.prompts == 11
     assert asked.put_aside == [generate.Aside("toy-id", "broken", "mine", "image cannot be decoded")]

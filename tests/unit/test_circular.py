@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from reassess import graph, paths
 from reassess.analyse.circular import by_question
 from reassess.analyse.statistics import floor_hits
+from reassess.data.asked import Questions
 from reassess.data.circular import question_id, rotations
 from reassess.data.pool import build_examples
-from reassess.data.shards import stream, write_shards
+from reassess.data.shards import Shards, stream, write_shards
 from reassess.decoding import Decoding
 from reassess.engines.base import EngineInfo
 from reassess.evaluate import generate
@@ -110,7 +111,7 @@ def test_a_question_is_asked_in_all_rotations_or_in_none(
     info = EngineInfo("transformers", "5", "float32", "cpu")
     asking = generate._Asking(study, info, Decoding(), [generate.Checkpoint(None, "model", "print")])
     reader = Reader.of(family("idefics3"), Model(path=".", max_prompt_length=2048), Prompt())
-    asked = generate._read(asking, reader, ("c",), think=False)
+    asked = generate._read(asking, reader, {"c": Questions(Shards(paths.benchmark("c")))}, think=False)
     assert [item.id for item in asked.put_aside] == [f"broken~rotated{i}" for i in range(3)]
     assert [row.request.origin.place for row in asked.rows] == [3, 4, 5]
 

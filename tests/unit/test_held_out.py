@@ -70,6 +70,7 @@ def study_of(
         "seeds": [1],
         "stages": {"sft": {"kind": "sft", "batch_size": 2}, "on": {"kind": "sft", "batch_size": 2, "on": "easy"}},
         "recipes": {"sft": ["sft"], "on": [{"by": "on", "size": 4}]},
+        "other_data": ["on"],
         "benchmarks": {
             "held-out": {"pool": "mine", **(benchmark or {})},
             "toy": {"sources": [{"kind": "toy", "n": 8, "split": "test"}]},

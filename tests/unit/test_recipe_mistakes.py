@@ -212,7 +212,10 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     (vary({"learning_rate": [1e-3]}, args=[1]), "stages.sft-long.args: [1]: input should be a mapping"),
     (vary({"learning_rate": [1e-3]}, args=None), "stages.sft-long.args: None: input should be a mapping"),
     (vary({"trajectory": [2, -1]}), "stages.sft-long.vary: trajectory: -1: input should be greater than or equal to 0"),
-    (vary({"on": ["hard", "har"]}), "stages.sft-long.vary.on: no set of examples is called 'har'; did you mean hard?"),
+    (
+        vary({"on": ["hard", "har"]}) | {"other_data": ["staged", "sft-long"]},
+        "stages.sft-long.vary.on: no set of examples is called 'har'; did you mean hard?",
+    ),
     (
         vary({"lr_scheduler_kwargs": [{"num_cycles": {}}, {}]}, args={**ARGS, "lr_scheduler_type": "cosine"}),
         "stages.sft-long.vary: lr_scheduler_kwargs: {'num_cycles': {}} cannot be",
@@ -234,6 +237,7 @@ STAGES: list[tuple[dict[str, Any], str]] = [
             "stages": {"a.b": {"kind": "sft", "vary": {"batch_size": [6, 8]}}},
             "recipes": {"base": [], "x": ["a.b"], "sft-long": ["grpo@4"], "merged": ["grpo@5"], "sft16": ["grpo@6"],
                         "sft16-grpo": ["grpo@7"], "staged": ["grpo@8"], "ties": ["grpo@9"]},
+            "other_data": [],
         },
         "models.toy-xs.resources.sft: stages.a.b.b8.batch_size: 8 cannot be split evenly over 3",
     ),

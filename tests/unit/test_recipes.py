@@ -29,10 +29,21 @@ def data(root: Path) -> dict[str, Any]:
 
 def study(data: dict[str, Any], recipes: dict[str, Any], **changes: Any) -> Graph:
     """Return the study with other recipes; a mapping among `changes` is added to what is there."""
-    found = copy.deepcopy(data) | {"recipes": recipes}
+    found = copy.deepcopy(data) | {"recipes": recipes, "other_data": []}
     for key, value in changes.items():
         found[key] = found[key] | value if isinstance(value, dict) else value
+    found["other_data"] = [name for name in recipes if reads_a_set(found, name)]
     return graph.parse(found, "my.yaml")
+
+
+def reads_a_set(data: dict[str, Any], recipe: str) -> bool:
+    """Whether a recipe that is evaluated, or one that it starts from, trains on a set of examples."""
+    spec = data["recipes"].get(recipe, [])
+    long = spec if isinstance(spec, dict) else {"steps": spec}
+    steps = [step if isinstance(step, dict) else {"by": step.partition("@")[0]} for step in long["steps"]]
+    stages = [data["stages"][step["by"]] for step in steps]
+    own = any("on" in part or True in part for part in (*steps, *stages, *(stage.get("vary", {}) for stage in stages)))
+    return own or any(reads_a_set(data, start.partition("@")[0]) for start in long.get("start", []))
 
 
 def rows(found: Graph) -> list[tuple[str, str, int | None]]:
@@ -69,16 +80,16 @@ def test_the_graph_study(data: dict[str, Any], root: Path) -> None:
         ("chosen", "grpo@32/best", 32),
     ]
     assert [cell.recipe for cell in found.cells if not cell.is_asked] == ["sft16", "ties"]
-    assert [(run.name, run.stage, run.size, run.on, run.recipe) for run in found.runs.values()] == [
-        ("sft-long.lr0.001@32", "sft-long.lr0.001", 32, "", "sft-long.lr0.001"),
-        ("sft-long.lr0.003@32", "sft-long.lr0.003", 32, "", "sft-long.lr0.003"),
-        ("grpo@32", "grpo", 32, "", "grpo"),
-        ("sft@16", "sft", 16, "", "sft16"),
+    assert [(run.name, run.stage, run.size, run.on and run.on.key, run.recipe) for run in found.runs.values()] == [
+        ("sft-long.lr0.001@32", "sft-long.lr0.001", 32, None, "sft-long.lr0.001"),
+        ("sft-long.lr0.003@32", "sft-long.lr0.003", 32, None, "sft-long.lr0.003"),
+        ("grpo@32", "grpo", 32, None, "grpo"),
+        ("sft@16", "sft", 16, None, "sft16"),
         ("sft@16/grpo+hard@16", "grpo", 16, "hard", "staged"),
-        ("merged@32", "half", None, "", "merged"),
-        ("ties@32", "ties", None, "", "ties"),
-        ("grpo@32/best", "best", None, "", "chosen"),
-        ("grpo@32/best/grpo@16", "grpo", 16, "", "healed"),
+        ("merged@32", "half", None, None, "merged"),
+        ("ties@32", "ties", None, None, "ties"),
+        ("grpo@32/best", "best", None, None, "chosen"),
+        ("grpo@32/best/grpo@16", "grpo", 16, None, "healed"),
     ]
     assert {job.key.removeprefix(f"{SEED}/"): [need.replace(f"{SEED}/", "") for need in job.needs] for job in
             found.of("train")} == {
@@ -339,7 +350,9 @@ def test_every_variant_that_keeps_checkpoints_is_chosen_from(data: dict[str, Any
 
 def test_a_variant_is_the_stage_with_its_values(data: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
-    text = yaml.safe_dump({key: value for key, value in data.items() if key not in ("stages", "recipes", "suites")})
+    text = yaml.safe_dump(
+        {key: value for key, value in data.items() if key not in ("stages", "recipes", "suites", "other_data")}
+    )
     file.write_text(
         f"{text}stages:\n"
         "  sft: &sft {kind: sft, batch_size: 8, args: &args {num_train_epochs: 2, save_steps: 2}}\n"

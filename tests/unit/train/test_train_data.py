@@ -81,7 +81,27 @@ def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
 def test_a_row_without_rationale_is_named(rows: data.Rows, stored: Stored) -> None:
     examples = [*rows.examples[:2], changed(rows.examples[2], rationales=())]
     with pytest.raises(TrainError, match=f"example '{examples[2].id}' has no rationale"):
-        data.sft_dataset(rows._replace(examples=stored(examples)))
+        data.imitated(rows._replace(examples=stored(examples)), 1)
+    # The gold needs none.
+    assert len(data.imitated(rows._replace(examples=stored(examples)), 0).rationales) == 3
+
+
+def test_what_is_imitated(rows: data.Rows, stored: Stored) -> None:
+    first, second = rows.examples[0], changed(rows.examples[1], rationales=("a", "b", "c"), answers=("1", "2", "3"))
+    found = rows._replace(examples=stored([first, second]))
+
+    def said(per_question: int) -> list[str]:
+        its = data.imitated(found, per_question)
+        return [data.response(item, its, its.rationale(i)) for i, item in enumerate(its.examples)]
+
+    reference = f"<think>{first.rationales[0]}</think><answer>{first.gold}</answer>"
+    assert said(1) == [reference, "<think>a</think><answer>1</answer>"]
+    assert said(2) == [reference, *(f"<think>{a}</think><answer>{b}</answer>" for a, b in (("a", "1"), ("b", "2")))]
+    assert len(said(9)) == 4
+    assert said(0) == [f"<answer>{item.gold}</answer>" for item in (first, second)]
+    assert [row["completion"] for row in data.sft_dataset(data.imitated(found, 2))] == [
+        rows.reader.completion(text) for text in said(2)
+    ]
 
 
 def test_grpo_refuses_mixed_rows(rows: data.Rows, stored: Stored) -> None:
