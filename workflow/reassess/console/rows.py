@@ -18,8 +18,10 @@ from reassess.graph import Graph
 from reassess.judge import judge
 from reassess.sources.base import RowsSource
 from reassess.sources.published import Published
+from reassess.sources.repository import UnreachableError
 from reassess.study.data import FromSources
 from reassess.study.study import Study
+from reassess.work.hub import go_offline, offline_once_unreachable
 
 # Rows of each source that are looked at, and examples that are shown of each pool and benchmark.
 SAMPLE = 200
@@ -34,10 +36,12 @@ class Found(NamedTuple):
     Attributes:
         lines: what is printed.
         problems: what a job would refuse, a line each.
+        unread: the sources that were not looked at, because the hub cannot be reached.
     """
 
     lines: list[str]
     problems: list[str]
+    unread: list[str]
 
 
 def overview(graph: Graph, every: bool = False) -> Found:
@@ -47,10 +51,15 @@ def overview(graph: Graph, every: bool = False) -> Found:
         graph: the study.
         every: read all rows, and not the first of each source.
     """
+    with offline_once_unreachable():
+        return _overview(graph, every)
+
+
+def _overview(graph: Graph, every: bool) -> Found:
     study = graph.study
     told = models(study)
     how = "all rows" if every else f"the first {SAMPLE} rows of each source; `--data` reads all"
-    found = Found([f"data ({how}):"], [])
+    found = Found([f"data ({how}):"], [], [])
     for name in study.pools:
         readers = [run for run in graph.runs.values() if run.pool == name]
         stage = next((run.stage for run in readers if study.all_stages[run.stage].imitates), None)
@@ -72,6 +81,9 @@ def overview(graph: Graph, every: bool = False) -> Found:
             # What cannot be read was said above, unless it was built before and is damaged since.
             if not any(str(error) in problem for problem in found.problems):
                 found.problems.append(str(error))
+    if found.unread:
+        unread = f"not looked at: {len(found.unread)} sources; check again where the hub can be reached"
+        found.lines.extend(["", unread])
     found.lines.extend(["", *told.lines()] if told.readers else [])
     return found
 
@@ -150,8 +162,14 @@ def _collection(
                     told.add(where, item, every)
             seen.is_all &= every or seen.rows - before < SAMPLE
         except (DataError, OSError) as error:
-            found.problems.append(f"{where}: {error}")
             seen.is_all = False
+            if isinstance(error, UnreachableError) and not every:
+                # Nothing is wrong with the study, and jobs may run where the hub can be reached.
+                found.unread.append(_called(source))
+                found.lines.append("      not looked at: the hub cannot be reached")
+                go_offline()
+            else:
+                found.problems.append(f"{where}: {error}")
     found.lines.extend(f"      {line}" for line in (seen.lines() if seen.rows else ("no rows were read",)))
     found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, study.prompt))
     if seen.rows and not seen.used:

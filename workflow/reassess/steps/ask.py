@@ -43,6 +43,9 @@ class Ask(Asks):
     def fills(self) -> tuple[str, ...]:
         return tuple(name for name in self.names if name not in _REPLACED)
 
+    def longest(self, read: int | None) -> int | None:
+        return self.max_tokens if "rationale" in self.names else read
+
     def identity(self) -> dict[str, Any]:
         return {"parse": self.parse, "into": list(self.names)}
 

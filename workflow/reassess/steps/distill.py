@@ -55,6 +55,9 @@ class Distill(Asks):
     def count(self) -> int:
         return self.samples
 
+    def longest(self, read: int | None) -> int | None:
+        return self.max_tokens
+
     def identity(self) -> dict[str, Any]:
         return {"keep": self.keep, "choose": self.choose, "per_question": self.per_question}
 
