@@ -293,7 +293,7 @@ def ours(setting: Setting) -> dict[str, Any]:
     """Train the study's run with an engine, without writing its model."""
     from transformers.trainer_utils import SaveStrategy
 
-    from reassess.train import checkpoints, grpo, loop, reinforced
+    from reassess.train import checkpoints, grpo, loop
     from reassess.train.frame import _check
     from reassess.train.grpo_trainer import GRPOConfig
     from reassess.work import turns
@@ -304,7 +304,7 @@ def ours(setting: Setting) -> dict[str, Any]:
         task = _check(graph, job, turn)
         rewards = task.stage.rewards.chosen
         weights = [reward.weight for reward in rewards.values()]
-        started = loop.start(task, checkpoints.Clock(), GRPOConfig, reinforced.epoch, reward_weights=weights)
+        started = loop.start(task, checkpoints.Clock(), GRPOConfig, reward_weights=weights)
         trainer = grpo.build(started, rewards)
         # After the last step, where nothing is measured: it would fill the disk.
         trainer.args.save_strategy = SaveStrategy.NO

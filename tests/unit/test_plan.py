@@ -20,6 +20,7 @@ from reassess import cli, graph, paths
 from reassess.console.durations import SHARE_OF_LIMIT, Durations
 from reassess.console.plan import clock, left, overview
 from reassess.console.schedule import critical_path, wall
+from reassess.console.workload import Workload, tokens
 from reassess.graph import Coordinates, Graph, Job
 from reassess.graph.state import States
 from snake import ROOT, planned
@@ -203,11 +204,13 @@ def test_of_a_run_that_has_begun_the_rest_is_left(here: Path, study: Graph) -> N
 
 
 def test_the_text_adds_up(here: Path, study: Graph, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    timed(trained("sft@200", 3000.0, "real-7b"))
     text = overview(study, slots=3)
     total = len(study.jobs)
     assert not [line for line in text.splitlines() if line != line.rstrip()]
     assert text.startswith(f"study toy: {total} of {total} jobs are left\n")
-    hours = 8 * 2 * SHARE_OF_LIMIT * 100 / 60
+    # Two models at two seeds, at 200 examples and ten times as many.
+    hours = 2 * 4 * (3000 + 30_000) / 3600
     assert re.search(rf"^  train sft +16 .* {hours:.2f} ", text, re.MULTILINE), "two models on two GPUs each"
     assert re.search(r"^critical path: .*, however many jobs run at a time$", text, re.MULTILINE)
     path = re.findall(r"^ +\S+  guess +(.*)$", text, re.MULTILINE)
@@ -221,7 +224,9 @@ def test_the_text_adds_up(here: Path, study: Graph, root: Path, capsys: pytest.C
     assert "to end sooner, shorten `" in text
     assert "(with 3 jobs at a time)" in text
     assert cli.main(["plan", str(root / "studies/tiny.yaml")]) == 0
-    assert "study tiny: 28 of 28 jobs are left" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "study tiny: 28 of 28 jobs are left" in said
+    assert "hours are not known" in said, "a real model's time says nothing of a toy"
     assert cli.main(["plan", str(root / "studies/tiny.yaml"), "--slots", "0"]) == 1
     assert capsys.readouterr().err == "reassess: --slots 0: at least one job at a time\n"
 
@@ -231,6 +236,115 @@ def test_the_advice_depends_on_how_many_jobs_run_at_a_time(here: Path, tiny: Gra
     timed(*times, answered("toy-xs/base", "main", 70.0), cost("model", "toy-xs", 1.0, Coordinates("toy-xs")))
     assert "shorten `train sft`" in overview(tiny)
     assert "shorten `generate main`" in overview(tiny, slots=1)
+
+
+def counted(text: str) -> dict[str, list[str]]:
+    """The rows of a table of work: by what they are of, the numbers."""
+    rows = [re.split(r"  +", line.strip()) for line in text.splitlines() if line.startswith("  ")]
+    return {row[0]: row[1:] for row in rows if len(row) == 9}
+
+
+def test_where_nothing_ran_the_work_is_counted_and_no_hours_are_guessed(here: Path, tiny: Graph) -> None:
+    text = overview(tiny, slots=2)
+    assert counted(text) == {
+        "kind of job": ["jobs", "GPUs each", "prompts", "completions", "tokens", "steps", "sequences", "tokens"],
+        # 16 and 32 examples in batches of 8, twice; a person's rationales have no limit.
+        "train sft": ["2", "-", "-", "-", "-", "12", "96", "15k+"],
+        # 32 prompts with 4 completions each, 8 of them a step; of the base model, and of SFT's.
+        "train grpo": ["2", "-", "64", "256", "16k", "32", "256", "47k"],
+        # Two benchmarks of 32; and two checkpoints of each run, asked one of them.
+        "generate main": ["6", "-", "384", "384", "74k", "-", "-", "-"],
+        "generate held-out": ["2", "-", "128", "128", "25k", "-", "-", "-"],
+        "all": ["12", "-", "576", "768", "115k", "44", "352", "62k+"],
+    }
+    assert "1 pool, 2 benchmark, 1 model, 2 subset, 8 score, 1 tables, 1 figures" in text
+    assert "hours are not known" in text
+    assert not re.search(r"guess|critical path|\d+h|at a time", text)
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    timed(answered("toy-xs/base", "main", 12.0))
+    assert "critical path" in overview(tiny)
+
+
+def test_the_work_of_the_published_size(here: Path, root: Path) -> None:
+    found = graph.load(root / "studies/full/reassessing.yaml")
+    rows = counted(overview(found))
+    examples, runs = (2000, 10_000, 20_000), 4 * 3
+    # Of the published rows those that are not held out, each asked four times.
+    asked = 2101 + 38_870 - 512
+    assert rows["generate from-32b"][2:4] == [f"{asked:,}", f"{4 * asked:,}"]
+    assert rows["train sft"][5:7] == [
+        f"{runs * 3 * sum(-(-n // 128) for n in examples):,}",
+        f"{runs * 3 * sum(examples):,}",
+    ]
+    # From the base model and from SFT's, two epochs of draws of 512 prompts, each parted into four steps.
+    draws = 2 * runs * 2 * sum(n // 512 for n in examples)
+    assert rows["train grpo"][2:4] + rows["train grpo"][5:7] == [
+        f"{512 * draws:,}",
+        f"{2560 * draws:,}",
+        f"{4 * draws:,}",
+        f"{2560 * draws:,}",
+    ]
+    # DAPO draws ten times as many at most, and learns from as many.
+    assert rows["train dapo"][2:4] + rows["train dapo"][6:7] == [
+        f"{512 * draws // 2 * 10:,}",
+        f"{2560 * draws // 2 * 10:,}",
+        f"{2560 * draws // 2:,}",
+    ]
+    assert [name for name in rows if "vl" in name] == list(found.study.speakers)
+    assert rows["generate trajectory"][2] == f"{3 * runs * 3 * 5 * (512 + 1000):,}"
+
+
+def work_of(graph_: Graph, name: str, todo: list[str]) -> list[str]:
+    return Workload(graph_, todo).of(graph_.jobs[name]).row()[2:4]
+
+
+def test_a_record_counts_before_what_is_published(here: Path, tiny: Graph) -> None:
+    base = "generate toy-xs/base/main"
+    assert work_of(tiny, base, [base, "benchmark toy-id", "benchmark toy-text"]) == ["64", "64"]
+    folder = Path(paths.benchmark("toy-text"))
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"n": 7}')
+    assert work_of(tiny, base, [base, "benchmark toy-id"]) == ["39", "39"]
+
+
+def test_what_only_reading_tells_is_a_question_mark(here: Path, root: Path) -> None:
+    data = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    Path("mine.jsonl").write_text("{}")
+    data["benchmarks"]["toy-id"] = {"sources": [{"kind": "jsonl", "path": "mine.jsonl", "licence": "CC0"}]}
+    text = overview(graph.parse(data, "test"))
+    assert counted(text)["generate main"][2:5] == ["192+", "192+", "37k+"]
+    assert counted(text)["generate held-out"][2:5] == ["?", "?", "?"]
+    assert "only reading tells how many rows there are in benchmarks.toy-id" in text
+
+
+def test_a_size_that_fills_no_draw_is_said(here: Path, root: Path) -> None:
+    data = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    data["stages"]["grpo"]["batch_size"] = 160
+    text = overview(graph.parse(data, "test"))
+    assert "cannot run as it is: stages.grpo: 32 examples do not fill one generation batch of 40 prompts" in text
+
+
+def test_sets_of_examples_are_asked_as_often_as_their_steps_say(here: Path, root: Path) -> None:
+    data = yaml.safe_load((root / "studies/tiny.yaml").read_text(encoding="utf-8"))
+    ask = {"on": "toy", "model": "toy-xs", "temperature": 1.0, "max_tokens": 24}
+    data["examples"] = {
+        "few": {"kind": "distill", "samples": 3, "questions": 40, **ask},
+        "all": {"kind": "distill", "samples": 2, **ask, "on": "few"},
+        "both": {"kind": "mix", "of": {"few": 1, "all": 1}, "n": 32},
+    }
+    data["stages"]["sft"]["on"] = "both"
+    data["pools"]["toy"]["only_with"] = ["both"]
+    found = graph.parse(data, "test")
+    rows = counted(overview(found))
+    assert [rows[f"generate {name}"][2:4] for name in ("few", "all")] == [["40", "120"], ["40", "80"]]
+    assert rows["train sft"][5:] == ["12", "96", tokens(96 * (160 + 24))], "a trace is as long as a response may be"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(999, "999"), (1000, "1.0k"), (45_000_000, "45M"), (1_250_000_000, "1.2B"), (10**12, "1.0T")]
+)
+def test_tokens_for_people(count: int, text: str) -> None:
+    assert tokens(count) == text
 
 
 @pytest.mark.parametrize(

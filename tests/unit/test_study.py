@@ -14,6 +14,7 @@ import yaml
 from reassess import graph
 from reassess.study import read
 from reassess.study.read import StudyError
+from snake import ROOT
 
 
 @pytest.fixture
@@ -323,10 +324,20 @@ def test_the_reference_of_data_sets_has_not_drifted(root: Path) -> None:
 
 
 def test_studies_name_their_schema(root: Path) -> None:
-    for file in [root / "config.yaml", *(root / "studies").glob("*.yaml")]:
+    for file in [root / "config.yaml", *(root / "studies").rglob("*.yaml")]:
         line = file.read_text(encoding="utf-8").splitlines()[0]
         assert line.startswith("# yaml-language-server: $schema=")
         assert (file.parent / line.split("=")[1]).resolve() == root / "workflow/schemas/study.schema.json"
+
+
+STUDIES = sorted(file.relative_to(ROOT) for file in (ROOT / "studies").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=str)
+def test_every_study_parses_and_has_jobs(file: Path) -> None:
+    found = graph.load(ROOT / file)
+    assert found.study.name == file.stem.replace("_", "-")
+    assert found.counts()["tables"] == 1
 
 
 def test_parsing_leaves_the_input_alone(data: dict[str, Any]) -> None:

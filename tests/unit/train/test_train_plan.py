@@ -10,11 +10,11 @@ import pytest
 
 from reassess.rewards import Rewards
 from reassess.rewards.accuracy import Accuracy
+from reassess.stages.epochs import Work, trajectory
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.sft import SftStage
 from reassess.stages.trainer_args import accumulation
-from reassess.train.plan import Plan, TrainError, trajectory
-from reassess.train.plan import plan as plan_of
+from reassess.train.plan import TrainError, plan
 
 
 def sft(batch_size: int = 32, **args: Any) -> SftStage:
@@ -39,16 +39,8 @@ def options(per_device: int, accumulation: int = 1, **changed: Any) -> Any:
     return SimpleNamespace(**{"generation_batch_size": per_device * merged["steps_per_generation"], **merged})
 
 
-def plan(stage: SftStage | GrpoStage, args: Any, rows: int, processes: int = 1) -> Plan:
-    from reassess.train import reinforced, sft
-
-    if isinstance(stage, GrpoStage):
-        return plan_of(stage, args, reinforced.epoch(stage, args, rows, processes))
-    return plan_of(stage, args, sft.epoch(stage, args, rows, processes))
-
-
 def test_sft_counts_the_last_partial_batch() -> None:
-    planned = plan(sft(), options(32, num_train_epochs=3), 200)
+    planned = plan(sft(), options(32, num_train_epochs=3), 200, 1)
     assert (planned.steps_per_epoch, planned.steps, planned.samples, planned.left_over) == (7, 21, 600, 0)
 
 
@@ -61,7 +53,7 @@ def test_splitting_the_batch_changes_nothing(per_device: int, accumulation: int,
 
 
 def test_max_steps_ends_within_an_epoch() -> None:
-    planned = plan(sft(), options(32, max_steps=9, num_train_epochs=3), 200)
+    planned = plan(sft(), options(32, max_steps=9, num_train_epochs=3), 200, 1)
     assert (planned.steps, planned.samples) == (9, 200 + 64)
 
 
@@ -86,50 +78,54 @@ def test_a_generation_batch_does_not_depend_on_processes(
     split = {} if per_device is None else {"per_device_train_batch_size": per_device}
     stage = grpo(640, num_generations=5, generation_batch_size=2560, num_train_epochs=1, **split)
     assert stage.misfit_of_processes(processes) is None
-    mine, steps = accumulation(stage.args, stage.batch_size, processes)
+    per_process, steps = accumulation(stage.args, stage.batch_size, processes)
     monkeypatch.setattr(GRPOConfig, "world_size", processes)
-    fixed = {"per_device_train_batch_size": mine, "gradient_accumulation_steps": steps}
+    fixed = {"per_device_train_batch_size": per_process, "gradient_accumulation_steps": steps}
     quiet = {"report_to": "none", "bf16": False, "use_cpu": True}
     args = GRPOConfig(str(tmp_path), **{**stage.args, **fixed, **quiet})
     assert args.generation_batch_size // args.num_generations == 512
     assert args.steps_per_generation == 4 * steps
+    mine = stage.options(processes)
+    for name in ("generation_batch_size", "steps_per_generation", "num_iterations", "max_steps", "num_train_epochs"):
+        assert getattr(mine, name) == getattr(args, name), name
+    assert stage.work(2100, processes) == Work(2048, 10_240, 256, 10_240, 16, 0)
     planned = plan(stage, args, 2100, processes)
     # Four draws of 512 prompts, each learnt from in four steps.
     assert (planned.boundary, planned.steps, planned.samples, planned.left_over) == (4, 16, 4 * 2560, 2100 - 4 * 512)
 
 
 def test_grpo_leaves_over_what_does_not_fill_a_generation_batch() -> None:
-    planned = plan(grpo(), options(64), 200)
+    planned = plan(grpo(), options(64), 200, 1)
     assert (planned.steps, planned.left_over, planned.samples) == (12, 8, 12 * 64)
 
 
 def test_reused_completions_are_generated_once() -> None:
-    planned = plan(grpo(), options(64, num_iterations=2, steps_per_generation=2), 64)
+    planned = plan(grpo(), options(64, num_iterations=2, steps_per_generation=2), 64, 1)
     # 32 prompts per generation batch of 128 completions, each used in 2 x 2 steps.
     assert (planned.steps, planned.boundary, planned.samples) == (8, 4, 256)
 
 
 def test_checkpoints_stand_on_generation_boundaries() -> None:
-    planned = plan(grpo(), options(64, steps_per_generation=3), 4000)
+    planned = plan(grpo(), options(64, steps_per_generation=3), 4000, 1)
     assert planned.boundary == 3
     assert planned.save_steps % 3 == 0
     with pytest.raises(TrainError, match="the next valid value is 12"):
-        plan(grpo(save_steps=10), options(64, steps_per_generation=3), 4000)
+        plan(grpo(save_steps=10), options(64, steps_per_generation=3), 4000, 1)
 
 
 def test_generation_and_accumulation_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TrainError, match="multiple or a divisor of 4"):
-        plan(grpo(), options(16, 4, steps_per_generation=6), 4000)
+        plan(grpo(), options(16, 4, steps_per_generation=6), 4000, 1)
 
 
 def test_too_few_rows_for_one_generation_batch_are_refused() -> None:
     with pytest.raises(TrainError, match="15 examples do not fill one generation batch of 16 prompts"):
-        plan(grpo(), options(64), 15)
+        plan(grpo(), options(64), 15, 1)
 
 
 @pytest.mark.parametrize("rows", [10, 200, 2000, 20000])
 def test_defaults_log_and_save_often_enough(rows: int) -> None:
-    planned = plan(sft(), options(32, num_train_epochs=3), rows)
+    planned = plan(sft(), options(32, num_train_epochs=3), rows, 1)
     logs, saves = planned.steps / planned.logging_steps, planned.steps / planned.save_steps
     assert min(planned.steps, 13) <= logs <= 25
     assert min(planned.steps, 5) <= saves <= 10 or planned.save_steps == 1

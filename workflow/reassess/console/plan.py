@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from reassess.console.durations import SHARE_OF_LIMIT, Duration, Durations, Source
 from reassess.console.schedule import critical_path, wall
 from reassess.console.status import mismatches
+from reassess.console.workload import Workload
 from reassess.graph import Graph, resources
 from reassess.graph.state import States
 
@@ -15,6 +16,8 @@ from reassess.graph.state import States
 _SHOWN = 12
 # A share of the wall time below which an advice would be noise.
 _WORTH = 0.01
+# Where a guess would be all that there is.
+_NO_HOURS = "hours are not known: no such job has run here yet; they follow from the first that do"
 
 
 def overview(graph: Graph, slots: int | None = None) -> str:
@@ -29,12 +32,16 @@ def overview(graph: Graph, slots: int | None = None) -> str:
     lines = [f"study {graph.study.name}: {len(todo)} of {len(graph.jobs)} jobs are left"]
     if not todo:
         return "\n".join([*lines, "nothing to do: every result is there and current"])
+    changed = mismatches(graph, states)
     durations = Durations(graph)
     expected = {job: durations.of(graph.jobs[job]) for job in todo}
+    if _is_unmeasured(graph, expected):
+        lines += ["", *changed] if changed else []
+        return "\n".join([*lines, "", *Workload(graph, todo).lines(), _NO_HOURS])
     seconds = {job: found.seconds for job, found in expected.items()}
     needs = {job: [item for item in graph.jobs[job].needs if item in expected] for job in todo}
     chain = critical_path(needs, seconds)
-    if changed := mismatches(graph, states):
+    if changed:
         lines += ["", *changed]
     lines += ["", *_costs(graph, expected)]
     lines += ["", *_chain(chain, expected)]
@@ -54,6 +61,12 @@ def left(graph: Graph, states: States) -> list[str]:
         if states.of(job) != "done" or not found.isdisjoint(job.needs):
             found.add(job.name)
     return [job for job in graph.jobs if job in found]
+
+
+def _is_unmeasured(graph: Graph, expected: Mapping[str, Duration]) -> bool:
+    """Return whether models are asked or trained, and how long that takes is a guess for every job."""
+    sources = [item.source for job, item in expected.items() if graph.jobs[job].rule in ("train", "generate")]
+    return bool(sources) and set(sources) == {"guess"}
 
 
 def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
@@ -77,7 +90,7 @@ def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
 def _gpus(graph: Graph, job: str) -> int:
     """Return the GPUs that a job asks for: those alone that run a model ask for any."""
     found = graph.jobs[job]
-    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate") else 0
+    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate", "measure") else 0
 
 
 def _hours(value: float) -> str:

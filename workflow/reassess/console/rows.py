@@ -18,7 +18,10 @@ from reassess.graph import Graph
 from reassess.judge import judge
 from reassess.sources.base import RowsSource
 from reassess.sources.published import Published
+from reassess.sources.repository import UnreachableError
 from reassess.study.data import FromSources
+from reassess.study.study import Study
+from reassess.work.hub import go_offline, offline_once_unreachable
 
 # Rows of each source that are looked at, and examples that are shown of each pool and benchmark.
 SAMPLE = 200
@@ -33,10 +36,12 @@ class Found(NamedTuple):
     Attributes:
         lines: what is printed.
         problems: what a job would refuse, a line each.
+        unread: the sources that were not looked at, because the hub cannot be reached.
     """
 
     lines: list[str]
     problems: list[str]
+    unread: list[str]
 
 
 def overview(graph: Graph, every: bool = False) -> Found:
@@ -46,16 +51,21 @@ def overview(graph: Graph, every: bool = False) -> Found:
         graph: the study.
         every: read all rows, and not the first of each source.
     """
+    with offline_once_unreachable():
+        return _overview(graph, every)
+
+
+def _overview(graph: Graph, every: bool) -> Found:
     study = graph.study
     told = models(study)
     how = "all rows" if every else f"the first {SAMPLE} rows of each source; `--data` reads all"
-    found = Found([f"data ({how}):"], [])
+    found = Found([f"data ({how}):"], [], [])
     for name in study.pools:
         readers = [run for run in graph.runs.values() if run.pool == name]
         stage = next((run.stage for run in readers if study.all_stages[run.stage].imitates), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
         held_out = study.pools[name].held_out or 0
-        seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
+        seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study, stage)
         if seen.is_all and seen.used - held_out < largest:
             held = f" with held_out: {held_out}" if held_out else ""
             found.problems.append(f"pools.{name}: {seen.used} examples can be used, fewer than sizes: {largest}{held}")
@@ -63,7 +73,7 @@ def overview(graph: Graph, every: bool = False) -> Found:
         if benchmark.pool is not None:
             found.lines.append(f"  benchmarks.{name}\n    held out of pool {benchmark.pool}")
             continue
-        _collection(found, f"benchmarks.{name}", benchmark, told, every, study.prompt, None)
+        _collection(found, f"benchmarks.{name}", benchmark, told, every, study, None)
     if every:
         try:
             found.lines.extend(_overlaps(graph))
@@ -71,6 +81,9 @@ def overview(graph: Graph, every: bool = False) -> Found:
             # What cannot be read was said above, unless it was built before and is damaged since.
             if not any(str(error) in problem for problem in found.problems):
                 found.problems.append(str(error))
+    if found.unread:
+        unread = f"not looked at: {len(found.unread)} sources; check again where the hub can be reached"
+        found.lines.extend(["", unread])
     found.lines.extend(["", *told.lines()] if told.readers else [])
     return found
 
@@ -127,9 +140,14 @@ class _Seen:
 
 
 def _collection(
-    found: Found, where: str, spec: FromSources, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
+    found: Found, where: str, spec: FromSources, told: Told, every: bool, study: Study, stage: str | None
 ) -> _Seen:
     """Look at one pool or benchmark; `stage` imitates its rationales."""
+    measures = [
+        name
+        for name, it in study.measures.items()
+        if it.READS_RESPONSES and where in (f"pools.{it.on}", f"benchmarks.{it.on}")
+    ]
     seen = _Seen()
     found.lines.append(f"  {where}")
     for source in spec.origins:
@@ -144,10 +162,16 @@ def _collection(
                     told.add(where, item, every)
             seen.is_all &= every or seen.rows - before < SAMPLE
         except (DataError, OSError) as error:
-            found.problems.append(f"{where}: {error}")
             seen.is_all = False
+            if isinstance(error, UnreachableError) and not every:
+                # Nothing is wrong with the study, and jobs may run where the hub can be reached.
+                found.unread.append(_called(source))
+                found.lines.append("      not looked at: the hub cannot be reached")
+                go_offline()
+            else:
+                found.problems.append(f"{where}: {error}")
     found.lines.extend(f"      {line}" for line in (seen.lines() if seen.rows else ("no rows were read",)))
-    found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
+    found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, study.prompt))
     if seen.rows and not seen.used:
         found.problems.append(f"{where}: not one of {seen.rows} rows can be used; {next(iter(seen.reasons))[1]}")
     elif seen.reasons.total() > spec.max_put_aside * seen.rows:
@@ -160,6 +184,8 @@ def _collection(
             f"{where}: {seen.used - seen.thoughts} of {seen.used} examples have no rationale, which stage {stage!r} "
             "imitates; give every example one, or leave SFT out of the recipes"
         )
+    for name in measures if seen.used and not seen.thoughts else ():
+        found.problems.append(f"{where}: not one of {seen.used} examples has a rationale, which measures.{name} reads")
     return seen
 
 

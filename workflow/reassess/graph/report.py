@@ -23,6 +23,7 @@ TABLES = {
     "cost": "reassess.analyse.tables.cost:build",
     "sampling": "reassess.analyse.tables.sampling:build",
     "reward": "reassess.analyse.tables.reward:build",
+    "measures": "reassess.analyse.tables.measures:build",
     "imported": "reassess.analyse.tables.imported:build",
 }
 FIGURES = {
@@ -39,9 +40,10 @@ def tables(study: Study) -> dict[str, str]:
         "contrasts": study.contrasts,
         "sources": study.examples,
         "examples": study.examples,
+        "measures": study.measures,
         "imported": study.imported,
     }
-    return {name: where for name, where in TABLES.items() if name not in about or about[name]}
+    return {name: where for name, where in TABLES.items() if about.get(name, True)}
 
 
 def files(study: Study, kind: Kind) -> list[str]:

@@ -46,6 +46,11 @@ class SourceOptions(Strict):
         """The number of examples, None where only reading tells."""
         return None
 
+    @property
+    def most(self) -> int | None:
+        """The number of examples at most, as far as it is known without reading."""
+        return self.size
+
     def read(self) -> Iterator[Example | PutAside]:
         """Yield the examples, and what cannot be one as put aside. Raises DataError where a source cannot be read."""
         raise NotImplementedError

@@ -60,6 +60,10 @@ class SetSource(SourceOptions):
         return Published(self.name, SETS[self.name], location, self.path, self.image_root, self.licence)
 
     @property
+    def most(self) -> int | None:
+        return self.published.most
+
+    @property
     def files(self) -> list[str]:
         return self.published.files
 

@@ -73,6 +73,11 @@ class Published(NamedTuple):
         """The number of examples: only reading tells."""
         return None
 
+    @property
+    def most(self) -> int | None:
+        """The number of rows that it is published with; of a copy only reading tells."""
+        return self.location.rows if self.path is None else None
+
     def identity(self) -> dict[str, Any]:
         """Return what the examples depend on, besides the content of the user's files."""
         where = {"path": self.path} if self.path is not None else {"revision": self.location.revision}

@@ -19,7 +19,7 @@ from reassess.sources.archives import Pictures, grouped
 from reassess.sources.base import Row
 from reassess.spec import near
 from reassess.work import records
-from reassess.work.hub import why
+from reassess.work.hub import is_unreachable, why
 
 OFFLINE = "build it where it can, with HF_HOME on a disk that both see, or give a copy of its files"
 # A commit. A branch moves, and the study with it.
@@ -55,6 +55,10 @@ class Hub(NamedTuple):
     def __str__(self) -> str:
         """The data set as a message names it."""
         return f"{self.path} (split {self.split}{f', revision {self.revision}' if self.revision else ''})"
+
+
+class UnreachableError(DataError):
+    """The hub gave no answer, which says nothing about the data set."""
 
 
 def newest(path: str) -> str:
@@ -164,7 +168,7 @@ def _named(hub: Hub, file: File, cached: Path | None) -> Iterator[None]:
         mend = "" if cached is None else f"; remove {cached.resolve()}, and it is fetched again"
         raise DataError(f"{hub.path}: {error}{mend}") from None
     except (HfHubHTTPError, OSError) as error:
-        raise DataError(f"{hub.path} {file.path}: {why(error, 'data set', OFFLINE)}") from None
+        raise _refused(error, f"{hub.path} {file.path}") from None
 
 
 def _row_files(hub: Hub) -> list[File]:
@@ -280,6 +284,10 @@ def _asked(hub: Hub, what: str, ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except (HfHubHTTPError, HTTPError, OSError, RuntimeError) as error:
-        raise DataError(
-            f"{hub.path} at {hub.revision}: {what} cannot be fetched: {why(error, 'data set', OFFLINE)}"
-        ) from None
+        raise _refused(error, f"{hub.path} at {hub.revision}: {what} cannot be fetched") from None
+
+
+def _refused(error: Exception, what: str) -> DataError:
+    """Return what the hub's client has raised as an error of ours."""
+    kind = UnreachableError if is_unreachable(error) else DataError
+    return kind(f"{what}: {why(error, 'data set', OFFLINE)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -12,8 +14,9 @@ from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_seri
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import vary
 from reassess.stages.config_class import ConfigClass, config_fields
+from reassess.stages.epochs import Epoch, Work, length, trajectory
 from reassess.stages.lora_args import changed_lora, check_lora
-from reassess.stages.trainer_args import changed, check_args, split_problem
+from reassess.stages.trainer_args import accumulation, changed, check_args, split_problem
 
 Part = Literal["vision_tower", "projector", "language_model"]
 # Bytes per weight that LoRA saves: gradients (4) and Adam's two moments (8), less what the adapters take. At rank 64 on
@@ -207,6 +210,18 @@ class AnyStage(Strict):
         """How it draws the prompts that it samples for, in words; nothing where every one is drawn once an epoch."""
         return ()
 
+    def work(self, examples: int, processes: int) -> Work:
+        """Return what a run does at most; nothing that counts where it trains nothing.
+
+        Args:
+            examples: its training examples.
+            processes: training processes.
+
+        Raises:
+            ValueError: its options and so many examples do not fit together.
+        """
+        return Work()
+
     @abstractmethod
     def identity(self, processes: int, gpus: int) -> dict[str, Any]:
         """Return what the weights that it makes depend on, of its own options; values at their defaults are left out.
@@ -285,6 +300,32 @@ class Trained(AnyStage):
         return self.NEEDS._replace(
             bytes_per_weight=self.NEEDS.bytes_per_weight - LORA_SAVES, host_bytes_per_weight=LORA_HOST_BYTES
         )
+
+    def options(self, processes: int) -> SimpleNamespace:
+        """Return the trainer's options as its config will have them: the study's, the defaults, and what follows."""
+        per_device, steps = accumulation(self.args, self.batch_size, processes)
+        decided = {"per_device_train_batch_size": per_device, "gradient_accumulation_steps": steps}
+        defaults = {name: default for name, (_, default) in config_fields(self.CONFIG).items()}
+        return SimpleNamespace(**{**defaults, **self.args, **decided})
+
+    def epoch(self, args: Any, rows: int, processes: int) -> Epoch:
+        """Return what the trainer makes of its rows: each is seen once, the last batch is a smaller one.
+
+        Args:
+            args: has the trainer's options as attributes.
+            rows: the training examples.
+            processes: training processes.
+
+        Raises:
+            ValueError: options and rows do not fit together.
+        """
+        together = args.per_device_train_batch_size * processes
+        return Epoch(rows, samples=rows, batches=math.ceil(rows / together), drawn=together)
+
+    def work(self, examples: int, processes: int) -> Work:
+        args = self.options(processes)
+        _, steps, samples = length(args, self.epoch(args, examples * (self.imitates or 1), processes))
+        return Work(sequences=samples, steps=steps, kept=len(trajectory(steps, self.trajectory)))
 
     def misfit_of_processes(self, count: int) -> str | None:
         return split_problem(self.args, self.batch_size, count)

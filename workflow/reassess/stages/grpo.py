@@ -10,6 +10,7 @@ from pydantic import model_validator
 from reassess.stages.base import Needs
 from reassess.stages.config_class import ConfigClass
 from reassess.stages.engine_args import counting, vllm_version
+from reassess.stages.epochs import Work
 from reassess.stages.reinforced import ROLLOUT_BYTES, Reinforced
 from reassess.stages.rollouts import CORRECTION_MODE, SEEDS, Resample, Rollouts, misfit
 from reassess.stages.sft import TRAINING_BYTES
@@ -87,6 +88,13 @@ class GrpoStage(Reinforced):
             f"resampled for an accuracy between {low:g} and {high:g} in at most {self.resample.rounds} rounds",
             f"as many {self.resample.budget} as without that",
         )
+
+    def work(self, examples: int, processes: int) -> Work:
+        found = super().work(examples, processes)
+        if self.resample is None or self.resample.budget == "prompts":
+            return found
+        rounds = self.resample.rounds
+        return found._replace(prompts=found.prompts * rounds, completions=found.completions * rounds)
 
     @property
     def corrects(self) -> bool:

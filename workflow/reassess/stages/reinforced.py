@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from pydantic import model_validator
@@ -11,6 +12,7 @@ from reassess.rewards import Rewards
 from reassess.spec import Positive, near
 from reassess.stages.base import Needs, Trained
 from reassess.stages.config_class import config_fields
+from reassess.stages.epochs import Epoch, Work
 from reassess.versions import JUDGE_VERSION
 
 # Sampling in the training process: beside the training state, weights cast to bfloat16 (2) and a KV cache (1).
@@ -68,6 +70,55 @@ class Reinforced(Trained):
         found = super().needs
         compares = self._value("beta") and self.lora is None
         return found._replace(bytes_per_weight=found.bytes_per_weight + REFERENCE_BYTES) if compares else found
+
+    def options(self, processes: int) -> SimpleNamespace:
+        found = super().options(processes)
+        together = found.per_device_train_batch_size * processes
+        # As TRL works out one from the other when its config is made.
+        if found.generation_batch_size is not None:
+            found.steps_per_generation = found.generation_batch_size // together
+        elif found.steps_per_generation is None:
+            found.steps_per_generation = found.gradient_accumulation_steps
+        found.generation_batch_size = found.steps_per_generation * together
+        return found
+
+    def epoch(self, args: Any, rows: int, processes: int) -> Epoch:
+        """Return what the trainer makes of its rows: completions to as many prompts as fill a generation batch.
+
+        Raises:
+            ValueError: generation batches and optimizer steps do not fit together, or there is not one of the former.
+        """
+        accumulation, uses = args.gradient_accumulation_steps, args.steps_per_generation * args.num_iterations
+        if uses % accumulation and accumulation % uses:
+            raise ValueError(
+                f"args.steps_per_generation x num_iterations is {uses}: with {accumulation} accumulation steps "
+                f"(batch_size / per_device_train_batch_size) it must be a multiple or a divisor of {accumulation}"
+            )
+        prompts = args.generation_batch_size // args.num_generations
+        draws, left_over = divmod(rows, prompts)
+        if draws * uses == 0:
+            raise ValueError(
+                f"{rows} examples do not fill one generation batch of {prompts} prompts; lower batch_size "
+                f"({self.batch_size}) or args.generation_batch_size, or use a larger size"
+            )
+        return Epoch(
+            rows,
+            samples=draws * args.generation_batch_size,
+            batches=draws * uses,
+            drawn=args.generation_batch_size,
+            uses=uses,
+            left_over=left_over,
+            boundary=max(1, uses // accumulation),
+        )
+
+    def work(self, examples: int, processes: int) -> Work:
+        found, args = super().work(examples, processes), self.options(processes)
+        return found._replace(
+            prompts=found.sequences // args.num_generations,
+            completions=found.sequences,
+            longest=args.max_completion_length,
+            sequences=found.sequences * args.num_iterations,
+        )
 
     def sampler(self, gpus: int) -> str:
         return "transformers"

@@ -47,6 +47,9 @@ class Ask(Asks):
     def writes(self) -> bool:
         return "rationale" in self.names
 
+    def longest(self, read: int | None) -> int | None:
+        return self.max_tokens if "rationale" in self.names else read
+
     def identity(self) -> dict[str, Any]:
         return {"parse": self.parse, "into": list(self.names)}
 

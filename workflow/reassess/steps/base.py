@@ -93,6 +93,14 @@ class AnyStep(Strict):
         """The columns that it reads, which a step before it has to have filled."""
         return ()
 
+    def most(self, read: int | None) -> int | None:
+        """Return the examples that it asks and keeps at most, given those that it reads; None where nothing tells."""
+        return read
+
+    def longest(self, read: int | None) -> int | None:
+        """Return the tokens of a rationale at most, given those of what it reads; None for no limit."""
+        return read
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Return what the set depends on beside what is read and what was said."""
@@ -152,6 +160,9 @@ class Asks(AnyStep, Sampling):
     @property
     def files(self) -> list[str]:
         return [] if self.prompt is None else [self.prompt]
+
+    def most(self, read: int | None) -> int | None:
+        return min(filter(None, (self.questions, read)), default=None)
 
     @property
     def count(self) -> int:

@@ -59,6 +59,9 @@ class Distill(Asks):
     def writes(self) -> bool:
         return True
 
+    def longest(self, read: int | None) -> int | None:
+        return self.max_tokens
+
     def identity(self) -> dict[str, Any]:
         return {"keep": self.keep, "choose": self.choose, "per_question": self.per_question}
 

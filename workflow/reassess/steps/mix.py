@@ -36,6 +36,9 @@ class Mix(AnyStep):
     def INPUTS(self) -> tuple[str, ...]:  # noqa: N802
         return tuple(self.of)
 
+    def most(self, read: int | None) -> int | None:
+        return min(filter(None, (self.n, read)), default=None)
+
     def identity(self) -> dict[str, Any]:
         return {"of": self.of} | ({"n": self.n} if self.n else {})
 

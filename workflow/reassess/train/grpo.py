@@ -30,7 +30,7 @@ def run(task: Task, clock: Clock) -> Made:
     assert isinstance(task.stage, GrpoStage)
     rewards = task.stage.rewards.chosen
     weights = [reward.weight for reward in rewards.values()]
-    started = loop.start(task, clock, GRPOConfig, reinforced.epoch, reward_weights=weights)
+    started = loop.start(task, clock, GRPOConfig, reward_weights=weights)
     budget, counts = _budget(started), Counts.of(started.resumed.checkpoint)
     left = started.is_unfinished and (budget is None or counts.prompts < budget)
     trainer = build(started, rewards) if left else None

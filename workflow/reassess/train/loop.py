@@ -22,15 +22,13 @@ from reassess.train import adapter, callbacks, checkpoints, data, published, ran
 from reassess.train.checkpoints import Checkpoint, Clock
 from reassess.train.export import check, check_answers, export, load_exactly
 from reassess.train.frame import Made, Task
-from reassess.train.plan import Epoch, Plan, Resumed, TrainError, plan
+from reassess.train.plan import Plan, Resumed, TrainError, plan
 from reassess.work import records, turns
 
 # Bytes per second at which a checkpoint is thought to be written until one was: a busy network file system.
 SAVED_PER_SECOND = 200e6
 # Of a weight in float32.
 FROZEN_BYTES = 4
-# Of stage, TRL's config, training examples and processes.
-EpochOf = Callable[[Any, Any, int, int], Epoch]
 
 
 class Started(NamedTuple):
@@ -93,14 +91,13 @@ class Started(NamedTuple):
             raise TrainError(f"stages.{self.task.run.stage}.lora: {error}") from None
 
 
-def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, **fixed: Any) -> Started:
+def start(task: Task, clock: Clock, config: Callable[..., Any], **fixed: Any) -> Started:
     """Make config, rows and plan, and load the weights of the parent or of the checkpoint to go on from.
 
     Args:
         task: the run.
         clock: its time so far.
         config: the config class of TRL.
-        epoch: says what the trainer makes of the rows.
         fixed: options of the config that the kind of stage decides.
 
     Raises:
@@ -122,7 +119,7 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], epoch: EpochOf, 
     if ranks.is_first():
         task.checkpoints.mkdir(parents=True, exist_ok=True)
         records.write_lines(task.checkpoints / published.PUT_ASIDE, (item._asdict() for item in usable.out))
-    planned = plan(stage, args, epoch(stage, args, len(usable.rows.examples), world.processes))
+    planned = plan(stage, args, len(usable.rows.examples), world.processes)
     args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
 
     checkpoint, tokens = ranks.share(_look_back(task) if ranks.is_first() else (None, 0))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reassess.stages.base import Trained
+from reassess.stages.epochs import length, trajectory
 
 # Logged steps and checkpoints of a run whose stage does not say: enough for a curve, and at most a tenth is lost.
 LOGS = 25
@@ -47,28 +48,6 @@ class Plan:
     trajectory: tuple[int, ...]
 
 
-class Epoch(NamedTuple):
-    """What a trainer makes of the training examples, each time that it goes through them.
-
-    Attributes:
-        rows: training examples.
-        samples: examples that it sees, or completions that it generates.
-        batches: batches that go through the model, of each process.
-        drawn: samples that are drawn at a time.
-        uses: batches that serve a draw.
-        left_over: examples that do not fill a draw.
-        boundary: optimizer steps that a draw serves; between them it is not part of a checkpoint.
-    """
-
-    rows: int
-    samples: int
-    batches: int
-    drawn: int
-    uses: int = 1
-    left_over: int = 0
-    boundary: int = 1
-
-
 class Resumed(NamedTuple):
     """Where a stopped run continues.
 
@@ -85,24 +64,26 @@ class Resumed(NamedTuple):
     checkpoint: Path | None = None
 
 
-def plan(stage: Trained, args: Any, epoch: Epoch) -> Plan:
+def plan(stage: Trained, args: Any, rows: int, processes: int) -> Plan:
     """Return the plan of a stage.
 
     Args:
         stage: the stage of the study; its `args` say which values the user chose.
         args: the trainer's config object.
-        epoch: what the trainer makes of the examples, those put aside not counted.
+        rows: the training examples, those put aside not counted.
+        processes: training processes.
 
     Raises:
-        TrainError: there would be no step, or `save_steps` is not a multiple of the boundary.
+        TrainError: there would be no step, its options do not fit together, or `save_steps` is not a multiple of the
+            boundary.
     """
-    accumulation = args.gradient_accumulation_steps
-    per_epoch = math.ceil(epoch.batches / accumulation)
-    steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
+    try:
+        epoch = stage.epoch(args, rows, processes)
+    except ValueError as error:
+        raise TrainError(str(error)) from None
+    per_epoch, steps, samples = length(args, epoch)
     if steps == 0:
         raise TrainError("args.num_train_epochs and args.max_steps leave no step to train")
-    whole, rest = divmod(steps, per_epoch)
-    draws = math.ceil(min(rest * accumulation, epoch.batches) / epoch.uses)
     logging = stage.args.get("logging_steps", math.ceil(steps / LOGS))
     return Plan(
         rows=epoch.rows,
@@ -110,17 +91,12 @@ def plan(stage: Trained, args: Any, epoch: Epoch) -> Plan:
         batch_size=stage.batch_size,
         steps_per_epoch=per_epoch,
         steps=steps,
-        samples=whole * epoch.samples + min(draws * epoch.drawn, epoch.samples),
+        samples=samples,
         boundary=epoch.boundary,
         save_steps=_save_steps(stage, steps, epoch.boundary, logging),
         logging_steps=logging,
         trajectory=trajectory(steps, stage.trajectory),
     )
-
-
-def trajectory(steps: int, n: int) -> tuple[int, ...]:
-    """Return `n` evenly spaced steps of 1..`steps`, the last one included; fewer where there are fewer steps."""
-    return tuple(sorted({max(1, steps * i // n) for i in range(1, n + 1)}))
 
 
 def _save_steps(stage: Trained, steps: int, boundary: int, logging: float) -> int:

@@ -11,44 +11,13 @@ from reassess.engines import version
 from reassess.engines.base import text
 from reassess.models.reader import Reader
 from reassess.rewards import Batch, Reward
-from reassess.stages.reinforced import Reinforced
 from reassess.train import data
 from reassess.train.group_trainer import Counts
 from reassess.train.loop import Started
-from reassess.train.plan import Epoch, TrainError
+from reassess.train.plan import TrainError
 
 # What TRL calls with the completions of a step and the columns of their rows.
 RewardFunction = Callable[..., list[float | None]]
-
-
-def epoch(stage: Reinforced, args: Any, rows: int, processes: int) -> Epoch:
-    """Return what the trainer makes of its rows: completions to as many prompts as fill a generation batch.
-
-    Raises:
-        TrainError: generation batches and optimizer steps do not fit together, or there is not one of the former.
-    """
-    accumulation, uses = args.gradient_accumulation_steps, args.steps_per_generation * args.num_iterations
-    if uses % accumulation and accumulation % uses:
-        raise TrainError(
-            f"args.steps_per_generation x num_iterations is {uses}: with {accumulation} accumulation steps "
-            f"(batch_size / per_device_train_batch_size) it must be a multiple or a divisor of {accumulation}"
-        )
-    prompts = args.generation_batch_size // args.num_generations
-    draws, left_over = divmod(rows, prompts)
-    if draws * uses == 0:
-        raise TrainError(
-            f"{rows} examples do not fill one generation batch of {prompts} prompts; lower batch_size "
-            f"({stage.batch_size}) or args.generation_batch_size, or use a larger size"
-        )
-    return Epoch(
-        rows,
-        samples=draws * args.generation_batch_size,
-        batches=draws * uses,
-        drawn=args.generation_batch_size,
-        uses=uses,
-        left_over=left_over,
-        boundary=max(1, uses // accumulation),
-    )
 
 
 def prepare(started: Started, by_engine: bool) -> None:

@@ -34,7 +34,7 @@ def run(task: Task, clock: Clock) -> Made:
     assert isinstance(task.stage, RlooStage)
     rewards = task.stage.rewards.chosen
     weights = [reward.weight for reward in rewards.values()]
-    started = loop.start(task, clock, RLOOConfig, reinforced.epoch, reward_weights=weights)
+    started = loop.start(task, clock, RLOOConfig, reward_weights=weights)
     counts = Counts.of(started.resumed.checkpoint)
     trainer = build(started, rewards) if started.is_unfinished else None
     made = loop.finish(started, trainer)

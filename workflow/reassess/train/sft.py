@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +10,11 @@ from accelerate.data_loader import SeedableRandomSampler
 from torch.utils.data import RandomSampler, Sampler
 from trl import SFTConfig, SFTTrainer
 
-from reassess.stages.sft import SftStage
 from reassess.train import data, loop, ranks
 from reassess.train.checkpoints import Clock
 from reassess.train.frame import Made, Task
 from reassess.train.loop import Started
-from reassess.train.plan import Epoch, TrainError
+from reassess.train.plan import TrainError
 
 
 def run(task: Task, clock: Clock) -> Made:
@@ -27,14 +25,8 @@ def run(task: Task, clock: Clock) -> Made:
         Interrupted: it was asked to stop, and has saved a checkpoint.
     """
     # TRL would cut a long sequence, completion first, without a word.
-    started = loop.start(task, clock, SFTConfig, epoch, max_length=None)
+    started = loop.start(task, clock, SFTConfig, max_length=None)
     return loop.finish(started, build(started) if started.is_unfinished else None)
-
-
-def epoch(stage: SftStage, args: Any, rows: int, processes: int) -> Epoch:
-    """Return what the trainer makes of its rows: each is seen once, the last batch is a smaller one."""
-    together = args.per_device_train_batch_size * processes
-    return Epoch(rows, samples=rows, batches=math.ceil(rows / together), drawn=together)
 
 
 class Trainer(SFTTrainer):  # type: ignore[misc]
@@ -164,7 +156,7 @@ def check_batch(batch: Any, rows: data.Rows, placeholders: list[int]) -> None:
         data.check_prompt(example, prompt, rows)
         if learnt[-1] not in reader.stops:
             raise TrainError(f"example {example.id!r}: no end-of-turn token carries loss; the model would never stop")
-        expected = reader.completion(data.response(example, rows, rows.rationale(i)))
+        expected = reader.completion(reader.response(example, rows.rationale(i)))
         if learnt != reader.encode([expected], [])["input_ids"][0]:
             text = reader.tokenizer.decode(learnt)
             raise TrainError(f"example {example.id!r}: the loss is on {text!r}, the target response is {expected!r}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,7 +29,7 @@ def why(error: Exception, what: str, offline: str) -> str:
         return "there is no such repository, or it is private; check the name, or log in with `hf auth login`"
     if isinstance(error, errors.RemoteEntryNotFoundError):
         return "the repository has no such file at this commit"
-    if _is_unreachable(error):
+    if is_unreachable(error):
         return f"the hub cannot be reached ({said}); {offline}"
     if _is_full(error):
         cache = Path(constants.HF_HUB_CACHE)
@@ -36,13 +38,32 @@ def why(error: Exception, what: str, offline: str) -> str:
     return said
 
 
+@contextmanager
+def offline_once_unreachable() -> Iterator[None]:
+    """Let `go_offline` hold inside alone."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def go_offline() -> None:
+    """Have the hub's client answer from its cache alone, where each question would wait for no answer."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
+
+
 def _is_full(error: Exception) -> bool:
     # The client's downloader in Rust (`hf_xet`) says it in words alone.
     is_said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return is_said or "No space left" in str(error)
 
 
-def _is_unreachable(error: Exception) -> bool:
+def is_unreachable(error: Exception) -> bool:
     """Return whether no answer came. `ConnectionError` is what `datasets` says then, and also the client offline."""
     from httpx2 import TransportError
     from huggingface_hub import errors
