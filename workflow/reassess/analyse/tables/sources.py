@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from reassess.analyse.estimates import COUNTS, Estimates, Method, control, largest, methods, models
-from reassess.analyse.layout import Entry, Table, number, share
-from reassess.analyse.tables.shared import NUMBERS, READING, Built, Sheet, frame, provenance
+from reassess.analyse.layout import DASH, Entry, Table, number, share
+from reassess.analyse.tables.shared import NUMBERS, READING, Built, Sheet, frame, numbers, provenance
 from reassess.analyse.traces import words
 from reassess.graph import BASE, Run
 from reassess.graph.sets import ExampleSet
@@ -30,20 +30,13 @@ class _Written(NamedTuple):
 
 def build(estimates: Estimates) -> Built:
     """Return a row for each kind of traces that SFT from the base model imitates, by model, at its largest size."""
-    groups = _groups(estimates)
+    groups, nll = _groups(estimates), ["NLL"] if _likelihoods(estimates) else []
     lead = next(iter(groups))
-    changes = [text for name in groups for text in ((name, f"Δ {name[0].lower()}{name[1:]}"))]
+    changes = [f"Δ {name[0].lower()}{name[1:]}" for name in groups]
     table = Table(
         "sources",
         "Traces that SFT imitates: who wrote them, and what training on them changes against the base model.",
-        [
-            "Method",
-            "Written by",
-            "Kept",
-            "Right",
-            "Words",
-            *(text for text in changes if text in (lead,) or "Δ" in text),
-        ],
+        ["Method", "Written by", "Kept", "Right", "Words", *nll, lead, *changes],
         text_columns=2,
     )
     sheet = Sheet(estimates, table)
@@ -54,13 +47,16 @@ def build(estimates: Estimates) -> Built:
             run = _imitating(estimates, method)
             if run is None:
                 continue
-            row = [sheet.largest(method), *_facts(sheet, method, run)]
+            row = [sheet.largest(method), *_facts(sheet, method, run), *_likelihood(sheet, method, base, run)]
             for name, of in groups.items():
                 row += [sheet.mean(method, of, name)] if name == lead else []
                 row.append(sheet.delta(method, base, of, name))
             rows.append(row)
         sheet.block(model, rows)
     over = [f"{name}: {', '.join(of)}." for name, of in groups.items()]
+    if taken := _likelihoods(estimates):
+        units = ", ".join(dict.fromkeys(estimates.study.measures[name].UNIT for name in taken.values()))
+        over.insert(0, f"NLL: of the traces under the base model, {units}, over all examples of the set or the pool.")
     table.notes = [READING, *_NOTES, *over, provenance(estimates, estimates.benchmarks)]
     return table, frame(sheet.records, [*NUMBERS, *COUNTS[1:], *_FACTS])
 
@@ -102,6 +98,26 @@ def _facts(sheet: Sheet, method: Method, run: Run) -> list[Entry]:
         share(total["right"], total["judged"]),
         number(length, 1),
     ]
+
+
+def _likelihoods(estimates: Estimates) -> dict[str, str]:
+    """Return the measures of how likely a model finds what SFT imitates, by what they are taken on."""
+    return {spec.on: name for name, spec in estimates.study.measures.items() if spec.READS_RESPONSES}
+
+
+def _likelihood(sheet: Sheet, method: Method, base: Method, run: Run) -> list[Entry]:
+    """Return the mean of the measure of what a run trains on, by the base model; nothing where the study has none."""
+    if not (taken := _likelihoods(sheet.estimates)):
+        return []
+    name = taken.get(run.on.name if run.on else run.pool)
+    missing = None if name is None else sheet.estimates.unmeasured(base, name)
+    if name is None or missing is None:
+        return [Entry(DASH, mark=sheet.table.mark("no measure of the study is taken on them by the base model"))]
+    estimate = sheet.estimates.measured(base, name, sheet.estimates.study.measures[name].COLUMNS[0])
+    sheet.add(method, "traces", name, numbers(estimate))
+    if estimate is None:
+        return [Entry(DASH, mark=sheet.table.mark("missing " + "; ".join(missing)))]
+    return [Entry(f"{estimate.mean:.3f}", f"±{estimate.half_width:.3f}")]
 
 
 def _written(estimates: Estimates, made: ExampleSet) -> Iterator[_Written]:
