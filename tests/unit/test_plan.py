@@ -333,10 +333,13 @@ def test_sets_of_examples_are_asked_as_often_as_their_steps_say(here: Path, root
         "both": {"kind": "mix", "of": {"few": 1, "all": 1}, "n": 32},
     }
     data["stages"]["sft"]["on"] = "both"
-    data["pools"]["toy"]["only_with"] = ["both"]
+    data["stages"]["once"] = {"kind": "sft", "on": "few", "batch_size": 8, "args": {"num_train_epochs": 1}}
+    data["recipes"]["once"] = ["once@all"]
+    data["pools"]["toy"]["only_with"] = ["both", "few"]
     found = graph.parse(data, "test")
     rows = counted(overview(found))
     assert [rows[f"generate {name}"][2:4] for name in ("few", "all")] == [["40", "120"], ["40", "80"]]
+    assert rows["train once"][5:7] == ["5", "40"]
     assert rows["train sft"][5:] == ["12", "96", tokens(96 * (160 + 24))], "a trace is as long as a response may be"
 
 

@@ -88,7 +88,7 @@ def test_a_generation_batch_does_not_depend_on_processes(
     mine = stage.options(processes)
     for name in ("generation_batch_size", "steps_per_generation", "num_iterations", "max_steps", "num_train_epochs"):
         assert getattr(mine, name) == getattr(args, name), name
-    assert stage.work(2100, processes) == Work(2048, 10_240, 256, 10_240, 16, 0)
+    assert stage.work(2100, processes) == Work(2048, 10_240, args.max_completion_length, 10_240, 16, 0)
     planned = plan(stage, args, 2100, processes)
     # Four draws of 512 prompts, each learnt from in four steps.
     assert (planned.boundary, planned.steps, planned.samples, planned.left_over) == (4, 16, 4 * 2560, 2100 - 4 * 512)

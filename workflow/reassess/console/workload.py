@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, reduce
 from typing import NamedTuple
 
-from reassess.graph import Graph, Job, resources
+from reassess.graph import Graph, Job, Run, resources
 from reassess.graph.sets import ExampleSet, Origin
 from reassess.work import records
 
@@ -118,17 +118,21 @@ class Workload:
 
     def _training(self, job: Job, load: Load, processes: int) -> Load:
         stage, run, prompt = self._graph.stage(job), self._graph.runs[job.key], self._prompt(job)
+        examples = self._examples(run)
+        if not examples.is_all:
+            unknown = Count(0, False)
+            load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
+            return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
         try:
-            work = stage.work(run.size or 0, processes)
+            work = stage.work(examples.known, processes)
         except ValueError as error:
             self._problems[f"stages.{job.at.stage}: {error}"] = None
             return load
-        asked = Count(work.prompts * prompt).plus(_each(work.longest).times(work.completions))
         answers = work.longest if work.completions else 0 if stage.imitates == 0 else self._longest(run.on)
         return load._replace(
             prompts=Count(work.prompts),
             completions=Count(work.completions),
-            asked=asked,
+            asked=Count(work.prompts * prompt).plus(_each(work.longest).times(work.completions)),
             steps=Count(work.steps),
             sequences=Count(work.sequences),
             trained=Count(prompt).plus(_each(answers)).times(work.sequences) if work.sequences else Count(),
@@ -154,10 +158,14 @@ class Workload:
         maker = self._graph.checkpoint(job.at.cell)
         processes = resources.asked_by(self._graph.study, maker).training_processes
         try:
-            return self._graph.stage(maker).work(self._graph.runs[maker.key].size or 0, processes).kept
+            return self._graph.stage(maker).work(self._examples(self._graph.runs[maker.key]).known, processes).kept
         except ValueError:
             # Said of the run itself.
             return 0
+
+    def _examples(self, run: Run) -> Count:
+        """Return the training examples of a run."""
+        return self._rows(run.on or Origin("pool", run.pool)) if run.takes_all else Count(run.size or 0)
 
     def _count(self, read: Origin | ExampleSet) -> Count:
         """Return the examples of a pool that may be trained on, or those of a set or a benchmark."""
