@@ -267,7 +267,10 @@ def test_where_nothing_ran_the_work_is_counted_and_no_hours_are_guessed(here: Pa
 
 def test_the_work_of_the_published_size(here: Path, root: Path) -> None:
     found = graph.load(root / "studies/full/reassessing.yaml")
-    rows = counted(overview(found))
+    text = overview(found)
+    shown, _, _ = text.partition("\n\n  model ")
+    assert shown in (root / "docs/quickstart.md").read_text(encoding="utf-8"), "docs/quickstart.md shows another plan"
+    rows = counted(text)
     examples, runs = (2000, 10_000, 20_000), 4 * 3
     # Of the published rows those that are not held out, each asked four times.
     asked = 2101 + 38_870 - 512
