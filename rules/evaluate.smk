@@ -1,4 +1,4 @@
-"""Evaluation: one engine start answers a suite; scoring reads responses and needs no GPU."""
+"""Evaluation: one engine start answers a suite; scoring reads responses and needs no GPU. Measures have engines too."""
 
 
 rule generate:
@@ -57,3 +57,22 @@ rule import:
         spec=spec("import"),
     shell:
         command("import")
+
+
+rule measure:
+    input:
+        inputs("measure"),
+    output:
+        record=paths.measure("{key}", "measure.json"),
+        values=paths.measure("{key}", "values.parquet"),
+    log:
+        paths.log("measure", "{key}"),
+    conda:
+        ENVIRONMENT
+    threads: asked("measure", "threads")
+    resources:
+        **on_model("measure"),
+    params:
+        spec=spec("measure"),
+    shell:
+        command("measure")

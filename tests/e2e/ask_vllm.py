@@ -21,9 +21,10 @@ from reassess.engines.base import EngineInfo, Request
 def main(job_file: str, out_file: str) -> None:
     """Answer the pickled jobs `[(directory, requests, decoding)]` in order; write responses and seconds as JSON.
 
-    Then write from what each decoding would draw the first token of each request, with the last checkpoint.
+    Then write from what each decoding would draw the first token of each request, with the last checkpoint; and how
+    likely given responses are, with the first one.
     """
-    setting, jobs, asked, decodings = pickle.loads(Path(job_file).read_bytes())
+    setting, jobs, asked, decodings, given = pickle.loads(Path(job_file).read_bytes())
     reasons = [vllm.why_not(gpus) for gpus in (0, 1)]
     if reasons[0]:
         raise SystemExit(reasons[0])
@@ -44,7 +45,9 @@ def main(job_file: str, out_file: str) -> None:
         seconds[f"job {len(answers)}"] = time.monotonic() - started
         answers.append({key: row._asdict() for key, row in found.items()})
     drawn = [first_tokens(engine, asked, decoding) for decoding in decodings]
-    out = {"answers": answers, "seconds": seconds, "reasons": reasons, "drawn": drawn}
+    engine.load(jobs[0][0])
+    likely = {key: found._asdict() for batch in engine.nll(given) for key, found in batch.items()}
+    out = {"answers": answers, "seconds": seconds, "reasons": reasons, "drawn": drawn, "likely": likely}
     Path(out_file).write_text(json.dumps(out))
 
 

@@ -23,7 +23,7 @@ from reassess import engines, paths
 from reassess.decoding import Decoding
 from reassess.engines import transformers as transformers_engine
 from reassess.engines import vllm as vllm_engine
-from reassess.engines.base import EngineError, EngineInfo, Origin, Request, Response, Setting
+from reassess.engines.base import EngineError, EngineInfo, Given, Likelihood, Origin, Request, Response, Setting
 from reassess.engines.transformers import SeededSampling
 from reassess.evaluate.generate import EvaluationError, generate
 from reassess.evaluate.store import Store
@@ -36,6 +36,7 @@ from reassess.study import read
 from reassess.study.read import StudyError
 from reassess.work import attempts
 from reassess.work.turns import TRY_AGAIN
+from sft_loss import sft_losses
 from slurm_cluster import Cluster, wait_for
 from snake import ROOT
 
@@ -157,9 +158,29 @@ def first_tokens(
     return [{id_: value for id_, value in enumerate(row) if value > -1e9} for row in rows.values()]
 
 
+def given(requests: list[Request], reader: Reader) -> list[Given]:
+    """The examples' own responses to plain prompts."""
+    plain = [request for request in requests if not request.origin.think]
+    examples = [request.origin.examples[request.origin.place] for request in plain]
+    return [
+        Given(request.key, request.origin, len(reader.response_ids(example)))
+        for request, example in zip(plain, examples, strict=True)
+    ]
+
+
+def check_likely(found: dict[str, Likelihood], asked: list[Given], losses: dict[str, tuple[float, int]]) -> None:
+    """Compare likelihoods with transformers' own loss on the same responses."""
+    assert len(found) == len(asked) == len(losses)
+    for item in asked:
+        loss, tokens = losses[item.origin.examples[item.origin.place].id]
+        said = found[item.key]
+        assert (said.tokens, said.error) == (tokens, None) == (item.tokens, None)
+        assert said.nll / said.tokens == pytest.approx(loss, abs=1e-5)
+
+
 @needs_vllm
 def test_engines_agree(
-    toy_checkpoint: Path, talkative: Path, setting: Setting, requests: list[Request], tmp_path: Path
+    toy_checkpoint: Path, talkative: Path, setting: Setting, requests: list[Request], tmp_path: Path, stored: Any
 ) -> None:
     last = requests[-1].origin
     long = replace(last.examples[last.place], question=last.examples[last.place].question * 20)
@@ -179,8 +200,11 @@ def test_engines_agree(
         (str(talkative), requests, PENALISED),
         (str(talkative), requests, stopped),
     ]
+    asked = given(requests, setting.reader)
+    wordy = replace(long, question=last.examples[last.place].question, rationales=(long.rationales[0] * 20,))
+    too_wordy = Given("too wordy", last._replace(examples=[wordy], place=0), len(setting.reader.response_ids(wordy)))
     probed = setting._replace(engine_args={"logprobs_mode": "processed_logprobs", "max_logprobs": -1})
-    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((probed, jobs, few, DRAWN)))
+    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps((probed, jobs, few, DRAWN, [*asked, too_wordy])))
     script = Path(__file__).with_name("ask_vllm.py")
     command = [sys.executable, str(script), str(tmp_path / "jobs.pickle"), str(tmp_path / "out.json")]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -218,6 +242,17 @@ def test_engines_agree(
         for theirs, mine in zip(found, first_tokens(talkative, setting, few, decoding), strict=True):
             assert {int(id_) for id_ in theirs} == set(mine), decoding
             assert {int(id_): value for id_, value in theirs.items()} == pytest.approx(mine, abs=1e-4)
+
+    examples = stored(item.origin.examples[item.origin.place] for item in asked)
+    losses = sft_losses(toy_checkpoint, setting.reader, examples)
+    assert max(losses.values())[0] - min(losses.values())[0] > 0.1
+    likely = {key: Likelihood(**row) for key, row in out["likely"].items()}
+    assert "200" in str(likely.pop("too wordy").error)
+    check_likely(likely, asked, losses)
+    # Several texts, then several pictures: seven at a time have responses of other lengths beside them.
+    few_at_a_time = setting._replace(batch_size=7)
+    engine = engines.start(EngineInfo("transformers", "", "float32", "cpu"), str(toy_checkpoint), few_at_a_time)
+    check_likely({key: row for batch in engine.nll(asked) for key, row in batch.items()}, asked, losses)
 
 
 def test_image_placeholders_are_never_written(

@@ -64,6 +64,12 @@ def test_what_jobs_would_refuse_is_refused(root: Path, tmp_path: Path, capsys: p
         "pools.mine: 1 of 41 examples have no rationale, which stage 'sft' imitates; give every example one, or leave "
         "SFT out of the recipes"
     ]
+    data = parsed(root, [{"rationales": []} for _ in range(40)]).study.model_dump(mode="json")
+    data |= {"recipes": {"base": []}, "exclude": [], "measures": {"loss": {"kind": "nll", "on": "mine"}}}
+    data["suites"].pop("held-out")
+    assert rows.overview(graph.parse(data, "test")).problems == [
+        "pools.mine: not one of 40 examples has a rationale, which measures.loss reads"
+    ]
     study = parsed(root, [{} for _ in range(20)])
     for every in (False, True):
         assert rows.overview(study, every).problems == ["pools.mine: 20 examples can be used, fewer than sizes: 32"]

@@ -13,22 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "reassess"
 # From the ground up: a room may use those before it, and no others (docs/architecture.md).
 FLOORS = (
-    *(
-        "versions",
-        "paths",
-        "spec",
-        "example",
-        "prompts",
-        "decoding",
-        "judge",
-        "work",
-        "sources",
-        "rewards",
-        "benchmarks",
-        "stages",
-    ),
-    *("steps", "study", "graph", "data", "models", "engines", "train", "evaluate", "analyse", "console", "cluster"),
-    "cli",
+    *("versions", "paths", "spec", "example", "prompts", "decoding", "judge", "work", "sources", "rewards"),
+    *("benchmarks", "stages", "steps", "measures", "study", "graph", "data", "models", "engines", "train", "evaluate"),
+    *("analyse", "console", "cluster", "cli"),
 )
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 500, 60, 8
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _take_turn(args: argparse.Namespace) -> None:
     """Run the command of a rule: alone, recorded, and where signals can reach it."""
-    if args.name in ("model", "train", "generate"):
+    if args.name in ("model", "train", "generate", "measure"):
         turns.enter_step()
     if getattr(args, "partial", False):
         args.work = Job(args.name, "partial", (), (), (), "")
@@ -186,6 +186,7 @@ def _add_for_rules(commands: Commands) -> None:
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
         ("generate", _generate, "answer a suite with a cell's checkpoint(s)", "cell and suite: toy-xs/base/main"),
         ("score", _score, "judge the responses of a cell to a suite; needs no GPU", "cell and suite: toy-xs/base/main"),
+        ("measure", _measure, "take a measure of a cell's model", "cell and measure: toy-xs/base/loss"),
         ("import", _import, "read and judge other people's responses", "a name of the study's `imported`"),
     ):
         job(name, command, text).add_argument("key", help=key)
@@ -391,6 +392,16 @@ def _score(args: argparse.Namespace) -> None:
     from reassess.evaluate.score import score
 
     score(args.graph, args.work, args.threads)
+
+
+def _measure(args: argparse.Namespace) -> None:
+    _without_scikit_learn()
+    asked = resources.of(args.graph.study, args.work)
+    with gpus.lease(asked.gpu):
+        args.turn.stop.listen()
+        from reassess.evaluate.measure import measure
+
+        measure(args.graph, args.work, asked.gpu, args.turn)
 
 
 def _import(args: argparse.Namespace) -> None:

@@ -64,6 +64,11 @@ def evaluation(key: str, file: str = "") -> str:
     return _join(f"{RESULTS}/evals/{key}", file)
 
 
+def measure(key: str, file: str = "") -> str:
+    """The directory of a measure of a cell (`{cell}/{measure}`): `values.parquet` and `measure.json`."""
+    return _join(f"{RESULTS}/measures/{key}", file)
+
+
 def imported(name: str, file: str = "") -> str:
     """The directory of other people's results under a name of the study, with the files of an evaluation."""
     return _join(f"{RESULTS}/imported/{name}", file)

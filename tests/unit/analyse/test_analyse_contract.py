@@ -30,7 +30,7 @@ def estimates(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     graph: Graph = {
         "whole": make_study,
         "without results": make_study,
-        "small": small_study,
+        "small": lambda: small_study(measures={"loss": {"kind": "nll", "on": "pool"}}),
         "without training": lambda: small_study(recipes={"base": []}),
     }[request.param]()
     if request.param != "without results":

@@ -30,6 +30,34 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_measures_by_hand() -> None:
+    loss = {"kind": "nll", "on": "pool"}
+    graph = small_study(seeds=[1, 3], measures={"loss": loss, "start": {**loss, "on": "vis-a", "recipes": ["base"]}})
+    write_results(graph)
+    tables(graph)
+    # Every other example has a half more; the seeds have 1 and 3.
+    assert row("measures", "base")[:3] == ["—", "2.2500 [2.0000, 2.5000]", "11.5"]
+    assert row("measures", "base")[3] == row("measures", "base")[1]
+    assert row("measures", "sft")[0] == "10"
+    assert row("measures", "sft")[1].startswith("2.2500 [1.")
+    assert row("measures", "sft")[2:] == ["11.5", "—", "—"]
+    found = csv("measures").set_index(["method", "column", "measure"])
+    assert found.loc[("sft", "loss", "nll"), ["mean", "n", "seeds"]].tolist() == [2.25, 4, 2]
+    assert found.loc[("base", "start", "tokens"), ["mean", "n", "seeds"]].tolist() == [11.5, 4, 1]
+    assert ("sft", "start", "nll") not in found.index
+    text = Path(paths.table("measures", "md")).read_text()
+    assert "base-think" not in text
+    assert "loss: nll on pool, nats per token, mean over 4 examples; put aside: m1 2 (no rationale)." in text
+    # One of two seeds is enough for a number, with a mark.
+    shutil.rmtree(paths.measure("m1/pool/seed3/sft@10/loss"))
+    with pytest.raises(MissingError, match="no values of measure loss"):
+        tables(graph)
+    tables(graph, partial=True)
+    assert row("measures", "sft", partial=True)[1].startswith("1.2500¹ [")
+    assert "without loss of m1/pool/seed3/sft@10" in Path(paths.table("measures", "md", partial=True)).read_text()
+    assert "measures" not in names(small_study().study)
+
+
 def test_capacity_by_hand() -> None:
     graph = small_study()
     write_results(graph, first({"base": 10, "base-think": 12, "sft": 30}))

@@ -83,6 +83,8 @@ class Collected:
         runs: run.json by cell key, parents included.
         models: manifest.json of base models by name, where there is one.
         metrics: logged training steps of runs that learn from rewards, by cell key, one mapping per step.
+        measured: measure.json by (cell key, measure).
+        values: by measure the rows of values.parquet of all cells: `cell`, `id`, and the values.
         imported: other people's results by name: scores.json, and the rows of scores.parquet.
         missing: what is not there.
     """
@@ -94,6 +96,8 @@ class Collected:
     runs: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     metrics: dict[str, list[dict[str, Any]]]
+    measured: dict[tuple[str, str], dict[str, Any]]
+    values: dict[str, pd.DataFrame]
     imported: dict[str, tuple[dict[str, Any], pd.DataFrame]]
     missing: tuple[Missing, ...]
 
@@ -161,8 +165,21 @@ def collect(graph: Graph, partial: bool = False) -> Collected:
         manifest = Path(paths.model(name)) / "manifest.json"
         if manifest.is_file():
             models[name] = _json(manifest, ("fingerprint",))
+    measured, values = _measured(graph, states, missing)
     imported = _imported(graph, states, missing)
-    return Collected(graph, items, trajectory, scores, runs, models, metrics, imported, tuple(missing))
+    return Collected(
+        graph=graph,
+        items=items,
+        trajectory=trajectory,
+        scores=scores,
+        runs=runs,
+        models=models,
+        metrics=metrics,
+        measured=measured,
+        values=values,
+        imported=imported,
+        missing=tuple(missing),
+    )
 
 
 def require_complete(collected: Collected, partial: bool) -> None:
@@ -205,6 +222,31 @@ def _runs(
                 continue
             metrics[run.key] = list(_lines(folder / "metrics.jsonl"))
     return runs, metrics
+
+
+def _measured(
+    graph: Graph, states: States | None, missing: list[Missing]
+) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, pd.DataFrame]]:
+    records: dict[tuple[str, str], dict[str, Any]] = {}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for job in graph.of("measure"):
+        cell, name = job.at.cell, job.at.measure
+        is_there = Path(job.record).is_file() and Path(job.outputs[1]).is_file()
+        if not is_there or (states is not None and states.of(job) == "outdated"):
+            missing.append(Missing(cell, f"{'outdated' if is_there else 'no'} values of measure {name}"))
+            continue
+        records[cell, name] = _json(Path(job.record), ("model", "engine", "read", "values", "put_aside"))
+        frame = _values(Path(job.outputs[1]), ("id", *graph.study.measures[name].COLUMNS))
+        parts.setdefault(name, []).append(frame.assign(cell=cell))
+    return records, {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+
+
+def _values(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        found: pd.DataFrame = pq.read_table(path, columns=list(columns)).select(columns).to_pandas()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise ResultsError(f"{path}: cannot be read ({error}); delete its directory and run the study again") from None
+    return found
 
 
 def _imported(

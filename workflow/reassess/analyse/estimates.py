@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -160,6 +160,23 @@ class Estimates:
         part = scores.loc[picked.reindex(scores.index).to_numpy(dtype=bool)]
         values = part.reindex(columns=method.keys).to_numpy(dtype="float64").T
         return mean_interval({benchmark: values}, *self._resampling)
+
+    def measured(self, method: Method, name: str, column: str) -> Estimate | None:
+        """Return the mean of a measure's column over examples, None where no cell of the method has it."""
+        values = self._measured(name, column).reindex(columns=method.keys).to_numpy(dtype="float64").T
+        return mean_interval({name: values}, *self._resampling) if values.size else None
+
+    def unmeasured(self, method: Method, name: str) -> list[str] | None:
+        """Return the cells of a method of which a measure is not there, None where it is not taken of any."""
+        jobs = [job for key in method.keys for job in self.graph.by_cell("measure", key) if job.at.measure == name]
+        there = self.collected.measured
+        return [f"{name} of {job.at.cell}" for job in jobs if (job.at.cell, name) not in there] if jobs else None
+
+    @cache  # noqa: B019 (as long as the estimates themselves)
+    def _measured(self, name: str, column: str) -> pd.DataFrame:
+        """One row per example and one column per cell."""
+        values = self.collected.values.get(name)
+        return pd.DataFrame() if values is None else values.pivot(index="id", columns="cell", values=column)
 
     def counts(self, method: Method, benchmarks: Sequence[str]) -> dict[str, int]:
         """Return the responses of all seeds, and of these the unscored, failed, unparsed and truncated."""

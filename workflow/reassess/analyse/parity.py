@@ -37,7 +37,7 @@ def check_parity(collected: Collected, partial: bool = False) -> None:
         RecordError: a record that only says what another was made from is broken.
     """
     seen: dict[tuple[Any, ...], _Fact] = {}
-    for fact in [*_evaluation_facts(collected), *_run_facts(collected)]:
+    for fact in [*_evaluation_facts(collected), *_run_facts(collected), *_measure_facts(collected)]:
         first = seen.setdefault((fact.field, *fact.scope), fact)
         if first.value != fact.value:
             raise ParityError(
@@ -90,6 +90,18 @@ def of_other_data(graph: Graph) -> set[str]:
     its pool. The study names the recipes that go through one in `other_data`."""
     shared = {pool: spec.only_with for pool, spec in graph.study.pools.items()}
     return {run.key for run in graph.runs.values() if run.on is not None and run.on.name not in shared[run.pool]}
+
+
+def _measure_facts(collected: Collected) -> Iterator[_Fact]:
+    for (key, name), record in collected.measured.items():
+        where = f"{key} (measure {name})"
+        yield _Fact((name,), f"measures.{name}.read", record["read"], where)
+        yield _Fact((), "prompt_sha256", record.get("prompt_sha256"), where)
+        yield _Fact((record["model"],), "pixels", record.get("pixels"), where)
+        for field in ("name", "version", "dtype", "args"):
+            yield _Fact(
+                ("measure", record["model"], name, field), f"engine.{field}", record["engine"].get(field), where
+            )
 
 
 def _check_states(collected: Collected) -> None:

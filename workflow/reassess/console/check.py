@@ -20,6 +20,7 @@ def overview(graph: Graph) -> str:
         "seeds": study.seeds,
         "recipes": study.recipes,
         "suites": study.suites,
+        **({"measures": study.measures} if study.measures else {}),
     }
     lines += [f"  {axis:8} {', '.join(map(str, values))}" for axis, values in axes.items()]
     lines += _rollouts(graph)

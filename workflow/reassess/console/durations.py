@@ -20,7 +20,7 @@ SECONDS = {
     **{"pool": 60, "benchmark": 30, "examples": 30, "subset": 2},
     **{"score": 5, "import": 10, "tables": 10, "figures": 10},
 }
-TOY_SECONDS = {"model": 90, "train": 60, "generate": 20}
+TOY_SECONDS = {"model": 90, "train": 60, "generate": 20, "measure": 15}
 
 Source = Literal["measured", "like", "guess"]
 
@@ -75,10 +75,18 @@ class Durations:
             return Duration(SECONDS[job.rule], SECONDS[job.rule], "guess")
         assert job.at.model is not None
         asked = resources.of(self._study, job)
-        is_toy = self._study.speakers[job.at.model].toy is not None
+        is_toy = self._kind(job.at.model) == "toy"
         seconds = TOY_SECONDS[job.rule] if is_toy else SHARE_OF_LIMIT * 60 * asked.runtime
         # A study gives threads on each node.
         return Duration(seconds, seconds * asked.threads * asked.nodes, "guess")
+
+    def _kind(self, model: str) -> str | None:
+        """Return what kind of model one is, None where the study does not name it."""
+        if model in self._study.endpoints:
+            return "endpoint"
+        if model not in self._study.speakers:
+            return None
+        return "toy" if self._study.speakers[model].toy is not None else "real"
 
     def _likenesses(self, job: Job) -> list[tuple[str, ...]]:
         """Return what a job has in common with others, the nearest first.
@@ -87,10 +95,9 @@ class Durations:
         """
         if job.at.model is None:
             return [(job.rule,)]
-        if job.at.model not in self._study.speakers:
+        if (kind := self._kind(job.at.model)) is None:
             return []
-        kind = "toy" if self._study.speakers[job.at.model].toy is not None else "real"
-        what = job.at.stage or job.at.suite or job.at.examples
+        what = job.at.what
         found: list[tuple[str, ...]] = [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
         stage = self._study.all_stages.get(job.at.stage)
         if stage is not None:
@@ -136,8 +143,8 @@ def _results() -> Iterator[tuple[Job, Duration]]:
         job = _job(record)
         if job is None:
             continue
-        # These two go on where they were stopped; the others start over.
-        if job.rule in ("train", "generate") or record["ok"]:
+        # These go on where they were stopped; the others start over.
+        if job.rule in ("train", "generate", "measure") or record["ok"]:
             seconds[job.name] += record["seconds"]
             cpu_seconds[job.name] += record["cpu_seconds"]
         if record["ok"]:

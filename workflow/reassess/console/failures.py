@@ -44,7 +44,8 @@ class Last(NamedTuple):
         if step is None and self.job.rule == "train":
             step = last_step(self.job)
         if step:
-            text += f" after {step} responses" if self.job.rule == "generate" else f" at step {step}"
+            what = {"generate": f"after {step} responses", "measure": f"after {step} examples"}
+            text += f" {what.get(self.job.rule, f'at step {step}')}"
         text += f" (attempt {self.attempt.number})" if self.attempt.number > 1 else ""
         detail = " ".join(self.attempt.detail.split()).removeprefix(f"{self.job.key}: ")
         text += f": {detail}" if detail else ""

@@ -34,7 +34,10 @@ def history(graph: Graph, given: str) -> str:
     if not found:
         raise HistoryError(f"{given!r}: nothing was attempted here yet")
     found.sort(key=lambda item: item[1].started)
-    rows = [HEADER, *([f"{job.rule} {job.at.suite}".rstrip(), *_row(job, attempt)] for job, attempt in found)]
+    rows = [
+        HEADER,
+        *([f"{job.rule} {job.at.suite or job.at.measure}".rstrip(), *_row(job, attempt)] for job, attempt in found),
+    ]
     return "\n".join(aligned(rows))
 
 
@@ -73,7 +76,7 @@ def _cell(graph: Graph, given: str) -> str:
 
 def _jobs(graph: Graph, cell: str) -> list[Job]:
     """Return the jobs of a cell."""
-    asked = [job for name in ("generate", "score") for job in graph.by_cell(name, cell)]
+    asked = [job for name in ("generate", "score", "measure") for job in graph.by_cell(name, cell)]
     return [graph.checkpoint(cell), *asked]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from reassess.console.durations import SHARE_OF_LIMIT, Duration, Durations, Source
 from reassess.console.schedule import critical_path, wall
 from reassess.console.status import mismatches
-from reassess.console.workload import Workload
+from reassess.console.workload import ASKING, Workload
 from reassess.graph import Graph, resources
 from reassess.graph.state import States
 
@@ -65,7 +65,7 @@ def left(graph: Graph, states: States) -> list[str]:
 
 def _is_unmeasured(graph: Graph, expected: Mapping[str, Duration]) -> bool:
     """Return whether models are asked or trained, and how long that takes is a guess for every job."""
-    sources = [item.source for job, item in expected.items() if graph.jobs[job].rule in ("train", "generate")]
+    sources = [item.source for job, item in expected.items() if graph.jobs[job].rule in ASKING]
     return bool(sources) and set(sources) == {"guess"}
 
 
@@ -90,7 +90,7 @@ def _costs(graph: Graph, expected: Mapping[str, Duration]) -> list[str]:
 def _gpus(graph: Graph, job: str) -> int:
     """Return the GPUs that a job asks for: those alone that run a model ask for any."""
     found = graph.jobs[job]
-    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate") else 0
+    return resources.of(graph.study, found).gpu if found.rule in ("model", "train", "generate", "measure") else 0
 
 
 def _hours(value: float) -> str:

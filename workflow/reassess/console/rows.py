@@ -20,6 +20,7 @@ from reassess.sources.base import RowsSource
 from reassess.sources.published import Published
 from reassess.sources.repository import UnreachableError
 from reassess.study.data import FromSources
+from reassess.study.study import Study
 from reassess.work.hub import go_offline, offline_once_unreachable
 
 # Rows of each source that are looked at, and examples that are shown of each pool and benchmark.
@@ -64,7 +65,7 @@ def _overview(graph: Graph, every: bool) -> Found:
         stage = next((run.stage for run in readers if study.all_stages[run.stage].imitates), None)
         largest = max((run.size for run in readers if run.size is not None and not run.on), default=0)
         held_out = study.pools[name].held_out or 0
-        seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study.prompt, stage)
+        seen = _collection(found, f"pools.{name}", study.pools[name], told, every, study, stage)
         if seen.is_all and seen.used - held_out < largest:
             held = f" with held_out: {held_out}" if held_out else ""
             found.problems.append(f"pools.{name}: {seen.used} examples can be used, fewer than sizes: {largest}{held}")
@@ -72,7 +73,7 @@ def _overview(graph: Graph, every: bool) -> Found:
         if benchmark.pool is not None:
             found.lines.append(f"  benchmarks.{name}\n    held out of pool {benchmark.pool}")
             continue
-        _collection(found, f"benchmarks.{name}", benchmark, told, every, study.prompt, None)
+        _collection(found, f"benchmarks.{name}", benchmark, told, every, study, None)
     if every:
         try:
             found.lines.extend(_overlaps(graph))
@@ -139,9 +140,14 @@ class _Seen:
 
 
 def _collection(
-    found: Found, where: str, spec: FromSources, told: Told, every: bool, prompt: prompts.Prompt, stage: str | None
+    found: Found, where: str, spec: FromSources, told: Told, every: bool, study: Study, stage: str | None
 ) -> _Seen:
     """Look at one pool or benchmark; `stage` imitates its rationales."""
+    measures = [
+        name
+        for name, it in study.measures.items()
+        if it.READS_RESPONSES and where in (f"pools.{it.on}", f"benchmarks.{it.on}")
+    ]
     seen = _Seen()
     found.lines.append(f"  {where}")
     for source in spec.origins:
@@ -165,7 +171,7 @@ def _collection(
             else:
                 found.problems.append(f"{where}: {error}")
     found.lines.extend(f"      {line}" for line in (seen.lines() if seen.rows else ("no rows were read",)))
-    found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, prompt))
+    found.lines.extend(f"      {line}" for item in seen.shown for line in shown(item, study.prompt))
     if seen.rows and not seen.used:
         found.problems.append(f"{where}: not one of {seen.rows} rows can be used; {next(iter(seen.reasons))[1]}")
     elif seen.reasons.total() > spec.max_put_aside * seen.rows:
@@ -178,6 +184,8 @@ def _collection(
             f"{where}: {seen.used - seen.thoughts} of {seen.used} examples have no rationale, which stage {stage!r} "
             "imitates; give every example one, or leave SFT out of the recipes"
         )
+    for name in measures if seen.used and not seen.thoughts else ():
+        found.problems.append(f"{where}: not one of {seen.used} examples has a rationale, which measures.{name} reads")
     return seen
 
 

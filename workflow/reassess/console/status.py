@@ -24,7 +24,7 @@ _EVERY = Filter()
 
 
 def matrix(graph: Graph, chosen: Filter = _EVERY, states: Collection[str] = ()) -> str:
-    """Return one line per cell: training and each suite's evaluation, and the reason of each failure below.
+    """Return one line per cell: training, each suite's evaluation, each measure, and the reason of each failure below.
 
     Args:
         graph: the study.
@@ -34,18 +34,19 @@ def matrix(graph: Graph, chosen: Filter = _EVERY, states: Collection[str] = ()) 
     Raises:
         RecordError: a record is broken.
     """
-    suites = list(graph.study.suites)
+    suites, measures = list(graph.study.suites), list(graph.study.measures)
     cells = [cell for cell in graph.cells if matches(chosen, cell)]
     look = _Look(graph)
     rows, done = [], 0
     for cell in cells:
         row = [look.at(graph.checkpoint(cell.key)), *(look.evaluation(cell.key, suite) for suite in suites)]
+        row += [look.measure(cell.key, measure) for measure in measures]
         words = {state.split()[0] for state in row if state}
         is_done = words == {"done"}
         done += is_done
         if not states or (is_done and "done" in states) or words & (set(states) - {"done"}):
             rows.append([cell.key, *row])
-    lines = aligned([["cell", "checkpoint", *suites], *rows]) if rows else []
+    lines = aligned([["cell", "checkpoint", *suites, *measures], *rows]) if rows else []
     which = "cells" if chosen == _EVERY else "chosen cells"
     shown = f"; {len(rows)} {', '.join(states)}" if states else ""
     lines += ["", f"{done} of {len(cells)} {which} are done{shown}"]
@@ -100,6 +101,11 @@ class _Look:
             return answered
         scored = self.at(self._graph["score", job.key])
         return "answered" if scored == "missing" else scored
+
+    def measure(self, cell: str, measure: str) -> str:
+        """Return the state of a measure of a cell, nothing where it is not taken."""
+        job = self._graph.jobs.get(name("measure", f"{cell}/{measure}"))
+        return "" if job is None else self.at(job)
 
     def at(self, job: Job) -> str:
         """Return a state that a record alone gives, or what the last attempt and Slurm say where it is not done."""

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from reassess.data.collection import content_sha256
 from reassess.data.parquet import read_parquet
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import ids_sha256, shuffled, usable
+from reassess.evaluate.measure import summed_up
 from reassess.evaluate.score import summaries
 from reassess.example import DataError, record_sha256
 from reassess.graph import Graph, Job, changes
@@ -94,6 +96,7 @@ class _Verification:
                 "train": self._run,
                 "generate": self._responses,
                 "score": self._scores,
+                "measure": self._measured,
                 "import": self._imported,
                 "tables": self._report,
                 "figures": self._report,
@@ -184,6 +187,25 @@ class _Verification:
             self._differs(job.record, "scores.parquet", problem, "as written", _SCORE)
             return
         self._same(job.record, "scores (summed up again)", record["scores"], found, _SCORE)
+
+    def _measured(self, job: Job, record: dict[str, Any]) -> None:
+        """Check whose values they are, and that they are those that were written and summed up."""
+        again = self._again(job)
+        for name, expected in (("cell", job.at.cell), ("measure", job.at.measure)):
+            self._equal(job.record, name, record.get(name), expected, again)
+        self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), again)
+        is_as_written = [self._file(job.record, name, record, again) for name in record["files"]]
+        if not all(is_as_written):
+            return
+        spec = self.study.measures[job.at.measure]
+        try:
+            rows = list(read_parquet(Path(job.outputs[1]), ("source", *spec.COLUMNS)))
+        except (OSError, pa.ArrowException) as error:
+            self._differs(job.record, "values.parquet", f"not readable ({_first_line(error)})", "as written", again)
+            return
+        columns = {name: np.array([row[name] for row in rows], dtype="float64") for name in spec.COLUMNS}
+        sums = summed_up(spec, [row["source"] for row in rows], columns)
+        self._same(job.record, "summed up again", {key: record[key] for key in sums}, sums, again)
 
     def _imported(self, job: Job, record: dict[str, Any]) -> None:
         """Check other people's results: their files, what was judged, and that the sums are those of the rows."""

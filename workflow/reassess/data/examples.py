@@ -22,7 +22,10 @@ from reassess.work.provenance import provenance
 from reassess.work.records import file_sha256
 
 # What the manifest repeats of the record of responses.
-_OF_RESPONSES = ("cell", "model", "checkpoints", "engine", "decoding", "think", "prompt_sha256", "generated", "costs")
+_OF_RESPONSES = (
+    *("cell", "model", "checkpoints", "engine", "decoding", "think", "prompt_sha256", "generated", "costs"),
+    *("endpoint", "reproducible", "served", "usage"),
+)
 
 
 class Unasked:

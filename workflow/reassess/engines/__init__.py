@@ -39,7 +39,8 @@ def choose(study: Study, model: str, gpus: int) -> EngineInfo:
     asked = study.speakers[model]
     # vLLM chooses its own.
     attention = asked.attn_implementation if name == "transformers" else None
-    return EngineInfo(name, version(name), asked.dtype, _device(name, gpus), attention)
+    args = engine_args.counting(study.evaluation.engine_args) if name == "vllm" else None
+    return EngineInfo(name, version(name), asked.dtype, _device(name, gpus), attention, args)
 
 
 def start(info: EngineInfo, directory: str, setting: Setting) -> Engine:

@@ -3,13 +3,14 @@
 Two engines stand behind one protocol, and in float32 they give the same greedy answers: both take the rendered text
 without adding special tokens, both stop at the same tokens and strings, both are kept from writing image placeholders,
 both penalise repetition and leave improbable tokens out in the same order, and one function turns the tokens of both
-into text.
+into text. Both say the same of given responses: what transformers' own loss is in float32.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -37,6 +38,7 @@ class Response(NamedTuple):
         n_tokens: generated tokens, the end token included; with a stop string up to the one that completed it.
         prompt_tokens: prompt tokens, expanded image tokens and a forced prefix included.
         error: the engine's message where generation failed.
+        served: the model that an endpoint says has answered, with its `system_fingerprint` where it gives one.
     """
 
     response: str
@@ -44,6 +46,7 @@ class Response(NamedTuple):
     n_tokens: int
     prompt_tokens: int
     error: str | None = None
+    served: str | None = None
 
 
 class Question(NamedTuple):
@@ -65,7 +68,7 @@ class Origin(NamedTuple):
         examples: the examples of its benchmark.
         place: its index among them.
         think: whether it ends with a forced prefix.
-        length: its tokens without the prefix, for batches of like length.
+        length: its tokens without the prefix, for batches of like length; 0 where nobody can tell.
         is_visual: whether it has images.
     """
 
@@ -96,14 +99,56 @@ class Request(NamedTuple):
     seed: int | None
 
 
-class Engine(Protocol):
+class Given(NamedTuple):
+    """A response that an example has itself, of which an engine says how likely the model finds it.
+
+    Attributes:
+        key: its name among those that are asked about.
+        origin: where the prompt comes from, and the response: see `Reader.response`.
+        tokens: those of the response, the one that ends it included.
+    """
+
+    key: str
+    origin: Origin
+    tokens: int
+
+    def ids(self, reader: Reader) -> list[int]:
+        """Return the tokens of the response."""
+        return reader.response_ids(self.origin.examples[self.origin.place])
+
+
+class Likelihood(NamedTuple):
+    """How likely a model finds a given response.
+
+    Attributes:
+        nll: negative log-likelihood of its tokens, summed, in nats; NaN where the engine failed.
+        tokens: how many these are.
+        error: the engine's message where it failed.
+    """
+
+    nll: float
+    tokens: int
+    error: str | None = None
+
+
+class Answers(Protocol):
+    """Whoever can be asked: an engine, or an endpoint."""
+
+    def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
+        """Yield responses by key, in batches, as they are finished; a request that fails has its own response.
+
+        A batch may be empty, so that whoever asks has a chance to stop.
+        """
+
+
+class Engine(Answers, Protocol):
     """A started engine with a loaded checkpoint."""
 
     def load(self, directory: str) -> None:
         """Change to another checkpoint of the same model."""
 
-    def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
-        """Yield responses by key, in batches, as they are finished; a request that fails has its own response."""
+    def nll(self, given: Sequence[Given]) -> Iterator[dict[str, Likelihood]]:
+        """Yield how likely given responses are by key, in batches, as they are finished; one that fails says so."""
 
 
 class Setting(NamedTuple):
@@ -129,13 +174,14 @@ class Setting(NamedTuple):
 
 
 class EngineInfo(NamedTuple):
-    """The engine as the records name it."""
+    """The engine as the records name it; of an endpoint neither version nor precision is known."""
 
     name: str
     version: str
     dtype: str
     device: str
     attention: str | None = None
+    args: dict[str, Any] | None = None
 
 
 def banned_tokens(processor: Any) -> list[str]:
@@ -168,3 +214,8 @@ def sample_seed(seed: int, parts: dict[str, Any], sample: int) -> int:
 def failed(message: str) -> Response:
     """Return the response of a request that failed."""
     return Response("", "error", 0, 0, message)
+
+
+def unlikely(message: str) -> Likelihood:
+    """Return what is said of a given response where the engine failed."""
+    return Likelihood(math.nan, 0, message)

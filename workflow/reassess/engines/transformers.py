@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,9 +22,13 @@ from transformers import (
 )
 
 from reassess.decoding import Decoding
-from reassess.engines.base import Request, Response, Setting, banned_tokens, failed, text
+from reassess.engines.base import Given, Likelihood, Request, Response, Setting, banned_tokens, failed, text
 from reassess.models.load import inputs_for, load_model
 
+# What processors make with a value for each token.
+PER_TOKEN = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})
+# Of the logits of a batch in float32: 1600 tokens with a vocabulary of 150 thousand.
+LOGITS_BYTES = 1e9
 # Tokens of the prompt that are read with the first token of a response.
 _BEFORE = 5
 
@@ -184,6 +188,29 @@ class SeededSampling(LogitsProcessor):  # type: ignore[misc]
         return torch.full_like(scores, -torch.inf).scatter(1, drawn, 0.0)
 
 
+def continued(prompts: Any, responses: Sequence[torch.Tensor], pad: int) -> Any:
+    """Put responses behind prompts, padded on the right, so that positions count from each prompt's first token.
+
+    Args:
+        prompts: what a processor has made of prompts, padded on the left.
+        responses: the token ids of each.
+        pad: the id that stands where there is none.
+
+    Returns:
+        `prompts`, in which all that has a value per token is longer, and images are what they were.
+    """
+    is_there = prompts["attention_mask"].bool()
+    for name in PER_TOKEN & prompts.keys():
+        # Behind a prompt there is text alone, which has type 0.
+        rows = [
+            torch.cat([row[mask], ids if name == "input_ids" else torch.full_like(ids, name == "attention_mask")])
+            for row, mask, ids in zip(prompts[name], is_there, responses, strict=True)
+        ]
+        value = pad if name == "input_ids" else 0
+        prompts[name] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+    return prompts
+
+
 class TransformersEngine:
     """`model.generate` in the study's precision.
 
@@ -241,6 +268,43 @@ class TransformersEngine:
             said = text(kept, reader.stops, reader.tokenizer, decoding.stop)
             prompt_tokens = int(inputs["attention_mask"][i].sum())
             found[row.key] = Response(said, "stop" if ends else "length", len(kept), prompt_tokens)
+        return found
+
+    def nll(self, given: Sequence[Given]) -> Iterator[dict[str, Likelihood]]:
+        """Yield how likely given responses are by key, a batch at a time: of like length, with images or without."""
+        rows = sorted(given, key=lambda item: (item.origin.is_visual, item.origin.length + item.tokens, item.key))
+        for _, group in groupby(rows, key=lambda item: item.origin.is_visual):
+            for batch in self._batches(group):
+                yield self._likelihoods(batch)
+
+    def _batches(self, rows: Iterable[Given]) -> Iterator[list[Given]]:
+        """Yield rows of ascending length, together at most `batch_size` and such that their logits fit."""
+        per_token = 4 * self._model.config.get_text_config().vocab_size
+        batch: list[Given] = []
+        for row in rows:
+            together = (len(batch) + 1) * (row.origin.length + row.tokens) * per_token
+            if batch and (len(batch) == self._setting.batch_size or together > LOGITS_BYTES):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    @torch.inference_mode()
+    def _likelihoods(self, rows: list[Given]) -> dict[str, Likelihood]:
+        reader = self._setting.reader
+        texts, pictures = zip(*(row.origin.draw(reader) for row in rows), strict=True)
+        responses = [torch.tensor(row.ids(reader)) for row in rows]
+        prompts = reader.encode(texts, pictures, padding=True, return_tensors="pt")
+        inputs = inputs_for(self._model, continued(prompts, responses, reader.stops[0]).to(self._device))
+        logits = self._model(**inputs, use_cache=False).logits
+        found: dict[str, Likelihood] = {}
+        for i, (row, ids) in enumerate(zip(rows, responses, strict=True)):
+            end = int(inputs["attention_mask"][i].sum())
+            # The logits at a token are of the next one.
+            said = logits[i, end - len(ids) - 1 : end - 1].float()
+            losses = torch.nn.functional.cross_entropy(said, ids.to(self._device), reduction="none")
+            found[row.key] = Likelihood(float(losses.double().sum()), len(ids))
         return found
 
     def _processors(self, rows: list[Request], padding: torch.Tensor, decoding: Decoding) -> Any:

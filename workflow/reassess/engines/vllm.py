@@ -7,13 +7,15 @@ import importlib.util
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from reassess.decoding import Decoding
 from reassess.engines.base import (
     EngineError,
     FinishReason,
+    Given,
+    Likelihood,
     Question,
     Request,
     Response,
@@ -21,8 +23,14 @@ from reassess.engines.base import (
     banned_tokens,
     failed,
     text,
+    unlikely,
 )
 from reassess.stages import engine_args
+
+# A request, what is known of it while it runs, and what is told of it.
+Asked = TypeVar("Asked", Request, Given)
+Known = TypeVar("Known")
+Told = TypeVar("Told")
 
 # The chat template has written the special tokens already.
 TOKENIZATION = {"add_special_tokens": False}
@@ -195,26 +203,50 @@ class VllmEngine:
 
     def answer(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[dict[str, Response]]:
         """Yield responses by key as they are finished, long ones after shorter ones that were asked later."""
+        yield from self._finished(
+            requests,
+            lambda request: self._add(request, decoding),
+            lambda output, request, length: self._response(output, request, length, decoding.stop),
+            failed,
+        )
+
+    def nll(self, given: Sequence[Given]) -> Iterator[dict[str, Likelihood]]:
+        """Yield how likely given responses are by key, as they are finished: vLLM reads each as the end of a prompt."""
+        yield from self._finished(given, self._add_given, self._likelihood, unlikely)
+
+    def _finished(
+        self,
+        requests: Sequence[Asked],
+        add: Callable[[Asked], Known],
+        read: Callable[[Any, Asked, Known], Told],
+        refused: Callable[[str], Told],
+    ) -> Iterator[dict[str, Told]]:
+        """Yield what is told of requests by key, some at a time, as they are finished.
+
+        Args:
+            requests: the requests.
+            add: hands one over to the engine, and returns what `read` has to know of it.
+            read: makes what is told of vLLM's output.
+            refused: makes it of a message of vLLM's.
+        """
         engine = self._llm.llm_engine
         # Twice what runs at a time, so that the scheduler always finds the next request.
         window = 2 * engine.vllm_config.scheduler_config.max_num_seqs
         waiting = deque(requests)
-        done: dict[str, Response] = {}
-        asked: dict[str, tuple[Request, int]] = {}
+        done: dict[str, Told] = {}
+        asked: dict[str, tuple[Asked, Known]] = {}
         flushed = time.monotonic()
         while waiting or engine.has_unfinished_requests() or done:
             while waiting and engine.get_num_unfinished_requests() < window:
                 request = waiting.popleft()
                 try:
-                    asked[request.key] = request, self._add(request, decoding)
+                    asked[request.key] = request, add(request)
                 # A prompt or an image that vLLM refuses. A failure of the engine itself ends the job.
                 except (ValueError, refusal()) as error:
-                    done[request.key] = failed(str(error))
+                    done[request.key] = refused(str(error))
             if engine.has_unfinished_requests():
                 finished = [out for out in engine.step() if out.finished]
-                done.update(
-                    (out.request_id, self._response(out, *asked.pop(out.request_id), decoding.stop)) for out in finished
-                )
+                done.update((out.request_id, read(out, *asked.pop(out.request_id))) for out in finished)
             idle = not waiting and not engine.has_unfinished_requests()
             if done and (idle or time.monotonic() - flushed > FLUSH_SECONDS):
                 yield done
@@ -250,6 +282,41 @@ class VllmEngine:
         question, params = request.origin.draw(self._setting.reader), self.params(request, decoding)
         self._llm.llm_engine.add_request(request.key, prompt(question), params, tokenization_kwargs=TOKENIZATION)
         return self._setting.reader.lengths(*question)[0]
+
+    def _add_given(self, given: Given) -> tuple[int, list[int]]:
+        """Hand a prompt over with its response; return how many tokens training has of both, and the response's."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        reader = self._setting.reader
+        question, ids = given.origin.draw(reader), given.ids(reader)
+        # As tokens, because those of text and of text behind it may be others than those of both.
+        asked = prompt(question)
+        asked["prompt_token_ids"] = [*reader.tokenizer(asked.pop("prompt"), **TOKENIZATION)["input_ids"], *ids]
+        # It cannot be asked for no new token.
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0,
+            prompt_logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        self._llm.llm_engine.add_request(given.key, asked, params)
+        return reader.lengths(*question)[0] + len(ids), ids
+
+    def _likelihood(self, output: Any, given: Given, known: tuple[int, list[int]]) -> Likelihood:
+        """Return what a finished `vllm.RequestOutput` says of a given response; see `_response`."""
+        length, ids = known
+        reader, read = self._setting.reader, list(output.prompt_token_ids)
+        if len(read) != length:
+            length = reader.exact(*given.origin.draw(reader)) + len(ids)
+        if len(read) != length or read[-len(ids) :] != ids:
+            return unlikely(
+                "vLLM makes other tokens of a prompt and its response than training; set "
+                "`evaluation.engine: transformers`"
+            )
+        places = output.prompt_logprobs[-len(ids) :]
+        return Likelihood(-sum(place[id_].logprob for place, id_ in zip(places, ids, strict=True)), len(ids))
 
     def _response(self, output: Any, request: Request, length: int, stop: Sequence[str]) -> Response:
         """Return a finished `vllm.RequestOutput` as a response.

@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,8 @@ from reassess.data.circular import question_id
 from reassess.data.collection import described
 from reassess.data.parquet import write_parquet
 from reassess.decoding import Decoding
-from reassess.engines.base import Engine, EngineInfo, Origin, Request, Response, Setting, sample_seed
+from reassess.engines.base import Answers, Engine, EngineInfo, Origin, Request, Response, Setting, sample_seed
+from reassess.evaluate.speaker import Checkpoint, Reads, Served, Speaker, behind
 from reassess.evaluate.store import Store, key
 from reassess.example import RowError, images_sha256
 from reassess.graph import Graph, Job, changes
@@ -55,14 +56,6 @@ RESPONSES = pa.schema(
 
 class EvaluationError(ValueError):
     """An evaluation that cannot run: the message names the file or cell and what was expected."""
-
-
-class Checkpoint(NamedTuple):
-    """A checkpoint to evaluate; `step` is None for a finished model."""
-
-    step: int | None
-    path: str
-    fingerprint: str
 
 
 class Aside(NamedTuple):
@@ -118,16 +111,11 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     """
     started, cpu_started = time.monotonic(), time.process_time()
     study, sheet = graph.study, graph.sheet(job)
-    assert job.at.model is not None
-    found = checkpoints(graph, job)
-    # The checkpoints of a run share one processor: training does not change it.
-    reader = Reader.of(found[0].path, study.speakers[job.at.model], sheet.prompt)
-    check_stop(sheet.decoding.stop, reader, f"{sheet.where}.stop")
     think = sheet.step.think if sheet.step else graph.cell(job.at.cell).think
-    held = reader.held(think)
-    info = engines.choose(study, job.at.model, gpus)
+    speaker = _speaker(graph, job, think, gpus)
+    found, info = speaker.checkpoints, speaker.info
     read_from = questions(sheet, study.seed)
-    asked = _read(_Asking(study, info, sheet.decoding, found), reader, read_from, think)
+    asked = _read(_Asking(study, info, sheet.decoding, found), speaker.reader, read_from, think)
     _stop_if_asked(turn)
     wanted, put_aside = asked.rows, asked.put_aside
     stores = {item.fingerprint: Store(paths.store(item.fingerprint)) for item in found}
@@ -135,26 +123,27 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     print(
         f"{job.key}: {asked.prompts} prompts ({len(put_aside)} put aside) x {sheet.decoding.n} samples x "
         f"{len(found)} checkpoints: {len(wanted) - len(missing)} responses reused, {len(missing)} to generate "
-        f"with {info.name} {info.version}, {info.dtype}, {info.device}",
+        f"with {', '.join(filter(None, (f'{info.name} {info.version}'.strip(), info.dtype, info.device)))}",
         flush=True,
     )
     if turn is not None:
         turn.stop.listen()
         turn.record.begin(len(wanted) - len(missing))
         turn.is_reuse = not missing
-    setting = _setting(study, reader, sheet.decoding.max_tokens, held, gpus)
-    errors = _ask(info, setting, missing, stores, sheet.decoding, turn)
+    errors = _ask(speaker, missing, stores, sheet.decoding, turn)
     if errors and len(errors) == len({row.request.key for row in wanted}):
-        raise EvaluationError(f"all {len(errors)} responses failed; the first: {next(iter(errors.values())).error}")
+        raise EvaluationError(f"all {len(errors)} responses failed; {_first(errors)}")
     ids = {name: examples.column("id") for name, examples in read_from.items()}
-    said = _responses(wanted, stores, errors, held, ids)
+    served = Served()
+    said = _responses(wanted, stores, errors, served, speaker.held, ids)
     files = {"responses.parquet": write_parquet(Path(job.outputs[1]), said, RESPONSES)}
     aside = Path(job.record).with_name(PUT_ASIDE)
     records.write_lines(aside, [item._asdict() for item in put_aside])
     record = {
-        **_described(graph, job, info, found),
+        **_described(graph, job, speaker),
+        **served.record(),
         "think": think,
-        "prefill": held,
+        "prefill": speaker.held,
         "put_aside": _reasons(sheet.folders, put_aside),
         "image_tokens": asked.image_tokens.record(),
         "generated": len(missing),
@@ -169,6 +158,43 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
     print(f"{job.key}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)
 
 
+def _speaker(graph: Graph, job: Job, think: bool, gpus: int) -> Speaker:
+    """Return who is asked. Raises as `generate` does."""
+    study, sheet, model = graph.study, graph.sheet(job), job.at.model
+    assert model is not None
+    if model in study.endpoints:
+        return behind(study.endpoints[model], sheet.prompt, f"teachers.{model}")
+    found, how = checkpoints(graph, job), study.speakers[model]
+    # The checkpoints of a run share one processor: training does not change it.
+    reader = Reader.of(found[0].path, how, sheet.prompt)
+    check_stop(sheet.decoding.stop, reader, f"{sheet.where}.stop")
+    info, held = engines.choose(study, model, gpus), reader.held(think)
+    return Speaker(
+        checkpoints=found,
+        reader=reader,
+        info=info,
+        held=held,
+        facts={"pixels": {"min": how.min_pixels, "max": how.max_pixels}},
+        start=_starting(info, _setting(study, reader, sheet.decoding.max_tokens, held, gpus)),
+    )
+
+
+def _starting(info: EngineInfo, setting: Setting) -> Callable[[str], Answers]:
+    """Return what starts an engine on a first checkpoint, and changes it to each other one."""
+    started: list[Engine] = []
+
+    def start(path: str) -> Answers:
+        if started:
+            started[0].load(path)
+        else:
+            begun = time.monotonic()
+            started.append(engines.start(info, path, setting))
+            print(f"engine started in {time.monotonic() - begun:.1f} s", flush=True)
+        return started[0]
+
+    return start
+
+
 def _setting(study: Study, reader: Reader, max_tokens: int, held: str, gpus: int) -> Setting:
     """Return what an engine is started with."""
     return Setting(
@@ -181,21 +207,23 @@ def _setting(study: Study, reader: Reader, max_tokens: int, held: str, gpus: int
     )
 
 
-def _described(graph: Graph, job: Job, info: EngineInfo, found: list[Checkpoint]) -> dict[str, Any]:
+def _described(graph: Graph, job: Job, speaker: Speaker) -> dict[str, Any]:
     """Return what the record of responses says of who was asked what, and how."""
     study, sheet, made = graph.study, graph.sheet(job), graph.set_of(job)
-    assert job.at.model is not None
-    model = study.speakers[job.at.model]
+    args = speaker.info.args
     whose = {"cell": job.at.cell, "suite": job.at.suite} if made is None else {"cell": made.speaker}
     return {
         **whose,
         "model": job.at.model,
         "spec": json.loads(job.spec),
-        "checkpoints": [item._asdict() for item in found],
-        "engine": {**info._asdict(), "args": engine_args.counting(study.evaluation.engine_args)},
+        "checkpoints": [item._asdict() for item in speaker.checkpoints],
+        "engine": {
+            **speaker.info._asdict(),
+            "args": engine_args.counting(study.evaluation.engine_args) if args is None else args,
+        },
         "decoding": sheet.decoding.recorded(),
         "prompt_sha256": prompt_sha256(sheet.prompt),
-        "pixels": {"min": model.min_pixels, "max": model.max_pixels},
+        **speaker.facts,
         "benchmarks": {name: described(folder) for name, folder in sheet.folders.items()},
     }
 
@@ -209,30 +237,47 @@ def checkpoints(graph: Graph, job: Job) -> list[Checkpoint]:
     """
     trajectory = graph.sheet(job).is_trajectory
     maker = graph.jobs[job.needs[0]]
-    record_path = Path(maker.record)
-    record = records.read(record_path, **({} if trajectory else {"fingerprint": str}))
-    if record is None:
-        raise EvaluationError(f"{record_path}: not there; it has to be made before {job.key} is asked")
-    if trajectory:
-        found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
-        if not found:
-            raise EvaluationError(
-                f"{record_path}: no trajectory, but suite {job.at.suite!r} asks for one; set `trajectory` on the last "
-                "stage"
-            )
-    else:
-        found = [Checkpoint(None, str(record_path.parent / "model"), record["fingerprint"])]
+    if not trajectory:
+        return [final(graph, job)]
+    record = _made(maker, job)
+    found = [Checkpoint(row["step"], row["path"], row["fingerprint"]) for row in record.get("trajectory", [])]
+    if not found:
+        raise EvaluationError(
+            f"{maker.record}: no trajectory, but suite {job.at.suite!r} asks for one; set `trajectory` on the last "
+            "stage"
+        )
     for item in found:
-        try:
-            actual = fingerprint(item.path)
-        except FileNotFoundError as error:
-            raise EvaluationError(f"{record_path} describes a checkpoint that is not there: {error}") from None
-        if actual != item.fingerprint:
-            raise EvaluationError(
-                f"{item.path}: the files have fingerprint {actual[:16]}, {record_path} says {item.fingerprint[:16]}; "
-                f"the checkpoint was changed after it was made; make it again: {changes.again(graph, maker)}"
-            )
+        _check(graph, maker, item)
     return found
+
+
+def final(graph: Graph, job: Job) -> Checkpoint:
+    """Return the finished model that a job asks, compared with its record on disk. Raises as `checkpoints` does."""
+    maker = graph.jobs[job.needs[0]]
+    made = _made(maker, job, fingerprint=str)
+    found = Checkpoint(None, str(Path(maker.record).parent / "model"), made["fingerprint"])
+    _check(graph, maker, found)
+    return found
+
+
+def _made(maker: Job, job: Job, **kinds: type) -> dict[str, Any]:
+    record = records.read(maker.record, **kinds)
+    if record is None:
+        raise EvaluationError(f"{maker.record}: not there; it has to be made before {job.key} is asked")
+    return record
+
+
+def _check(graph: Graph, maker: Job, found: Checkpoint) -> None:
+    """Raise EvaluationError where the files of a checkpoint are not those that its record describes."""
+    try:
+        actual = fingerprint(found.path)
+    except FileNotFoundError as error:
+        raise EvaluationError(f"{maker.record} describes a checkpoint that is not there: {error}") from None
+    if actual != found.fingerprint:
+        raise EvaluationError(
+            f"{found.path}: the files have fingerprint {actual[:16]}, {maker.record} says {found.fingerprint[:16]}; "
+            f"the checkpoint was changed after it was made; make it again: {changes.again(graph, maker)}"
+        )
 
 
 def check_stop(stop: Sequence[str], reader: Reader, where: str) -> None:
@@ -269,8 +314,8 @@ class _Asking:
         self._seed, self._decoding, self._drawn = study.seed, decoding, decoding.drawn()
         self._circular = study.circular
         self._engine = {"name": info.name, "version": info.version, "dtype": info.dtype}
-        if info.name == "vllm":
-            self._engine["args"] = json.dumps(engine_args.counting(study.evaluation.engine_args), sort_keys=True)
+        if info.args is not None:
+            self._engine["args"] = json.dumps(info.args, sort_keys=True)
         if info.attention is not None:
             self._engine["attention"] = info.attention
 
@@ -292,7 +337,7 @@ class _Asking:
             yield Wanted(checkpoint, benchmark, sample, Request(key({**asked, **depends}), origin, seed))
 
 
-def _read(asking: _Asking, reader: Reader, read_from: Mapping[str, Questions], think: bool) -> Asked:
+def _read(asking: _Asking, reader: Reads, read_from: Mapping[str, Questions], think: bool) -> Asked:
     """Read what is asked, a row at a time, and return what of it can be."""
     rows: list[list[Wanted]] = [[] for _ in asking.checkpoints]
     put_aside: list[Aside] = []
@@ -325,8 +370,7 @@ def _reasons(benchmarks: Iterable[str], put_aside: list[Aside]) -> dict[str, dic
 
 
 def _ask(
-    info: EngineInfo,
-    setting: Setting,
+    speaker: Speaker,
     missing: dict[str, Wanted],
     stores: dict[str, Store],
     decoding: Decoding,
@@ -336,18 +380,12 @@ def _ask(
     errors: dict[str, Response] = {}
     if not missing:
         return errors
-    engine: Engine | None = None
     by_checkpoint: dict[Checkpoint, list[Request]] = {}
     for row in missing.values():
         by_checkpoint.setdefault(row.checkpoint, []).append(row.request)
-    started = time.monotonic()
     for checkpoint, requests in by_checkpoint.items():
-        if engine is None:
-            engine = engines.start(info, checkpoint.path, setting)
-            _stop_if_asked(turn)
-            print(f"engine started in {time.monotonic() - started:.1f} s", flush=True)
-        else:
-            engine.load(checkpoint.path)
+        engine = speaker.start(checkpoint.path)
+        _stop_if_asked(turn)
         name = "responses" if checkpoint.step is None else f"responses at step {checkpoint.step}"
         progress = Progress(name, len(requests), "responses")
         with stores[checkpoint.fingerprint] as store:
@@ -360,12 +398,18 @@ def _ask(
                     # What has failed is asked again by the next attempt.
                     turn.record.step += len(batch) - len(failed)
                 _stop_if_asked(turn)
+                if speaker.patience is not None and len(errors) >= speaker.patience and not len(store):
+                    raise EvaluationError(f"{len(errors)} requests failed and none was answered; {_first(errors)}")
         progress.close()
     if errors:
         first = next(iter(errors))
         origin = missing[first].request.origin
         print(f"{len(errors)} responses failed, the first is {origin.examples[origin.place].id}: {errors[first].error}")
     return errors
+
+
+def _first(errors: Mapping[str, Response]) -> str:
+    return f"the first: {next(iter(errors.values())).error}"
 
 
 def _stop_if_asked(turn: Turn | None) -> None:
@@ -377,12 +421,14 @@ def _responses(
     wanted: Sequence[Wanted],
     stores: Mapping[str, Store],
     errors: Mapping[str, Response],
+    served: Served,
     held: str,
     ids: Mapping[str, list[str]],
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of responses.parquet, with what a prompt already holds of a response before it."""
+    """Yield the rows of responses.parquet, with what a prompt already holds of a response before it; count by whom."""
     for row in wanted:
         response = stores[row.checkpoint.fingerprint].get(row.request.key) or errors[row.request.key]
+        served.add(response)
         yield _row(row, ids[row.benchmark][row.request.origin.place], held, response)
     for store in stores.values():
         store.close()

@@ -23,7 +23,8 @@ from reassess.work.records import digest
 
 # The rules in the order of a study's work.
 RULES = (
-    *("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "import", "tables", "figures"),
+    *("pool", "benchmark", "examples", "subset", "model", "train", "generate", "score", "measure", "import", "tables"),
+    "figures",
 )
 
 
@@ -63,7 +64,7 @@ class Graph:
         spec = identity.report_spec(self.study, found.values())
         # Records are written last, and have the hashes of other files. Figures are of the results that the record of
         # the tables names. Each file that the two ask for takes its share of the time of a dry run.
-        read = [job for job in found.values() if job.rule in ("train", "score", "import")]
+        read = [job for job in found.values() if job.rule in ("train", "score", "measure", "import")]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
         # A study that asks for anything else has another stamp, whatever Snakemake knows of parameters.
         files = {kind: (*report.files(self.study, kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
@@ -145,8 +146,8 @@ class Graph:
         return {rule: n for rule in RULES if (n := len(self.of(rule)))}
 
     def results(self) -> list[str]:
-        """Return the records of runs, and the scores, that tables and figures are made from."""
-        judged = [file for rule in ("score", "import") for job in self.of(rule) for file in job.outputs[:2]]
+        """Return the records of runs, and the scores and values, that tables and figures are made from."""
+        judged = [file for rule in ("score", "measure", "import") for job in self.of(rule) for file in job.outputs[:2]]
         return [job.record for job in self.of("train")] + judged
 
     @property
@@ -155,7 +156,7 @@ class Graph:
         stages = [self.study.all_stages[name] for name in {run.stage for run in self.runs.values()}]
         wanted = [("model", None), ("generate", None), *((stage.kind, stage) for stage in stages)]
         trained = [(model, *which) for model in self.study.models.values() for which in wanted]
-        asked = [(model, *which) for model in self.study.teachers.values() for which in wanted[:2]]
+        asked = [(model, *which) for model in self.study.speakers.values() for which in wanted[:2]]
         return any(resources.asked(*which).gpu for which in (*trained, *asked))
 
 
@@ -185,13 +186,17 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     """Yield every job but those of the report, each after those that it needs."""
     examples = _Sets(study, grid)
     yield from _collections(study, grid, examples)
-    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.model])
+    models = dict.fromkeys([cell.model for cell in grid.cells] + [made.model for made in examples.all if made.speaker])
     for model in models:
         outputs, inputs = (paths.model(model, "manifest.json"),), tuple(study.speakers[model].files)
         yield Job("model", model, (), inputs, outputs, identity.model_spec(study, model), Coordinates(model))
     for run in grid.runs.values():
         if not any(made.speaker in grid.runs for made in (run.on.tree() if run.on else ())):
             yield from examples.of(run)
+    measured = _measured(study)
+    for made in measured.values():
+        if isinstance(made, ExampleSet):
+            yield from examples.made(made)
     stages = {
         (model, stage): identity.stage_spec(study, model, stage)
         for model, stage in dict.fromkeys((run.model, run.stage) for run in grid.runs.values())
@@ -204,6 +209,8 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         yield _train(study, run, stages[run.model, run.stage])
     for cell, suite in _pairs(study, grid):
         yield from evaluations.of(cell, suite)
+    for item, made in measured.items():
+        yield from _measures(study, grid, item, made)
     for item in study.imported:
         yield _import(study, item)
 
@@ -215,6 +222,7 @@ def _collections(study: Study, grid: Grid, examples: _Sets) -> Iterator[Job]:
     read = [item for spec in study.imported.values() for item in spec.files]
     wanted += [("benchmark", item) for item in (*asked, *read)]
     wanted += [(read.rule, read.key) for made in examples.all for read in made.reads if isinstance(read, Origin)]
+    wanted += [(read.rule, read.key) for read in _measured(study).values() if isinstance(read, Origin)]
     found: dict[tuple[str, str], None] = {}
 
     def add(which: tuple[str, str]) -> None:
@@ -251,7 +259,8 @@ class _Sets:
         self._done: set[str] = set()
         pools = dict.fromkeys(run.pool for run in grid.runs.values())
         self._required = {pool: list(map(self._fixed, study.pools[pool].only_with)) for pool in pools}
-        read = itertools.chain((run.on for run in grid.runs.values() if run.on), *self._required.values())
+        measured = [made for made in _measured(study).values() if isinstance(made, ExampleSet)]
+        read = itertools.chain((run.on for run in grid.runs.values() if run.on), *self._required.values(), measured)
         self.all = tuple({made.key: made for top in read for made in top.tree()}.values())
 
     def _fixed(self, name: str) -> ExampleSet:
@@ -265,10 +274,14 @@ class _Sets:
             return
         required = self._required[run.pool]
         for top in [*([run.on] if run.on else []), *required]:
-            for made in top.tree():
-                yield from self._once(sets.jobs(self._study, made, _checkpoint(made.speaker) if made.speaker else None))
+            yield from self.made(top)
         shared = required if run.on is None or run.on in required else []
         yield from self._once([_subset(run, [made for made in shared if made != run.on])])
+
+    def made(self, top: ExampleSet) -> Iterator[Job]:
+        """Yield what makes a set, what was yielded before left out."""
+        for made in top.tree():
+            yield from self._once(sets.jobs(self._study, made, _checkpoint(made.speaker) if made.speaker else None))
 
     def _once(self, jobs: Iterable[Job]) -> Iterator[Job]:
         for job in jobs:
@@ -359,6 +372,31 @@ def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
             for suite, spec in watching.items():
                 if spec.sizes is None or run.size in spec.sizes:
                     yield as_cell(run), suite
+
+
+def _measured(study: Study) -> dict[str, Origin | ExampleSet]:
+    """Return what measures are taken on, by their names."""
+    found: dict[str, Origin | ExampleSet] = {}
+    for item, spec in study.measures.items():
+        made = fixed(study, spec.on) if spec.on in study.examples else None
+        found[item] = made or Origin(study.makers(spec.on)[0], spec.on)
+    return found
+
+
+def _measures(study: Study, grid: Grid, item: str, read: Origin | ExampleSet) -> Iterator[Job]:
+    """Yield the jobs of a measure: of each model, and of each cell of its recipes."""
+    spec = study.measures[item]
+    asked = {model: identity.measure_spec(study, model, item) for model in dict.fromkeys(c.model for c in grid.cells)}
+    for cell in grid.cells:
+        # Forced to think or not, the base model is one checkpoint.
+        if not cell.is_asked or cell.think or (spec.recipes is not None and cell.recipe not in spec.recipes):
+            continue
+        key = f"{cell.key}/{item}"
+        maker, record = _checkpoint(cell.key)
+        at = Coordinates(cell.model, cell.pool, cell.seed, cell.size, "", cell.key, measure=item)
+        outputs = tuple(paths.measure(key, file) for file in ("measure.json", "values.parquet"))
+        needs, inputs = (maker, name(read.rule, read.key)), (record, f"{read.folder}/manifest.json")
+        yield Job("measure", key, needs, inputs, outputs, asked[cell.model], at)
 
 
 def _import(study: Study, item: str) -> Job:

@@ -17,10 +17,11 @@ _WORDS = (
     ("parents[", "starts from a model that was made again"),
     ("base.", "the base model was made again"),
     ("subset.", "other training examples"),
+    ("checkpoint.", "measured on a model that was made again"),
     ("checkpoints", "answers of a model that was made again"),
     ("benchmarks.", "other questions"),
     ("files.responses", "scores of other responses"),
-    ("read.", "made from other examples"),
+    ("read.", "made from, or measured on, other examples"),
     ("pool_content_sha256", "drawn from other examples"),
     ("held_out.", "drawn when other examples were held out"),
 )
@@ -109,10 +110,10 @@ def commands(graph: Graph, jobs: Iterable[Job]) -> str:
 
 
 def _subject(job: Job) -> str:
-    """Return what a person calls the results of a job: the stage, the suite, or the rule and the key."""
+    """Return what a person calls the results of a job: the stage, the suite or measure, or the rule and the key."""
     if job.rule == "train":
         return job.at.stage
-    return f"{job.at.suite} {job.rule}" if job.at.suite else f"{job.rule} {job.key}"
+    return f"{job.at.what} {job.rule}" if job.at.what else f"{job.rule} {job.key}"
 
 
 def _said(difference: Difference) -> str:

@@ -109,6 +109,22 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
     )
 
 
+def measure_spec(study: Study, model: str, name: str) -> str:
+    """Identity of the values of a measure on a model, besides checkpoint and examples."""
+    spec = study.measures[name]
+    return canonical(
+        {
+            "kind": spec.kind,
+            "version": spec.VERSION,
+            "on": spec.on,
+            **spec.identity(),
+            "evaluation": _evaluation(study),
+            "prompt": _prompt(study),
+            "model": _loading(study, model),
+        }
+    )
+
+
 def score_spec(study: Study, suite: str) -> str:
     """Identity of the scores of a suite, besides the responses."""
     spec: dict[str, Any] = {"version": VERSIONS["score"], "judge": JUDGE_VERSION, "format": study.prompt.format}
@@ -148,16 +164,10 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
 
 def _generation(study: Study, model: str) -> dict[str, Any]:
     """What responses of a model depend on, whatever is asked."""
-    evaluation = study.evaluation.model_dump(
-        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(engine_args.NEUTRAL)}
-    )
-    return {
-        "version": VERSIONS["generate"],
-        "evaluation": evaluation,
-        "prompt": _prompt(study),
-        "model": _loading(study, model),
-        "seed": study.seed,
-    }
+    asked = {"version": VERSIONS["generate"], "prompt": _prompt(study), "seed": study.seed}
+    if model in study.endpoints:
+        return {**asked, "endpoint": study.endpoints[model].identity()}
+    return {**asked, "evaluation": _evaluation(study), "model": _loading(study, model)}
 
 
 def _changed(decoding: Decoding) -> dict[str, Any]:
@@ -177,6 +187,12 @@ def _rules(study: Study, benchmarks: Iterable[str]) -> dict[str, Any]:
 def _sources(spec: FromSources) -> dict[str, Any]:
     """Sources without what does not change an example."""
     return {"sources": [item.identity() for item in spec.sources]}
+
+
+def _evaluation(study: Study) -> dict[str, Any]:
+    return study.evaluation.model_dump(
+        mode="json", exclude_defaults=True, exclude={"batch_size": True, "engine_args": set(engine_args.NEUTRAL)}
+    )
 
 
 def _prompt(study: Study) -> dict[str, Any]:

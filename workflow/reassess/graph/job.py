@@ -17,6 +17,7 @@ class Coordinates(NamedTuple):
         cell: the cell that is evaluated.
         suite: the suite that is asked.
         examples: the set of examples for which a model is asked.
+        measure: the measure that is taken.
     """
 
     model: str | None = None
@@ -27,6 +28,12 @@ class Coordinates(NamedTuple):
     cell: str = ""
     suite: str = ""
     examples: str = ""
+    measure: str = ""
+
+    @property
+    def what(self) -> str:
+        """The stage, the suite, the set of examples or the measure."""
+        return self.stage or self.suite or self.examples or self.measure
 
 
 class Job(NamedTuple):
@@ -61,8 +68,8 @@ class Job(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The rule with its stage, suite or set: what a person can make shorter."""
-        return f"{self.rule} {self.at.stage or self.at.suite or self.at.examples}".rstrip()
+        """The rule with its stage, suite, set or measure: what a person can make shorter."""
+        return f"{self.rule} {self.at.what}".rstrip()
 
 
 def name(rule: str, key: str) -> str:

@@ -138,6 +138,8 @@ def resolve(study: Study, place: Place, name: str, size: int, here: str) -> tupl
     model = speaker = ""
     if who := step.speaker:
         model, speaker = who.model or place.model, f"{who.model or place.model}/base"
+        if who.model in study.endpoints:
+            speaker = ""
         if who.recipe == HERE:
             speaker = here
         elif study.has_steps(who.recipe):

@@ -20,6 +20,7 @@ TABLES = {
     "cost": "reassess.analyse.tables.cost:build",
     "sampling": "reassess.analyse.tables.sampling:build",
     "reward": "reassess.analyse.tables.reward:build",
+    "measures": "reassess.analyse.tables.measures:build",
     "imported": "reassess.analyse.tables.imported:build",
 }
 FIGURES = {
@@ -31,8 +32,9 @@ FIGURE_FORMATS = ("svg", "pdf")
 
 
 def tables(study: Study) -> dict[str, str]:
-    """Return the tables of a study: `imported` where it has results of others."""
-    return {name: where for name, where in TABLES.items() if name != "imported" or study.imported}
+    """Return the tables of a study: `measures` where it has some, `imported` where it has results of others."""
+    asked = {"measures": study.measures, "imported": study.imported}
+    return {name: where for name, where in TABLES.items() if asked.get(name, True)}
 
 
 def files(study: Study, kind: Kind) -> list[str]:

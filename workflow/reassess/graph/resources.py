@@ -245,8 +245,11 @@ def _weights(file: Path) -> int:
 def asked_by(study: Study, job: Job) -> Asked:
     """Return what the first attempt at a job on a model asks for."""
     assert job.at.model is not None
+    if job.at.model in study.endpoints:
+        return Asked(runtime=LONGEST)
     if job.rule != "train":
-        return asked(study.speakers[job.at.model], job.rule)
+        # A measure runs in the engine that answers.
+        return asked(study.speakers[job.at.model], "generate" if job.rule == "measure" else job.rule)
     stage = study.all_stages[job.at.stage]
     return asked(study.speakers[job.at.model], stage.kind, stage)
 

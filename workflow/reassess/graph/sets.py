@@ -37,7 +37,7 @@ class ExampleSet(NamedTuple):
         key: its path: its name, behind that of the cell whose model made it where it is not made for all cells.
         name: what the study calls it.
         model: the base model or the teacher that is asked, or from which what is asked was trained; empty for nobody.
-        speaker: the cell whose model is asked.
+        speaker: the cell whose model is asked; empty where that stands behind an endpoint.
         reads: what it is made from.
     """
 
@@ -120,17 +120,18 @@ def jobs(study: Study, made: ExampleSet, maker: tuple[str, str] | None) -> Itera
     Args:
         study: the study.
         made: the set.
-        maker: name and record of the job that makes the model which is asked, None where none is.
+        maker: name and record of the job that makes the model which is asked, None where no job does.
     """
     step = study.examples[made.name]
     needs = tuple(name(read.rule, read.key) for read in made.reads)
     manifests = tuple(f"{read.folder}/manifest.json" for read in made.reads)
     inputs = (*manifests, *step.files)
-    if maker is not None:
+    if made.model:
+        makers, records = ((maker[0],), (maker[1],)) if maker else ((), ())
         said = tuple(paths.evaluation(made.asked, f"responses.{suffix}") for suffix in ("json", "parquet"))
         at = Coordinates(model=made.model, examples=made.name)
         spec = identity.asking_spec(study, made.name, made.model)
-        asks = Job("generate", made.asked, (maker[0], *needs), (maker[1], *inputs), said, spec, at)
+        asks = Job("generate", made.asked, (*makers, *needs), (*records, *inputs), said, spec, at)
         yield asks
         needs, inputs = (*needs, asks.name), (*inputs, asks.record)
     outputs = tuple(paths.examples(made.key, file) for file in ("manifest.json", "shards"))

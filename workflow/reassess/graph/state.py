@@ -19,9 +19,10 @@ Name = Literal["done", "partial", "outdated", "missing"]
 Record = dict[str, Any]
 Look = Callable[[Job], Record | None]
 # Without one of these, what was made from it cannot be compared with anything.
-_CHECKED = ("model", "train", "generate", "score", "import")
+_CHECKED = ("model", "train", "generate", "score", "measure", "import")
 # What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
-_OBJECTS, _NESTED = ("subset", "files", "made_from", "base", "asked", "only_with"), ("read", "benchmarks")
+_OBJECTS = ("subset", "files", "made_from", "base", "asked", "only_with", "checkpoint")
+_NESTED = ("read", "benchmarks")
 _LISTS = ("parents", "checkpoints", "trajectory")
 
 
@@ -164,6 +165,7 @@ class States:
             "subset": self._subset,
             "generate": self._responses,
             "score": self._scores,
+            "measure": self._measured,
             "import": self._asked,
             "tables": self._report,
             "figures": self._report,
@@ -245,6 +247,12 @@ class States:
                 continue
             judged, there = ((item.get("files") or {}).get("responses.parquet") for item in (record, responses))
             yield from nested("files.responses.parquet", judged, there)
+
+    def _measured(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
+        for maker, made in self._needed(job, "model", "train"):
+            used = (record.get("checkpoint") or {}).get("fingerprint")
+            yield from nested(f"checkpoint.fingerprint (of {maker.record})", used, made["fingerprint"])
+        yield from self._examples(job, record)
 
     def _report(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         yield from nested("study", record.get("study"), self._graph.study.name)

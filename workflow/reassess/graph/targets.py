@@ -45,7 +45,7 @@ def check(graph: Graph, arguments: Iterable[str]) -> None:
     given = list(arguments)
     for argument in given:
         _check_no_cell(graph, argument.rstrip("/"))
-    folders = "pools|benchmarks|examples|subsets|models|runs|evals|imported|tables|figures"
+    folders = "pools|benchmarks|examples|subsets|models|runs|evals|measures|imported|tables|figures"
     made = re.compile(rf"{paths.RESULTS}/({folders})/")
     # Snakemake takes ./results/runs for results/runs.
     asked = [path for path in map(os.path.normpath, given) if made.match(path)]
@@ -64,6 +64,7 @@ def check(graph: Graph, arguments: Iterable[str]) -> None:
             "sizes": study.sizes,
             "stages": study.stages,
             "suites": study.suites,
+            **({"measures": study.measures} if study.measures else {}),
         }
         raise StudyError(
             f"{path} is no path of study {study.name}"
@@ -76,5 +77,5 @@ def _check_no_cell(graph: Graph, argument: str) -> None:
     """Raise StudyError where an argument is the name of a cell, as `reassess status` has it."""
     if argument in graph.runs or argument in {cell.key for cell in graph.cells}:
         made = [graph.checkpoint(argument).record]
-        made += [job.record for job in graph.by_cell("score", argument)]
+        made += [job.record for rule in ("score", "measure") for job in graph.by_cell(rule, argument)]
         raise StudyError("\n  ".join([f"{argument} is the name of a cell; targets are paths:", *made]))

@@ -76,6 +76,14 @@ def inputs_for(model: Any, batch: Any) -> dict[str, Any]:
     return {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in batch.items()}
 
 
+def positions(directory: str | Path, model: Model) -> int | None:
+    """Return how many tokens a checkpoint's model takes, None where its config does not say."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=model.trust_remote_code)
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
 def stop_ids(directory: str | Path, tokenizer: Any, model: Model) -> list[int]:
     """Return the tokens that end a response: the tokenizer's end token and those of the generation config."""
     from transformers import AutoConfig, GenerationConfig

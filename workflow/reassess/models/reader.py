@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reassess import prompts
+from reassess.data.right import answer
 from reassess.example import Example
 from reassess.models import load
 from reassess.prompts import THINK, Prompt
@@ -183,6 +184,19 @@ class Reader:
         """Return a rendered prompt after which the model goes on thinking."""
         return text if self.opening else text.removesuffix(self._closed) + THINK
 
+    def response(self, example: Example, rationale: int | None = 0) -> str:
+        """Return the response that SFT imitates: one of the rationales and what it ends in, or the gold alone."""
+        if rationale is None:
+            # Where the prompt has begun a thought, it has to end.
+            return prompts.target("" if self.opening else None, answer(example.gold), self.prompt)
+        gold = example.answers[rationale] if example.answers else answer(example.gold)
+        return prompts.target(example.rationales[rationale], gold, self.prompt)
+
+    def response_ids(self, example: Example) -> list[int]:
+        """Return the tokens of the first of them, on which SFT's loss is: made apart from the prompt's, as TRL does."""
+        ids: list[int] = list(self.encode([self.completion(self.response(example))], [])["input_ids"][0])
+        return ids
+
     def completion(self, target: str) -> str:
         """Return what a model has to add to a prompt so that the response is `target`, and that it ends there."""
         return (target.removeprefix(THINK) if self.opening else target) + self.ending
@@ -208,12 +222,12 @@ class Reader:
             text = self.render(example)
         # Templates raise what they like.
         except Exception as error:
-            raise Unreadable(f"the chat template refuses it: {_line(error)}") from None
+            raise Unreadable(f"the chat template refuses it: {one_line(error)}") from None
         try:
             length, image_tokens = self.lengths(text, pictures)
         # So do processors: of a picture that is too thin or of one pixel, for which they have many words.
         except Exception as error:
-            raise Unreadable(f"the processor refuses it: {_line(error)}") from None
+            raise Unreadable(f"the processor refuses it: {one_line(error)}") from None
         if length > self.model.max_prompt_length:
             raise Unreadable(TOO_LONG)
         return Reading(text, pictures, length, image_tokens)
@@ -304,7 +318,9 @@ class Counted:
         self.most = max(self.most, other.most)
 
     def record(self) -> dict[str, float]:
-        """Return `images`, the mean of `tokens` of each, and the `most` of an example."""
+        """Return `images`, the mean of `tokens` of each, and the `most` of an example, where these are known."""
+        if self.images and not self.tokens:
+            return {"images": self.images}
         mean = round(self.tokens / self.images, 1) if self.images else 0
         return {"images": self.images, "tokens": mean, "most": self.most}
 
@@ -320,7 +336,7 @@ def within(image: Image, model: Model) -> Image:
     return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception | str) -> str:
     """Return the first line of what an error says, without numbers, so that the same reasons can be counted."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return re.sub(r"\d+(\.\d+)?", "N", first)[:200]

@@ -94,7 +94,9 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
     with _said(files, "tokenizer or generation_config.json", "correct the files"):
         reader = Reader.of(files.directory, model, graph.study.prompt)
     asked = _check_prompts(files, reader)
-    if any(graph.stage(job).imitates is not None for job in graph.of("train") if job.at.model == name):
+    imitates = any(graph.stage(job).imitates is not None for job in graph.of("train") if job.at.model == name)
+    measures = (graph.study.measures[job.at.measure] for job in graph.of("measure") if job.at.model == name)
+    if imitates or any(measure.READS_RESPONSES for measure in measures):
         with _said(files, "chat template", "correct it, or give another as `chat_template`"), _quiet():
             reader.completion("")
     skeleton = _check_names(files, model)
@@ -141,6 +143,9 @@ def images_of(graph: Graph, name: str) -> list[str]:
     benchmarks = [item for job in asked if job.at.suite for item in graph.study.suites[job.at.suite].benchmarks]
     for made in (graph.set_of(job) for job in asked):
         pools += [origin.key for origin in (made.origins() if made else ()) if origin.rule == "pool"]
+    measured = [job for job in graph.of("measure") if job.at.model == name]
+    pools += [need.key for job in measured for need in graph.needed(job, "pool")]
+    benchmarks += [need.key for job in measured for need in graph.needed(job, "benchmark")]
     found = []
     for kind, names, specs in (
         ("pools", pools, graph.study.pools),

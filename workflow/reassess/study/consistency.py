@@ -25,6 +25,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _of_held_out(study)
     sets = list(example_checks.problems_of(study)) if not wrong else []
     yield from sets
+    yield from _of_measures(study, not wrong and not sets)
     yield from _of_imported(study)
     if not wrong:
         yield from _of_trajectories(study)
@@ -121,6 +122,30 @@ def _sizes(study: Study) -> Iterator[tuple[str, int]]:
 
 def _all_sizes(study: Study) -> list[int]:
     return sorted({*study.sizes, *(size for _, size in _sizes(study))})
+
+
+def _of_measures(study: Study, are_sets_right: bool) -> Iterator[str]:
+    """Yield measures on what is not known, or not the same for all cells, and of models that are not evaluated."""
+    known = list(dict.fromkeys([*study.pools, *study.examples, *study.benchmarks]))
+    recipes = {"base", *(name for name, recipe in study.recipes.items() if recipe.evaluate)}
+    for name, measure in study.measures.items():
+        where = f"measures.{name}"
+        if len(makers := study.makers(measure.on)) > 1:
+            yield f"{where}.on: {measure.on!r} is the name of several ({', '.join(makers)}); give all but one another"
+        elif not makers:
+            yield (
+                f"{where}.on: no pool, set of examples or benchmark is called {measure.on!r}; "
+                f"{near(measure.on, known)}known: {_names(known)}"
+            )
+        elif makers == ["examples"] and are_sets_right and not study.is_fixed(measure.on):
+            yield (
+                f"{where}.on: {measure.on!r} is made by each cell's own model, so that cells would be measured on "
+                "different examples; name a set that is made once, a pool or a benchmark"
+            )
+        for recipe in measure.recipes or ():
+            if recipe not in recipes:
+                hint = f"{near(recipe, recipes)}known: {_names(sorted(recipes))}"
+                yield f"{where}.recipes: {recipe!r} is no recipe that is evaluated; {hint}"
 
 
 def _of_imported(study: Study) -> Iterator[str]:

@@ -6,7 +6,7 @@ import graphlib
 from collections.abc import Iterable, Iterator
 
 from reassess.spec import near
-from reassess.steps.base import HERE, AnyStep
+from reassess.steps.base import HERE, AnyStep, Asks
 from reassess.study.study import Study
 
 
@@ -46,8 +46,9 @@ def _of_reads(study: Study) -> Iterator[str]:
                 )
         if (who := step.speaker) is None:
             continue
-        if who.model and who.model not in study.speakers:
-            hint = f"{near(who.model, study.speakers)}known: {', '.join(study.speakers)}"
+        speakers = [*study.models, *study.teachers]
+        if who.model and who.model not in speakers:
+            hint = f"{near(who.model, speakers)}known: {', '.join(speakers)}"
             yield f"examples.{name}.model: no model or teacher is called {who.model!r}; {hint}"
         if who.recipe and who.recipe not in recipes:
             yield (
@@ -98,9 +99,11 @@ def _filled(study: Study, step: AnyStep) -> Iterator[str]:
 
 
 def _of_speakers(study: Study) -> Iterator[str]:
-    """Yield recipes that cannot be asked: one model has to follow from the cell."""
+    """Yield who cannot be asked, or not so: one model has to follow from the cell."""
     for name, step in study.examples.items():
         who = step.speaker
+        if isinstance(step, Asks) and (endpoint := study.endpoints.get(step.model or "")) is not None:
+            yield from (f"examples.{name}.{problem}" for problem in endpoint.misfits(step))
         if who is None or not study.has_steps(who.recipe):
             continue
         if varied := list(study.variants(who.recipe)):

@@ -91,7 +91,7 @@ class Model(Strict):
     """Number of weights, for the resources that are left out. By default that of the toy, of the local safetensors, or
     what a hub id such as `Qwen/Qwen2.5-VL-3B-Instruct` says; needed where none of these tells it."""
     resources: dict[str, Resources] = {}
-    """Resources by kind of job: `model`, `generate`, or a kind of stage (`sft`, `grpo`, ...). What is left out
+    """Resources by kind of job: `model`, `generate` (measures too), or a kind of stage (`sft`, ...). What is left out
     follows from the number of weights: a CPU for a model below 5e7, GPUs of 80 GB for a larger one."""
 
     @property

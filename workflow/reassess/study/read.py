@@ -195,7 +195,7 @@ def _walk(loc: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, list[str]
     shown: list[str] = []
     for part in loc:
         options = _models(current)
-        tagged = next((option for option in options if _has_tag(option, part)), None)
+        tagged = next((option for option in options if part == option.__name__ or _has_tag(option, part)), None)
         if len(options) > 1 and tagged is not None:
             current = tagged
             continue

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
+from reassess.measures import Measure
 from reassess.prompts import Prompt
 from reassess.spec import Name, Positive, Strict
 from reassess.stages import Stage
@@ -22,6 +23,7 @@ from reassess.study.imported import Imported
 from reassess.study.models import Model
 from reassess.study.recipes import Recipe
 from reassess.study.suites import Evaluation, Suite
+from reassess.study.teachers import Endpoint, Teacher
 
 
 class Filter(Strict):
@@ -76,8 +78,9 @@ class Study(Strict):
     """Seeds sampling in evaluation and the bootstrap. Training seeds are the axis `seeds`."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     """Base models by name."""
-    teachers: dict[Name, Model] = {}
-    """Models that only speak, for sets of `examples`: they are neither trained nor evaluated."""
+    teachers: dict[Name, Teacher] = {}
+    """Models that only speak, for sets of `examples`: they are neither trained nor evaluated. One with `endpoint` is
+    asked over the network."""
     pools: Annotated[dict[Name, Pool], Field(min_length=1)]
     """Pools of training examples by name; SFT and RL of a cell draw from the same one."""
     examples: dict[Name, Step] = {}
@@ -98,6 +101,8 @@ class Study(Strict):
     """Benchmarks by name."""
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Lists of benchmarks with their decoding, by name. One engine start answers a suite."""
+    measures: dict[Name, Measure] = {}
+    """What finished models are asked beside answers, by name, such as how likely they find given responses."""
     imported: dict[Name, Imported] = {}
     """Other people's results by name, judged by the study's judge and put into a table of their own."""
     prompt: Prompt = Prompt()
@@ -113,8 +118,13 @@ class Study(Strict):
 
     @cached_property
     def speakers(self) -> dict[str, Model]:
-        """Base models and teachers."""
-        return {**self.models, **self.teachers}
+        """Base models, and teachers that are checkpoints."""
+        return {**self.models, **{name: item for name, item in self.teachers.items() if isinstance(item, Model)}}
+
+    @cached_property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Teachers behind an endpoint."""
+        return {name: item for name, item in self.teachers.items() if isinstance(item, Endpoint)}
 
     @cached_property
     def all_stages(self) -> dict[str, AnyStage]:
@@ -160,6 +170,11 @@ class Study(Strict):
             return [("benchmark", item) for item in dict.fromkeys(how.against if how else ())]
         pool = self.benchmarks[name].pool
         return [] if pool is None else [("pool", pool)]
+
+    def makers(self, name: str) -> list[str]:
+        """Return the rules that make a pool, set of examples or benchmark of this name: one where it is known."""
+        made = {"pool": [*self.pools], "examples": [*self.examples], "benchmark": [*self.benchmarks]}
+        return [rule for rule, names in made.items() if name in names]
 
     def is_fixed(self, name: str) -> bool:
         """Whether a set of examples is made once for all cells: no recipe is asked for it, or for what it reads."""

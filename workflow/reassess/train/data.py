@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 from datasets import Dataset
 
-from reassess import prompts
-from reassess.data.right import answer
 from reassess.data.shards import Shards
 from reassess.example import Example, PutAside
 from reassess.models.reader import TOO_LONG, Counted, Reader, Unreadable
@@ -134,22 +132,14 @@ def sft_dataset(rows: Rows, blanks: int = 0) -> Dataset:
 
     def row(index: int) -> dict[str, Any]:
         example = rows.examples[index]
-        prompt, completion = reader.render(example), reader.completion(response(example, rows, rows.rationale(index)))
+        said = reader.response(example, rows.rationale(index))
+        prompt, completion = reader.render(example), reader.completion(said)
         if reader.sees:
             return {"prompt": prompt, "completion": completion, "images": reader.pictures(example)}
         head, tail = reader.encode([prompt, completion], [])["input_ids"]
         return {"input_ids": head + tail, "labels": [-100] * len(head) + tail}
 
     return _lazy(len(rows.examples), row, blanks)
-
-
-def response(example: Example, rows: Rows, rationale: int | None) -> str:
-    """Return the response that SFT imitates: one of the rationales and what it ends in, or the gold alone."""
-    if rationale is None:
-        # Where the prompt has begun a thought, it has to end.
-        return prompts.target("" if rows.reader.opening else None, answer(example.gold), rows.reader.prompt)
-    gold = example.answers[rationale] if example.answers else answer(example.gold)
-    return prompts.target(example.rationales[rationale], gold, rows.reader.prompt)
 
 
 def imitated(rows: Rows, per_question: int) -> Rows:

@@ -156,7 +156,7 @@ def check_batch(batch: Any, rows: data.Rows, placeholders: list[int]) -> None:
         data.check_prompt(example, prompt, rows)
         if learnt[-1] not in reader.stops:
             raise TrainError(f"example {example.id!r}: no end-of-turn token carries loss; the model would never stop")
-        expected = reader.completion(data.response(example, rows, rows.rationale(i)))
+        expected = reader.completion(reader.response(example, rows.rationale(i)))
         if learnt != reader.encode([expected], [])["input_ids"][0]:
             text = reader.tokenizer.decode(learnt)
             raise TrainError(f"example {example.id!r}: the loss is on {text!r}, the target response is {expected!r}")
