@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; yellow is too pale for lines.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# Of the legend's text: its letters are half as wide as high, 7 pt, on average.
-_LETTERS_AN_INCH = 72 / 3.5
 GREY = "#666666"
 # Text is about 7 pt in print at the width of one column (3.3 in) or of a page (6.75 in) of a two-column paper.
 _COLUMN, _PAGE, _HEIGHT = 3.3, 6.75, 2.4
@@ -61,13 +59,14 @@ def left(found: list[Axes]) -> list[Axes]:
 
 
 def legend(figure: Figure, found: list[Axes]) -> None:
-    """Draw one legend above all panels."""
+    """Draw one legend above all panels, in as many columns as fit."""
     handles = {name: handle for panel in found for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
-    if handles:
-        # A line's mark is about as wide as six letters, and a column as its longest name.
-        letters = _LETTERS_AN_INCH * figure.get_figwidth()
-        columns = max(1, min(len(handles), int(letters // (max(map(len, handles)) + 6))))
-        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=columns, frameon=False)
+    for columns in range(min(len(handles), 7), 0, -1):
+        lines, names = list(handles.values()), list(handles)
+        made = figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False)
+        if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return
+        made.remove()
 
 
 def look(index: int) -> tuple[str, str]:
