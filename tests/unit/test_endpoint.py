@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from PIL import Image
 from chat_server import Chat, Reply, refused, said, serving
 from once import once
 from reassess import graph, paths
+from reassess.console.workload import Workload
 from reassess.data.examples import build_set
 from reassess.data.pool import build_examples
 from reassess.data.shards import Shards, stream
@@ -442,6 +444,9 @@ def test_no_job_makes_the_model_and_none_asks_for_a_gpu(root: Path) -> None:
     assert job.needs == ("pool toy",)
     asked = graph.resources.of(of.study, job)
     assert (asked.gpu, asked.threads) == (0, 1)
+    # The tokens of its prompts only the server can count.
+    planned = "\n".join(Workload(of, of.jobs).lines())
+    assert re.search(r"^  gpt +1 +- +64 +64 +131k\+", planned, re.MULTILINE), planned
     # What a job reads is what was written.
     again = graph.parse(json.loads(of.study.model_dump_json()), "results/study.json")
     assert again.study == of.study
