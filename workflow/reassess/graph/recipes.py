@@ -27,6 +27,7 @@ class Run(NamedTuple):
         size: training examples, None for a stage that reads none.
         on: the set of examples that the stage reads, empty for the pool itself.
         parents: the cells whose models it starts from, in the order of the recipe; `{model}/base` is the base model.
+        matched: the runs whose cost decides how long it trains, parents first.
         recipe: the recipe that ends here, or the names of its stages where it only leads to one.
         is_asked: whether suites may be asked of its checkpoints.
     """
@@ -40,6 +41,7 @@ class Run(NamedTuple):
     size: int | None
     on: str
     parents: tuple[str, ...]
+    matched: tuple[str, ...]
     recipe: str
     is_asked: bool = True
 
@@ -61,7 +63,7 @@ class Place(NamedTuple):
 
 
 def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
-    """Return what is made for a recipe at a size, parents first.
+    """Return what is made for a recipe at a size, parents first, and before them the runs whose cost they match.
 
     Args:
         study: the study.
@@ -94,13 +96,25 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
         examples = (step.size or size) if kind.READS_EXAMPLES else None
         on = step.on or kind.reads or ""
         own = f"{stage}{f'+{on}' if on != (kind.reads or '') else ''}{f'@{examples}' if examples else ''}"
+        others = unfold(study, place, kind.matches, examples or size) if kind.matches else []
+        for run in others:
+            add(made, run)
         name = root or (f"{end.name}/{own}" if end else own)
         lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
-        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, parents, lineage)
+        matched = _way(others)
+        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, parents, matched, lineage)
         add(made, end)
         parents, root, method = (key,), "", ""
     return list(made.values())
+
+
+def _way(runs: list[Run]) -> tuple[str, ...]:
+    """Return the last of some runs and those that it is made from; not those that only decide how long others train."""
+    wanted = {run.key for run in runs[-1:]}
+    for run in reversed(runs):
+        wanted |= set(run.parents) if run.key in wanted else set()
+    return tuple(run.key for run in runs if run.key in wanted)
 
 
 def add(runs: dict[str, Run], run: Run) -> None:

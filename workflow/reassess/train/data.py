@@ -39,14 +39,16 @@ class Usable(NamedTuple):
         rows: the usable ones.
         out: the others, with the reason.
         image_tokens: what the images of the usable ones take.
+        tokens: of the prompts and responses of the usable ones, 0 where they were not measured.
     """
 
     rows: Rows
     out: list[PutAside]
     image_tokens: Counted
+    tokens: int = 0
 
 
-def put_aside(rows: Rows, share: float) -> Usable:
+def put_aside(rows: Rows, share: float, measured: bool = False) -> Usable:
     """Take out what no method can train on: see `Reader.read`, and a response with a special token of the model.
 
     Each of several processes reads a part of the examples, and none holds any.
@@ -54,16 +56,18 @@ def put_aside(rows: Rows, share: float) -> Usable:
     Args:
         rows: the examples of a subset.
         share: the largest share of them that may be taken out.
+        measured: whether to count the tokens of SFT.
 
     Raises:
         TrainError: more than `share`, or every example, would be taken out.
     """
     by_index: dict[int, PutAside] = {}
-    counted = Counted()
+    counted, tokens = Counted(), 0
     mine = range(ranks.number(), len(rows.examples), ranks.world().processes)
-    for found, theirs in ranks.gather(_unusable(rows, mine)):
+    for found, theirs, many in ranks.gather(_unusable(rows, mine, measured)):
         by_index.update(found)
         counted.join(theirs)
+        tokens += many
     out = [by_index[index] for index in sorted(by_index)]
     kept = [index for index in range(len(rows.examples)) if index not in by_index]
     if len(out) > share * len(rows.examples) or not kept:
@@ -73,13 +77,13 @@ def put_aside(rows: Rows, share: float) -> Usable:
             f"{len(out)} of {len(rows.examples)} examples cannot be used ({reasons or 'the subset is empty'}{first}), "
             f"more than the pool's max_put_aside {share}; {_advice(rows.reader, out)}"
         )
-    return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted)
+    return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted, tokens)
 
 
-def _unusable(rows: Rows, indices: Sequence[int]) -> tuple[dict[int, PutAside], Counted]:
-    """Return what of some rows is put aside, by index, and what the images of the others take."""
+def _unusable(rows: Rows, indices: Sequence[int], measured: bool) -> tuple[dict[int, PutAside], Counted, int]:
+    """Return what of some rows is put aside, by index, what the images of the others take, and their tokens of SFT."""
     out: dict[int, PutAside] = {}
-    counted = Counted()
+    counted, tokens = Counted(), 0
     progress = Progress("reading examples", len(indices), "examples")
     for index in indices:
         progress.update(1)
@@ -92,8 +96,12 @@ def _unusable(rows: Rows, indices: Sequence[int]) -> tuple[dict[int, PutAside], 
             out[index] = PutAside(example.id, example.source, str(reason))
         else:
             counted.add(read)
+            # `sft_dataset` refuses what has no rationale.
+            if measured and example.rationales:
+                completion = rows.reader.completion(response(example, rows))
+                tokens += read.length + len(rows.reader.encode([completion], [])["input_ids"][0])
     progress.close()
-    return out, counted
+    return out, counted, tokens
 
 
 def _advice(reader: Reader, out: Sequence[PutAside]) -> str:

@@ -20,7 +20,7 @@ from reassess.train.checkpoints import Clock
 from reassess.train.frame import Made, Task
 from reassess.train.grpo_trainer import MOST_DIFFERENCE, Counts, GRPOConfig, Trainer
 from reassess.train.loop import Started
-from reassess.train.plan import Epoch, TrainError
+from reassess.train.plan import Epoch, TrainError, work
 from reassess.train.resample import Ending, Resampling
 from reassess.train.rollouts import Rollouts
 
@@ -72,6 +72,7 @@ def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
     }
     return {
         "samples_seen": counts.prompts * per_prompt,
+        "work": work(counts.groups * per_prompt, counts.trained, counts.forward, started.weights),
         "rollouts": {
             "engine": engine,
             "version": version(engine),

@@ -43,6 +43,9 @@ class Counts:
         groups: those that were learnt from.
         filled: groups that only filled a batch.
         discarded: tokens of completions that did not reach the loss.
+        trained: tokens of prompts and completions that went through training steps.
+        forward: tokens of forward passes alone: of sampling, where a prompt is read once for all of its completions,
+            and of log-probabilities of the reference model and of the model before its update, where TRL wants them.
         difference: the largest mean difference of log-probabilities of a step.
     """
 
@@ -50,6 +53,8 @@ class Counts:
     groups: int = 0
     filled: int = 0
     discarded: int = 0
+    trained: int = 0
+    forward: int = 0
     difference: float = 0.0
 
     @classmethod
@@ -81,6 +86,8 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         super().__init__(*args, **options)
         self.counts = Counts()
         self._difference = torch.zeros(3, dtype=torch.float64)
+        # Of this process since the last step: tokens trained, forward alone, and of those that sampled, prompts'.
+        self._tokens = [0, 0, 0]
 
     def roll(self) -> Sampled:
         """Return a completion to each of the rows that this process has drawn."""
@@ -101,9 +108,15 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         """Keep TRL from giving its own engine the weights, which it does where it corrects for one."""
         corrects, self.use_vllm = self.use_vllm, False
         try:
-            return super()._generate(prompts)
+            found = super()._generate(prompts)
         finally:
             self.use_vllm = corrects
+        self._note_sampled(*found[:2])
+        return found
+
+    def _note_sampled(self, prompt_ids: list[list[int]], ids: list[list[int]]) -> None:
+        self._tokens[1] += sum(map(len, ids))
+        self._tokens[2] += sum(map(len, prompt_ids))
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: torch.Tensor, *args: Any, batch_num_images: Any = None, **options: Any
@@ -118,17 +131,30 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         for name in ("token_type_ids", "mm_token_type_ids"):
             if (types := options.get(name)) is not None and types.shape[1] > width:
                 options[name] = types[:, -width:]
+        if not torch.is_grad_enabled():
+            mask = options["attention_mask"] if "attention_mask" in options else args[0]
+            self._tokens[1] += int(mask.sum())
         found = super()._get_per_token_logps_and_entropies(model, input_ids, *args, **options)
         self._logps = found[0].detach()
         return found
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
         loss = super()._compute_loss(model, inputs)
+        self._tokens[0] += int(inputs["prompt_mask"].sum() + inputs["completion_mask"].sum())
+        if self.accelerator.sync_gradients:
+            self._add_tokens()
         sampled = inputs.get("sampling_per_token_logps")
         if sampled is not None:
             # TRL has the log-probabilities before the first update where there are several; else these are they.
             self._compare(sampled, inputs.get("old_per_token_logps", self._logps), inputs["completion_mask"].bool())
         return loss
+
+    def _add_tokens(self) -> None:
+        """Add what all processes have computed in a step to the counts, which are the same in all of them."""
+        trained, forward, prompts = map(sum, zip(*ranks.gather(self._tokens), strict=True))
+        self.counts.trained += trained
+        self.counts.forward += forward + prompts // self.num_generations
+        self._tokens = [0, 0, 0]
 
     def _compare(self, sampled: torch.Tensor, trained: torch.Tensor, mask: torch.Tensor) -> None:
         """Add the tokens of a batch to the comparison of a step (all of batch x tokens), and end it with the step.

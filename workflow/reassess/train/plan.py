@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +98,7 @@ def plan(stage: Trained, args: Any, epoch: Epoch) -> Plan:
         TrainError: there would be no step, or `save_steps` is not a multiple of the boundary.
     """
     accumulation = args.gradient_accumulation_steps
-    per_epoch = math.ceil(epoch.batches / accumulation)
+    per_epoch = steps_per_epoch(args, epoch)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     if steps == 0:
         raise TrainError("args.num_train_epochs and args.max_steps leave no step to train")
@@ -116,6 +117,38 @@ def plan(stage: Trained, args: Any, epoch: Epoch) -> Plan:
         logging_steps=logging,
         trajectory=trajectory(steps, stage.trajectory),
     )
+
+
+def work(samples: int, tokens: int, forward: int, weights: int) -> dict[str, int]:
+    """Return what training has cost, as a record says it.
+
+    A token costs 2 FLOPs per weight forward and 4 backward (arXiv 2001.08361, section 2.1; attention, which grows with
+    the length, is left out there). Every weight counts for every token: also those of a vision tower that sees image
+    tokens alone, and those that are frozen or have an adapter. What gradient checkpointing computes again does not.
+
+    Args:
+        samples: sequences that were trained on.
+        tokens: their tokens that went through training steps.
+        forward: tokens of forward passes alone.
+        weights: those of the model.
+    """
+    return {"samples": samples, "tokens": tokens, "flops": weights * (6 * tokens + 2 * forward)}
+
+
+def matched_steps(wanted: int, epoch: int, steps: int) -> int:
+    """Return how many optimizer steps cost nearest to what is wanted, at least one.
+
+    Args:
+        wanted: the cost.
+        epoch: what an epoch costs.
+        steps: optimizer steps of an epoch.
+    """
+    return max(1, round(Fraction(wanted * steps, epoch)))
+
+
+def steps_per_epoch(args: Any, epoch: Epoch) -> int:
+    """Return the optimizer steps of an epoch."""
+    return math.ceil(epoch.batches / int(args.gradient_accumulation_steps))
 
 
 def trajectory(steps: int, n: int) -> tuple[int, ...]:
