@@ -123,6 +123,10 @@ class Workload:
         except ValueError as error:
             self._problems[f"stages.{job.at.stage}: {error}"] = None
             return load
+        if stage.matches:
+            unknown = Count(is_all=False)
+            load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
+            return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
         asked = Count(work.prompts * prompt).plus(_each(work.longest).times(work.completions))
         answers = work.longest if work.completions else 0 if stage.imitates == 0 else self._longest(run.on)
         return load._replace(
@@ -197,11 +201,14 @@ class Workload:
         yield "at most: with every row usable, prompts of max_prompt_length, and responses as long as they may be"
         stages = dict.fromkeys(job.at.stage for job, _ in loads if job.rule == "train")
         for name in stages:
-            if drawing := self._graph.study.all_stages[name].drawing:
-                yield f"train {name}: {', '.join(drawing)} (prompts and completions counted at their most)"
+            stage = self._graph.study.all_stages[name]
+            if stage.drawing:
+                yield f"train {name}: {', '.join(stage.drawing)} (prompts and completions counted at their most)"
+            if stage.matches:
+                yield f"? and +: train {name} takes as long as {stage.matches} costs, which is known once that has run"
         if self._unread:
             yield f"? and +: only reading tells how many rows there are in {', '.join(self._unread)}"
-        if any(not load.trained.is_all for _, load in loads):
+        if any(not load.trained.is_all and load.trained.known for _, load in loads):
             yield "+ of tokens trained on: and responses whose length only reading tells"
         yield from (f"cannot run as it is: {problem}" for problem in self._problems)
 
