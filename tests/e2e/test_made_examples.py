@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from reassess.data.examples import build_set
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import build_subset
 from reassess.evaluate.generate import generate
+from reassess.evaluate.measure import measure
 from reassess.graph import Graph
 from reassess.graph.state import States
 from reassess.judge import judge
@@ -111,6 +114,38 @@ def test_traces_are_sampled_judged_and_trained_on(tiny: Graph, tiny_results: Pat
     assert States(other).of(other["examples", "traces"]) == "outdated"
 
 
+def test_examples_are_chosen_by_their_likelihood(tiny: Graph, tiny_results: Path) -> None:
+    raw = study_of(tiny).study.model_dump(mode="json")
+    raw["examples"] = {
+        "scored": {"kind": "score", "model": "toy-xs", "on": "toy"},
+        "likely": {"kind": "where", "on": "scored", "columns": {"nll": [0, 99]}},
+    }
+    raw["recipes"] = {"base": [], "sft": [{"by": "sft", "on": "likely"}]}
+    raw["other_data"] = ["sft"]
+    study = graph.parse(raw, "test")
+    measure(study, study["measure", "+scored"])
+    build_set(study, study["examples", "scored"])
+    values = pq.read_table(paths.measure("+scored", "values.parquet")).to_pylist()
+    assert len(values) == manifest("scored")["n"] == 64
+    found = {row["id"]: row["nll"] for row in values}
+    for item in stream(paths.examples("scored")):
+        assert item.column("nll") == found[item.id]
+        assert item.column("perplexity") == pytest.approx(math.exp(found[item.id]))
+    middle = sorted(found.values())[31]
+    raw["examples"]["likely"]["columns"] = {"nll": [0, middle]}
+    study = graph.parse(raw, "test")
+    build_set(study, study["examples", "likely"])
+    likely = {item.id for item in stream(paths.examples("likely"))}
+    assert likely == {id_ for id_, nll in found.items() if nll <= middle}
+    states = States(study)
+    for name in ("measure +scored", "examples scored", "examples likely"):
+        assert states.of(study.jobs[name]) == "done", name
+    wrong: list[str] = []
+    check = verify._Verification(study, wrong.append)
+    check.job(study["measure", "+scored"])
+    assert wrong == []
+
+
 def test_a_teacher_that_is_never_right_is_an_error(tiny: Graph, tiny_results: Path) -> None:
     raw = study_of(tiny).study.model_dump(mode="json")
     raw["examples"]["traces"] |= {"keep": "correct", "max_tokens": 1, "questions": 4}
@@ -148,3 +183,35 @@ def test_a_killed_distillation_goes_on_at_the_last_response(tiny: Graph, tiny_re
     Path(paths.evaluation("+traces", "responses.json")).unlink()
     make(study, "traces")
     assert manifest("traces")["content_sha256"] == made
+
+
+def test_two_cycles_of_sft_and_rl_on_the_last_models_traces(tiny: Graph, tiny_results: Path) -> None:
+    raw = tiny.study.model_dump(mode="json")
+    rollouts = {"kind": "distill", "recipe": "grpo", **DRAW}
+    raw["examples"] = {"first": rollouts, "second": {**rollouts, "recipe": "cycle-1"}}
+    raw["recipes"] = {
+        "base": [],
+        "grpo": ["grpo"],
+        "cycle-1": [{"by": "sft", "on": "first"}, "grpo"],
+        "cycle-2": [{"by": "sft", "on": "second"}, "grpo"],
+    }
+    raw |= {"sizes": [8], "exclude": [], "other_data": ["cycle-1", "cycle-2"], "evaluation": {"engine": "transformers"}}
+    raw["stages"]["sft"]["args"] = {"num_train_epochs": 1}
+    raw["stages"]["grpo"] |= {"trajectory": 0}
+    del raw["suites"]["held-out"]
+    study = graph.parse(raw, "test")
+    run = {"subset": build_subset, "train": partial(train, study), "examples": partial(build_set, study)}
+    for job in study.jobs.values():
+        if job.rule == "generate" and job.at.examples:
+            generate(study, job)
+        elif job.rule in run:
+            run[job.rule](job)
+    one, two = "toy-xs/toy/seed1/sft+first@8/grpo@8", "toy-xs/toy/seed1/sft+second@8/grpo@8"
+    prints = {key: json.loads(Path(paths.run(key, "run.json")).read_text())["fingerprint"] for key in (one, two)}
+    assert prints[one] != prints[two]
+    # Each starts from the base model again, on what the last cycle's model has said.
+    assert manifest(f"{one}/second")["asked"]["checkpoints"][0]["fingerprint"] == prints[one]
+    (parent,) = json.loads(Path(paths.run("toy-xs/toy/seed1/sft+second@8", "run.json")).read_text())["parents"]
+    assert parent["path"] == "results/models/toy-xs/model"
+    states = States(study)
+    assert {states.of(job) for job in study.jobs.values() if job.rule in ("train", "examples")} == {"done"}

@@ -267,7 +267,10 @@ def test_where_nothing_ran_the_work_is_counted_and_no_hours_are_guessed(here: Pa
 
 def test_the_work_of_the_published_size(here: Path, root: Path) -> None:
     found = graph.load(root / "studies/full/reassessing.yaml")
-    rows = counted(overview(found))
+    text = overview(found)
+    shown, _, _ = text.partition("\n\n  model ")
+    assert shown in (root / "docs/quickstart.md").read_text(encoding="utf-8"), "docs/quickstart.md shows another plan"
+    rows = counted(text)
     examples, runs = (2000, 10_000, 20_000), 4 * 3
     # Of the published rows those that are not held out, each asked four times.
     asked = 2101 + 38_870 - 512
@@ -290,7 +293,7 @@ def test_the_work_of_the_published_size(here: Path, root: Path) -> None:
         f"{2560 * draws // 2 * 10:,}",
         f"{2560 * draws // 2:,}",
     ]
-    assert [name for name in rows if "vl" in name] == list(found.study.speakers)
+    assert [name for name in rows if name in found.study.speakers] == list(found.study.speakers)
     assert rows["generate trajectory"][2] == f"{3 * runs * 3 * 5 * (512 + 1000):,}"
 
 
@@ -333,10 +336,27 @@ def test_sets_of_examples_are_asked_as_often_as_their_steps_say(here: Path, root
         "both": {"kind": "mix", "of": {"few": 1, "all": 1}, "n": 32},
     }
     data["stages"]["sft"]["on"] = "both"
-    data["pools"]["toy"]["only_with"] = ["both"]
+    data["stages"]["once"] = {"kind": "sft", "on": "few", "batch_size": 8, "args": {"num_train_epochs": 1}}
+    data["recipes"]["once"] = ["once@all"]
+    data["pools"]["toy"]["only_with"] = ["both", "few"]
+    data["measures"] = {
+        "nll": {"kind": "nll", "on": "both", "recipes": ["base"]},
+        "held": {"kind": "nll", "on": "union", "recipes": ["base"]},
+    }
+    data["examples"]["union"] = {"kind": "mix", "of": {"few": 1, "all": 1}}
+    data["teachers"] = {"gpt": {"endpoint": "http://localhost:1/v1", "name": "gpt"}}
+    data["examples"]["told"] = {"kind": "distill", "on": "toy", "model": "gpt", "max_tokens": 24}
+    data["pools"]["toy"]["only_with"].append("told")
     found = graph.parse(data, "test")
-    rows = counted(overview(found))
+    text = overview(found)
+    rows = counted(text)
     assert [rows[f"generate {name}"][2:4] for name in ("few", "all")] == [["40", "120"], ["40", "80"]]
+    assert rows["measure nll"][2:5] == ["32", "-", tokens(32 * (160 + 24))], "a question with its answer is read once"
+    assert rows["measure held"][2] == "64", "no more than the pool has, however many sets of it are mixed"
+    assert rows["generate told"][2:5] == ["64", "64", f"{tokens(64 * 24)}+"], "its prompts it alone can count"
+    assert rows["gpt"][0] == "1"
+    assert "+ of tokens: and what is as long as only reading tells" in text
+    assert rows["train once"][5:7] == ["5", "40"]
     assert rows["train sft"][5:] == ["12", "96", tokens(96 * (160 + 24))], "a trace is as long as a response may be"
 
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from hub_server import PIECE, REVISION, Hub, serving, use
 from reassess import graph, paths
+from reassess.console import rows
 from reassess.data.pool import build_examples
 from reassess.data.shards import stream
 from reassess.example import DataError, Example, PutAside
@@ -170,6 +171,25 @@ def test_half_a_cache_is_an_error_and_not_a_smaller_benchmark(hub: Hub, monkeypa
     record.unlink()
     with pytest.raises(DataError, match="the list of its files cannot be fetched: the hub cannot be reached"):
         build()
+
+
+def test_check_looks_at_the_rest_where_the_hub_cannot_be_reached(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {**STUDY, "benchmarks": {**STUDY["benchmarks"], "ai2d": {}, "gsm8k": {}}}
+    found = graph.parse({**data, "suites": {"main": {"benchmarks": list(data["benchmarks"])}}}, "study")
+    asked = []
+
+    def unanswered(location: repository.Hub) -> None:
+        asked.append((location.path, constants.HF_HUB_OFFLINE))
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(repository, "_card", unanswered)
+    seen = rows.overview(found)
+    assert seen.problems == []
+    assert len(seen.unread) == 3
+    assert "not looked at: 3 sources; check again where the hub can be reached" in seen.lines
+    assert [offline for _, offline in asked] == [False, True, True], "no answer is waited for once"
+    assert not constants.HF_HUB_OFFLINE
+    assert all("the hub cannot be reached (no route)" in line for line in rows.overview(found, every=True).problems[:3])
 
 
 def test_two_jobs_may_write_down_the_same_list_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

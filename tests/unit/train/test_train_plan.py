@@ -12,6 +12,7 @@ from reassess.rewards import Rewards
 from reassess.rewards.accuracy import Accuracy
 from reassess.stages.epochs import Work, trajectory
 from reassess.stages.grpo import GrpoStage
+from reassess.stages.merge import MergeStage
 from reassess.stages.sft import SftStage
 from reassess.stages.trainer_args import accumulation
 from reassess.train.plan import TrainError, plan
@@ -88,7 +89,7 @@ def test_a_generation_batch_does_not_depend_on_processes(
     mine = stage.options(processes)
     for name in ("generation_batch_size", "steps_per_generation", "num_iterations", "max_steps", "num_train_epochs"):
         assert getattr(mine, name) == getattr(args, name), name
-    assert stage.work(2100, processes) == Work(2048, 10_240, 256, 10_240, 16, 0)
+    assert stage.work(2100, processes) == Work(2048, 10_240, args.max_completion_length, 10_240, 16, 0)
     planned = plan(stage, args, 2100, processes)
     # Four draws of 512 prompts, each learnt from in four steps.
     assert (planned.boundary, planned.steps, planned.samples, planned.left_over) == (4, 16, 4 * 2560, 2100 - 4 * 512)
@@ -137,3 +138,18 @@ def test_trajectory_is_even_and_ends_at_the_end() -> None:
     assert trajectory(7, 3) == (2, 4, 7)
     assert trajectory(2, 5) == (1, 2)
     assert trajectory(10, 0) == ()
+
+
+def test_what_a_stage_does_at_most() -> None:
+    several = SftStage(kind="sft", batch_size=32, per_question=2, trajectory=5, args={"num_train_epochs": 3})
+    # 200 sequences are seven steps an epoch.
+    assert several.work(100, 4) == Work(sequences=600, steps=21, kept=5)
+    args = {"num_generations": 4, "num_iterations": 2, "num_train_epochs": 1, "max_completion_length": 24}
+    drawn = {"kind": "grpo", "batch_size": 64, "rewards": {"accuracy": 1.0}, "args": args}
+    plain = GrpoStage.model_validate(drawn)
+    assert plain.work(100, 1) == Work(96, 384, 24, 768, 12, 0), "four examples are left over"
+    again = GrpoStage.model_validate({**drawn, "resample": {"rounds": 3}})
+    assert again.work(100, 1) == Work(288, 1152, 24, 768, 12, 0)
+    as_many = GrpoStage.model_validate({**drawn, "resample": {"rounds": 3, "budget": "prompts"}})
+    assert as_many.work(100, 1) == plain.work(100, 1)
+    assert MergeStage(kind="merge", weights=(0.5, 0.5)).work(0, 1) == Work()

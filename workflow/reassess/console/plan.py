@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from reassess.console.durations import SHARE_OF_LIMIT, Duration, Durations, Source
 from reassess.console.schedule import critical_path, wall
 from reassess.console.status import mismatches
-from reassess.console.workload import Workload
+from reassess.console.workload import ASKING, Workload
 from reassess.graph import Graph, resources
 from reassess.graph.state import States
 
@@ -65,7 +65,7 @@ def left(graph: Graph, states: States) -> list[str]:
 
 def _is_unmeasured(graph: Graph, expected: Mapping[str, Duration]) -> bool:
     """Return whether models are asked or trained, and how long that takes is a guess for every job."""
-    sources = [item.source for job, item in expected.items() if graph.jobs[job].rule in ("train", "generate")]
+    sources = [item.source for job, item in expected.items() if graph.jobs[job].rule in ASKING]
     return bool(sources) and set(sources) == {"guess"}
 
 

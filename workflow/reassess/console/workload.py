@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, reduce
 from typing import NamedTuple
 
-from reassess.graph import Graph, Job, resources
+from reassess.graph import Graph, Job, Run, resources
 from reassess.graph.sets import ExampleSet, Origin
 from reassess.work import records
 
+# The rules whose jobs ask or train a model.
+ASKING = ("train", "generate", "measure")
 _ASKED, _LEARNT = "asked at most", "trained on at most"
 _COLUMNS = ("jobs", "GPUs each", "prompts", "completions", "tokens", "steps", "sequences", "tokens")
 
@@ -97,29 +99,36 @@ class Workload:
     def lines(self) -> Iterator[str]:
         """Yield a table by kind of job and by model, and what has to be known of it."""
         jobs = [self._graph.jobs[name] for name in self._todo]
-        loads = [(job, self.of(job)) for job in jobs if job.rule in ("train", "generate")]
+        loads = [(job, self.of(job)) for job in jobs if job.rule in ASKING]
         by_kind = _summed((job.kind, load) for job, load in loads)
-        of_model = _summed((str(job.at.model), load) for job, load in loads)
-        by_model = {name: of_model[name] for name in self._graph.study.speakers if name in of_model}
+        of_model, study = _summed((str(job.at.model), load) for job, load in loads), self._graph.study
+        by_model = {name: of_model[name] for name in [*study.models, *study.teachers] if name in of_model}
         rows = [["kind of job", *_COLUMNS], *_rows(by_kind), *_rows(_summed(("all", load) for _, load in loads))]
         if len(by_model) > 1:
             rows += [["model", *_COLUMNS], *_rows(by_model)]
         yield from _aligned(rows)
-        others = Counter(job.rule for job in jobs if job.rule not in ("train", "generate"))
+        others = Counter(job.rule for job in jobs if job.rule not in ASKING)
         yield f"  and, with no prompt and no step: {', '.join(f'{n:,} {rule}' for rule, n in others.items())}"
         yield ""
         yield from self._notes(loads)
 
     def of(self, job: Job) -> Load:
-        """Return what a job of the rule `train` or `generate` does at most."""
+        """Return what a job that asks or trains a model does at most."""
         asked = resources.asked_by(self._graph.study, job)
         load = Load((asked.gpu, asked.gpu))
-        return self._training(job, load, asked.training_processes) if job.rule == "train" else self._asking(job, load)
+        if job.rule == "train":
+            return self._training(job, load, asked.training_processes)
+        return self._measuring(job, load) if job.rule == "measure" else self._asking(job, load)
 
     def _training(self, job: Job, load: Load, processes: int) -> Load:
         stage, run, prompt = self._graph.stage(job), self._graph.runs[job.key], self._prompt(job)
+        examples = self._examples(run)
+        if not examples.is_all:
+            unknown = Count(0, False)
+            load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
+            return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
         try:
-            work = stage.work(run.size or 0, processes)
+            work = stage.work(examples.known, processes)
         except ValueError as error:
             self._problems[f"stages.{job.at.stage}: {error}"] = None
             return load
@@ -127,15 +136,14 @@ class Workload:
             unknown = Count(is_all=False)
             load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
             return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
-        asked = Count(work.prompts * prompt).plus(_each(work.longest).times(work.completions))
         answers = work.longest if work.completions else 0 if stage.imitates == 0 else self._longest(run.on)
         return load._replace(
             prompts=Count(work.prompts),
             completions=Count(work.completions),
-            asked=asked,
+            asked=prompt.times(work.prompts).plus(_each(work.longest).times(work.completions)),
             steps=Count(work.steps),
             sequences=Count(work.sequences),
-            trained=Count(prompt).plus(_each(answers)).times(work.sequences) if work.sequences else Count(),
+            trained=prompt.plus(_each(answers)).times(work.sequences) if work.sequences else Count(),
         )
 
     def _asking(self, job: Job, load: Load) -> Load:
@@ -146,22 +154,35 @@ class Workload:
         else:
             prompts = self._made(made)
         completions = prompts.times(sheet.decoding.n)
-        asked = prompts.times(self._prompt(job)).plus(completions.times(sheet.decoding.max_tokens))
+        asked = self._prompt(job).times(prompts.known).plus(completions.times(sheet.decoding.max_tokens))
         return load._replace(prompts=prompts, completions=completions, asked=asked)
 
-    def _prompt(self, job: Job) -> int:
-        """Return the tokens that a prompt may have."""
-        return self._graph.study.speakers[str(job.at.model)].max_prompt_length
+    def _measuring(self, job: Job, load: Load) -> Load:
+        """Return what a measure reads: each example once, with its response where the measure is of that."""
+        spec = self._graph.study.measures[job.at.measure]
+        read = self._graph.sets.get(spec.on) or Origin(self._graph.study.makers(spec.on)[0], spec.on)
+        prompts = self._rows(read)
+        each = self._prompt(job).plus(_each(self._longest(read) if spec.READS_RESPONSES else 0))
+        return load._replace(prompts=prompts, asked=each.times(prompts.known).plus(Count(0, prompts.is_all)))
+
+    def _prompt(self, job: Job) -> Count:
+        """Return the tokens that a prompt may have; how a model behind an endpoint counts them only that one tells."""
+        spec = self._graph.study.speakers.get(str(job.at.model))
+        return _each(None if spec is None else spec.max_prompt_length)
 
     def _kept(self, job: Job) -> int:
         """Return the checkpoints, kept by a run, that a job asks."""
         maker = self._graph.checkpoint(job.at.cell)
         processes = resources.asked_by(self._graph.study, maker).training_processes
         try:
-            return self._graph.stage(maker).work(self._graph.runs[maker.key].size or 0, processes).kept
+            return self._graph.stage(maker).work(self._examples(self._graph.runs[maker.key]).known, processes).kept
         except ValueError:
             # Said of the run itself.
             return 0
+
+    def _examples(self, run: Run) -> Count:
+        """Return the training examples of a run."""
+        return self._rows(run.on or Origin("pool", run.pool)) if run.takes_all else Count(run.size or 0)
 
     def _count(self, read: Origin | ExampleSet) -> Count:
         """Return the examples of a pool that may be trained on, or those of a set or a benchmark."""
@@ -186,6 +207,9 @@ class Workload:
     def _made(self, made: ExampleSet) -> Count:
         """Return the examples that a set may have, which are those that a model is asked for it."""
         step, read = self._graph.study.examples[made.name], _total(map(self._rows, made.reads))
+        # Sets of one pool have the same examples, and a set has each of them once.
+        whole = _total(map(self._rows, dict.fromkeys(made.origins())))
+        read = min((read, whole), key=lambda count: (not count.is_all, count.known))
         most = step.most(read.known if read.is_all else None)
         return read if most is None else Count(most)
 
@@ -208,8 +232,9 @@ class Workload:
                 yield f"? and +: train {name} takes as long as {stage.matches} costs, which is known once that has run"
         if self._unread:
             yield f"? and +: only reading tells how many rows there are in {', '.join(self._unread)}"
-        if any(not load.trained.is_all and load.trained.known for _, load in loads):
-            yield "+ of tokens trained on: and responses whose length only reading tells"
+        open_ended = [load for _, load in loads if not load.trained.is_all and load.trained.known]
+        if open_ended or any(load.prompts.is_all and not load.asked.is_all for _, load in loads):
+            yield "+ of tokens: and what is as long as only reading tells"
         yield from (f"cannot run as it is: {problem}" for problem in self._problems)
 
 

@@ -15,6 +15,7 @@ from reassess.benchmarks import module
 from reassess.decoding import Decoding
 from reassess.graph import resources
 from reassess.graph.job import Job
+from reassess.measures import Measure
 from reassess.stages import engine_args
 from reassess.steps.base import Asks
 from reassess.study.data import FromSources
@@ -109,9 +110,8 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
     )
 
 
-def measure_spec(study: Study, model: str, name: str) -> str:
+def measure_spec(study: Study, model: str, spec: Measure) -> str:
     """Identity of the values of a measure on a model, besides checkpoint and examples."""
-    spec = study.measures[name]
     return canonical(
         {
             "kind": spec.kind,
@@ -145,6 +145,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
     for job in jobs:
         made.update(f"{job.name} {job.spec}\n".encode())
     whose = {name: spec.by for name, spec in study.imported.items()}
+    contrasts = [[name, spec.model_dump(mode="json", exclude_none=True)] for name, spec in study.contrasts.items()]
     return canonical(
         {
             "version": VERSIONS["tables"],
@@ -155,8 +156,9 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
             "recipes": [
                 [name, recipe.model_dump(mode="json", exclude_defaults=True)] for name, recipe in study.recipes.items()
             ],
-            "report": study.report.model_dump(mode="json"),
+            "report": study.report.model_dump(mode="json", exclude_none=True),
             **({"imported": whose} if whose else {}),
+            **({"contrasts": contrasts} if contrasts else {}),
             "asked": made.hexdigest(),
         }
     )

@@ -43,6 +43,10 @@ class Ask(Asks):
     def fills(self) -> tuple[str, ...]:
         return tuple(name for name in self.names if name not in _REPLACED)
 
+    @property
+    def writes(self) -> bool:
+        return "rationale" in self.names
+
     def longest(self, read: int | None) -> int | None:
         return self.max_tokens if "rationale" in self.names else read
 
@@ -55,7 +59,7 @@ class Ask(Asks):
         return (self.into,) if isinstance(self.into, str) else self.into
 
     def make(self, inputs: Mapping[str, Read], seed: int) -> Made:
-        for example, said in inputs[self.on]:
+        for example, said, _ in inputs[self.on]:
             for item in said:
                 if item.finish_reason != "stop":
                     why = "is cut off" if item.finish_reason == "length" else "failed"
