@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 
 from reassess import paths
+from reassess.console.durations import Durations
+from reassess.console.workload import Workload
 from reassess.graph import Graph, parse
 from reassess.graph.state import States
 from reassess.study.read import StudyError
@@ -81,6 +83,63 @@ def test_runs_that_are_only_matched_are_made_first(tiny: Graph) -> None:
 def test_a_match_of_a_match_costs_what_its_own_runs_cost(tiny: Graph) -> None:
     graph = study(tiny, long=matching("longer"), longer=matching("grpo", "samples"))
     assert [need.at.stage for need in graph.matched(graph["train", KEY])] == ["longer"]
+
+
+def test_all_that_there_is_matches_what_the_largest_size_costs(tiny: Graph) -> None:
+    graph = study(tiny, recipes={"long": ["long@all", "sft"]}, long=matching("grpo"))
+    [long] = [job for job in graph.of("train") if job.at.stage == "long"]
+    assert [need.key for need in graph.matched(long)] == ["toy-xs/toy/seed1/grpo@32"]
+    assert len([job for job in graph.of("train") if long.name in job.needs]) == 2
+
+
+def test_who_writes_a_set_is_trained_first_and_costs_nothing(tiny: Graph) -> None:
+    raw = tiny.study.model_dump(mode="json")
+    traces = {"kind": "distill", "recipe": "grpo", "on": "toy", "samples": 4, "temperature": 1.0, "max_tokens": 32}
+    raw |= {"examples": {"traces": traces}, "exclude": [], "other_data": ["taught"]}
+    raw["stages"]["long"] = matching("taught")
+    raw["recipes"] |= {"taught": [{"by": "sft", "on": "traces"}], "long": ["long"]}
+    graph = parse(raw, "my.yaml")
+    job = graph["train", KEY]
+    [matched] = graph.matched(job)
+    assert matched.at.stage == "sft"
+    names = list(graph.jobs)
+    assert names.index(graph["train", "toy-xs/toy/seed1/grpo@16"].name) < names.index(matched.name)
+    raw["examples"]["traces"]["recipe"] = "long"
+    with pytest.raises(StudyError, match=r"needs itself: .*recipes\.long -> recipes\.taught"):
+        parse(raw, "my.yaml")
+
+
+def test_how_long_it_trains_is_not_known_before_the_other_has_run(
+    tiny: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    graph = study(tiny, long=matching("sft-grpo"), drawn=matching("sft", "samples", GRPO))
+    loads = Workload(graph, list(graph.jobs))
+    assert loads.of(graph["train", KEY]).row()[2:] == ["-", "-", "-", "?", "?", "?"]
+    assert loads.of(graph["train", KEY.replace("long", "drawn")]).row()[2:] == ["?"] * 6
+    text = "\n".join(loads.lines())
+    assert "train long takes as long as sft-grpo costs, which is known once that has run" in text
+    # Of the others it is.
+    alone = Workload(tiny, list(tiny.jobs))
+    assert loads.of(graph["train", WAY[0]]) == alone.of(tiny["train", WAY[0]])
+
+
+def test_hours_of_a_matched_stage_are_not_those_of_its_kind(
+    tiny: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    graph = study(tiny, long=matching("sft-grpo"), other=SFT)
+    line = {"rule": "train", "started": 1.0, "seconds": 7.0, "cpu_seconds": 7.0, "ok": True}
+    lines = [{**line, "key": key, "at": graph["train", key].at._asdict()} for key in (WAY[0], KEY)]
+    lines[1]["seconds"] = 700.0
+    Path("results/times").mkdir(parents=True)
+    Path("results/times/node.jsonl").write_text(json.dumps(lines[0]))
+    assert Durations(graph).of(graph["train", KEY]).source == "guess"
+    Path("results/times/node.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = Durations(graph)
+    assert found.of(graph["train", KEY])[::2] == (700.0, "measured")
+    assert found.of(graph["train", KEY.replace("16", "32")])[::2] == (1400.0, "like")
+    assert found.of(graph["train", KEY.replace("long", "other")])[::2] == (7.0, "like")
 
 
 def written(graph: Graph, key: str, **more: Any) -> None:

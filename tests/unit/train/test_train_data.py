@@ -96,7 +96,7 @@ def test_what_is_imitated(rows: data.Rows, stored: Stored) -> None:
 
     def said(per_question: int) -> list[str]:
         its = data.imitated(found, per_question)
-        return [data.response(item, its, its.rationale(i)) for i, item in enumerate(its.examples)]
+        return [its.reader.response(item, its.rationale(i)) for i, item in enumerate(its.examples)]
 
     reference = f"<think>{first.rationales[0]}</think><answer>{first.gold}</answer>"
     assert said(1) == [reference, "<think>a</think><answer>1</answer>"]
@@ -106,6 +106,20 @@ def test_what_is_imitated(rows: data.Rows, stored: Stored) -> None:
     assert [row["completion"] for row in data.sft_dataset(data.imitated(found, 2))] == [
         rows.reader.completion(text) for text in said(2)
     ]
+
+
+@pytest.mark.parametrize("imitates", [0, 1, 2, 9])
+def test_the_tokens_of_an_epoch_are_those_of_all_that_is_imitated(
+    rows: data.Rows, stored: Stored, imitates: int
+) -> None:
+    second = changed(rows.examples[1], rationales=("a", "b b", "c c c"), answers=("1", "2", "3"))
+    found = rows._replace(examples=stored([rows.examples[0], second, *rows.examples[2:4]]))
+    usable = data.put_aside(found, share=0, imitates=imitates, measured=True)
+    imitated, reader = data.sft_dataset(data.imitated(usable.rows, imitates)), rows.reader
+    assert len(imitated) == 4 + {2: 1, 9: 2}.get(imitates, 0)
+    asked = [reader.encode([row["prompt"]], [row["images"]])["input_ids"][0] for row in imitated]
+    said = [reader.encode([row["completion"]], [])["input_ids"][0] for row in imitated]
+    assert usable.tokens == sum(map(len, [*asked, *said]))
 
 
 def test_grpo_refuses_mixed_rows(rows: data.Rows, stored: Stored) -> None:

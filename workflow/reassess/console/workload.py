@@ -72,6 +72,12 @@ class Load(NamedTuple):
         counts = (one.plus(another) for one, another in zip(self[2:], other[2:], strict=True))
         return Load(gpus, self.jobs + other.jobs, *counts)
 
+    def unknown(self, samples: bool) -> Load:
+        """Return what is known where nobody can tell how long one trains, which samples what it learns from or not."""
+        nothing = Count(is_all=False)
+        found = self._replace(steps=nothing, sequences=nothing, trained=nothing)
+        return found._replace(prompts=nothing, completions=nothing, asked=nothing) if samples else found
+
     def row(self) -> list[str]:
         """Return what it says under the columns."""
         fewest, most = self.gpus
@@ -124,18 +130,14 @@ class Workload:
         stage, run, prompt = self._graph.stage(job), self._graph.runs[job.key], self._prompt(job)
         examples = self._examples(run)
         if not examples.is_all:
-            unknown = Count(0, False)
-            load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
-            return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
+            return load.unknown(stage.REWARDED)
         try:
             work = stage.work(examples.known, processes)
         except ValueError as error:
             self._problems[f"stages.{job.at.stage}: {error}"] = None
             return load
         if stage.matches:
-            unknown = Count(is_all=False)
-            load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
-            return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
+            return load.unknown(stage.REWARDED)
         answers = work.longest if work.completions else 0 if stage.imitates == 0 else self._longest(run.on)
         return load._replace(
             prompts=Count(work.prompts),
