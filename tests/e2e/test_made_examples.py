@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from reassess.data.examples import build_set
 from reassess.data.shards import Shards, stream
 from reassess.data.subset import build_subset
 from reassess.evaluate.generate import generate
+from reassess.evaluate.measure import measure
 from reassess.graph import Graph
 from reassess.graph.state import States
 from reassess.judge import judge
@@ -109,6 +111,38 @@ def test_traces_are_sampled_judged_and_trained_on(tiny: Graph, tiny_results: Pat
     other = graph.parse(raw, "test")
     assert States(other).of(other["generate", "+traces"]) == "done"
     assert States(other).of(other["examples", "traces"]) == "outdated"
+
+
+def test_examples_are_chosen_by_their_likelihood(tiny: Graph, tiny_results: Path) -> None:
+    raw = study_of(tiny).study.model_dump(mode="json")
+    raw["examples"] = {
+        "scored": {"kind": "score", "model": "toy-xs", "on": "toy"},
+        "likely": {"kind": "where", "on": "scored", "columns": {"nll": [0, 99]}},
+    }
+    raw["recipes"] = {"base": [], "sft": [{"by": "sft", "on": "likely"}]}
+    raw["other_data"] = ["sft"]
+    study = graph.parse(raw, "test")
+    measure(study, study["measure", "+scored"])
+    build_set(study, study["examples", "scored"])
+    values = pq.read_table(paths.measure("+scored", "values.parquet")).to_pylist()
+    assert len(values) == manifest("scored")["n"] == 64
+    found = {row["id"]: row["nll"] for row in values}
+    for item in stream(paths.examples("scored")):
+        assert item.column("nll") == found[item.id]
+        assert item.column("perplexity") == pytest.approx(math.exp(found[item.id]))
+    middle = sorted(found.values())[31]
+    raw["examples"]["likely"]["columns"] = {"nll": [0, middle]}
+    study = graph.parse(raw, "test")
+    build_set(study, study["examples", "likely"])
+    likely = {item.id for item in stream(paths.examples("likely"))}
+    assert likely == {id_ for id_, nll in found.items() if nll <= middle}
+    states = States(study)
+    for name in ("measure +scored", "examples scored", "examples likely"):
+        assert states.of(study.jobs[name]) == "done", name
+    wrong: list[str] = []
+    check = verify._Verification(study, wrong.append)
+    check.job(study["measure", "+scored"])
+    assert wrong == []
 
 
 def test_a_teacher_that_is_never_right_is_an_error(tiny: Graph, tiny_results: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -26,6 +27,7 @@ from reassess.steps.ask import Ask
 from reassess.steps.band import Band
 from reassess.steps.distill import Distill
 from reassess.steps.mix import Mix
+from reassess.steps.score import Score
 from reassess.steps.where import Where
 from reassess.study.read import StudyError, read_yaml
 from reassess.work.records import RecordError
@@ -53,6 +55,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"on": "toy", "prompt": str(Path(__file__)), "into": "caption"},
         "exactly one of `model`",
     ),
+    "score": (ASKED, {}, {"on": "toy", "model": "a", "recipe": "b"}, "exactly one of `model`"),
     "mix": ({"of": {"a": 3, "b": 1}}, {"of": {"a": 3.0, "b": 1.0}}, {"of": {"a": 3}}, "at least 2 items"),
 }
 
@@ -61,7 +64,7 @@ class Listed(list[Scored]):
     """What a step reads, in a list."""
 
     def ids(self) -> list[str]:
-        return [example.id for example, _ in self]
+        return [row.example.id for row in self]
 
 
 def read_of(rows: Iterable[Example | Scored]) -> Listed:
@@ -244,6 +247,14 @@ def test_an_answer_goes_into_its_column(tmp_path: Path, parse: Any, into: Any, a
     else:
         assert isinstance(made, Example)
         assert json.loads(made.columns) == found
+
+
+def test_a_likelihood_becomes_columns() -> None:
+    step = Score(kind="score", on="toy", recipe="base")
+    found = Scored(example(0, "bars", 1).with_columns(caption="x"), found={"nll": 0.5, "tokens": 7})
+    (made,) = step.make({"toy": read_of([found])}, 0)
+    assert isinstance(made, Example)
+    assert json.loads(made.columns) == {"caption": "x", "nll": 0.5, "perplexity": math.exp(0.5), "tokens": 7}
 
 
 def test_a_prompt_file_is_filled_from_the_example(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,10 +124,17 @@ class Said(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """An example with what a model said to it, in the order of its samples; nothing where no model was asked."""
+    """An example with what a model makes of it.
+
+    Attributes:
+        example: the example.
+        said: what the model said to it, in the order of its samples; nothing where none was asked.
+        found: the values of a measure of it, by name; None where there are none.
+    """
 
     example: Example
     said: tuple[Said, ...] = ()
+    found: Mapping[str, float] | None = None
 
 
 def images_sha256(pictures: Sequence[Image]) -> str:

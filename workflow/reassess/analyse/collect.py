@@ -229,7 +229,7 @@ def _measured(
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, pd.DataFrame]]:
     records: dict[tuple[str, str], dict[str, Any]] = {}
     parts: dict[str, list[pd.DataFrame]] = {}
-    for job in graph.of("measure"):
+    for job in (job for job in graph.of("measure") if job.at.measure):
         cell, name = job.at.cell, job.at.measure
         is_there = Path(job.record).is_file() and Path(job.outputs[1]).is_file()
         if not is_there or (states is not None and states.of(job) == "outdated"):

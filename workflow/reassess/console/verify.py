@@ -191,13 +191,13 @@ class _Verification:
     def _measured(self, job: Job, record: dict[str, Any]) -> None:
         """Check whose values they are, and that they are those that were written and summed up."""
         again = self._again(job)
-        for name, expected in (("cell", job.at.cell), ("measure", job.at.measure)):
+        made, (called, spec) = self.graph.set_of(job), self.graph.measure(job)
+        for name, expected in (("cell", made.speaker if made else job.at.cell), ("measure", called)):
             self._equal(job.record, name, record.get(name), expected, again)
         self._equal(job.record, "prompt_sha256", record["prompt_sha256"], prompt_sha256(self.study.prompt), again)
         is_as_written = [self._file(job.record, name, record, again) for name in record["files"]]
         if not all(is_as_written):
             return
-        spec = self.study.measures[job.at.measure]
         try:
             rows = list(read_parquet(Path(job.outputs[1]), ("source", *spec.COLUMNS)))
         except (OSError, pa.ArrowException) as error:

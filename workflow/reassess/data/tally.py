@@ -63,7 +63,7 @@ class Tally:
             writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
 
     def _count(self, scored: Scored) -> dict[str, Any]:
-        example, said = scored
+        example, said, _ = scored
         judged = [item.correct for item in said if item.correct is not None]
         tokens = sum(item.n_tokens for item in said)
         found = {"samples": len(said), "judged": len(judged), "right": sum(judged), "tokens": tokens}

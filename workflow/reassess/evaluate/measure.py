@@ -84,10 +84,10 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
         EngineError: the engine cannot run here.
     """
     started, cpu_started = time.monotonic(), time.process_time()
-    study, (name, spec) = graph.study, (job.at.measure, graph.study.measures[job.at.measure])
+    study, made, (name, spec) = graph.study, graph.set_of(job), graph.measure(job)
     assert job.at.model is not None
     checkpoint = final(graph, job)
-    reader = Reader.of(checkpoint.path, study.models[job.at.model], study.prompt)
+    reader = Reader.of(checkpoint.path, study.speakers[job.at.model], study.prompt)
     info = engines.choose(study, job.at.model, gpus)
     examples, read = _examples(graph, job)
     engine = {**info._asdict(), "args": engine_args.counting(study.evaluation.engine_args)}
@@ -95,7 +95,7 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
     with Values(Path(job.record).with_name("values.jsonl"), identity, spec.COLUMNS, len(examples)) as values:
         todo = values.missing()
         print(
-            f"{job.at.cell} {name}: {len(examples)} examples of {spec.on}, {len(examples) - len(todo)} have values, "
+            f"{job.key}: {len(examples)} examples of {spec.on}, {len(examples) - len(todo)} have values, "
             f"{len(todo)} are measured with {info.name} {info.version}, {info.dtype}, {info.device}",
             flush=True,
         )
@@ -108,13 +108,13 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
         reasons = _take(task, values, turn)
     if len(reasons) == len(examples):
         said = ", ".join(f"{n} x {reason}" for reason, n in Counter(reasons.values()).most_common(3))
-        raise EvaluationError(f"measures.{name}: not one of {len(examples)} examples has a value ({said})")
+        raise EvaluationError(f"{job.key}: not one of {len(examples)} examples has a value ({said})")
     out = [PutAside(examples[i].id, examples[i].source, reasons[i]) for i in sorted(reasons)]
     aside, parquet = Path(job.record).with_name(PUT_ASIDE), Path(job.outputs[1])
     records.write_lines(aside, [item._asdict() for item in out])
     files = {parquet.name: write_parquet(parquet, rows(examples, values.columns), schema(spec))}
     record = {
-        "cell": job.at.cell,
+        "cell": made.speaker if made else job.at.cell,
         "model": job.at.model,
         "measure": name,
         "spec": json.loads(job.spec),
@@ -133,7 +133,7 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
     }
     records.write(job.record, record)
     values.remove()
-    print(f"{job.at.cell} {name}: {record['values']}, {len(out)} put aside, {record['seconds']} s", flush=True)
+    print(f"{job.key}: {record['values']}, {len(out)} put aside, {record['seconds']} s", flush=True)
 
 
 def _examples(graph: Graph, job: Job) -> tuple[Shards, dict[str, Any]]:

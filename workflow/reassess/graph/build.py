@@ -14,6 +14,7 @@ from reassess.graph.cells import BASE, BASE_THINK, Cell, Grid, as_cell, lay_out
 from reassess.graph.job import Coordinates, Job, name
 from reassess.graph.recipes import Run, fixed
 from reassess.graph.sets import ExampleSet, Origin, Sheet
+from reassess.measures import Measure
 from reassess.spec import near
 from reassess.stages.base import AnyStage
 from reassess.study import read
@@ -64,7 +65,7 @@ class Graph:
         spec = identity.report_spec(self.study, found.values())
         # Records are written last, and have the hashes of other files. Figures are of the results that the record of
         # the tables names. Each file that the two ask for takes its share of the time of a dry run.
-        read = [job for job in found.values() if job.rule in ("train", "score", "measure", "import")]
+        read = [job for job in found.values() if _is_reported(job)]
         names, results = tuple(job.name for job in read), tuple(job.record for job in read)
         # A study that asks for anything else has another stamp, whatever Snakemake knows of parameters.
         files = {kind: (*report.files(self.study, kind), paths.stamp(kind, digest(spec))) for kind in report.KINDS}
@@ -121,6 +122,13 @@ class Graph:
         """Return what a job of the rule `generate` asks."""
         return sets.sheet(self.study, job, self.set_of(job))
 
+    def measure(self, job: Job) -> tuple[str, Measure]:
+        """Return what a job of the rule `measure` is called, and what it takes: for the study, or for a set."""
+        made = self.set_of(job)
+        if made is None:
+            return job.at.measure, self.study.measures[job.at.measure]
+        return made.key, sets.measure(self.study, made)
+
     def needed(self, job: Job, *rules: str) -> list[Job]:
         """Return the jobs of some rules whose results a job reads."""
         return [need for name in job.needs if (need := self.jobs[name]).rule in rules]
@@ -147,7 +155,8 @@ class Graph:
 
     def results(self) -> list[str]:
         """Return the records of runs, and the scores and values, that tables and figures are made from."""
-        judged = [file for rule in ("score", "measure", "import") for job in self.of(rule) for file in job.outputs[:2]]
+        found = [job for rule in ("score", "measure", "import") for job in self.of(rule) if _is_reported(job)]
+        judged = [file for job in found for file in job.outputs[:2]]
         return [job.record for job in self.of("train")] + judged
 
     @property
@@ -245,6 +254,11 @@ def _collection(study: Study, rule: str, key: str) -> Job:
     manifests = [_folder(*read, "manifest.json") for read in reads]
     outputs = (_folder(rule, key, "manifest.json"), _folder(rule, key, "shards"))
     return Job(rule, key, tuple(name(*read) for read in reads), (*files, *manifests), outputs, spec)
+
+
+def _is_reported(job: Job) -> bool:
+    """Whether tables read a job's result."""
+    return job.rule in ("train", "score", "import") or (job.rule == "measure" and bool(job.at.cell))
 
 
 def _folder(rule: str, key: str, file: str) -> str:
@@ -386,7 +400,7 @@ def _measured(study: Study) -> dict[str, Origin | ExampleSet]:
 def _measures(study: Study, grid: Grid, item: str, read: Origin | ExampleSet) -> Iterator[Job]:
     """Yield the jobs of a measure: of each model, and of each cell of its recipes."""
     spec = study.measures[item]
-    asked = {model: identity.measure_spec(study, model, item) for model in dict.fromkeys(c.model for c in grid.cells)}
+    asked = {model: identity.measure_spec(study, model, spec) for model in dict.fromkeys(c.model for c in grid.cells)}
     for cell in grid.cells:
         # Forced to think or not, the base model is one checkpoint.
         if not cell.is_asked or cell.think or (spec.recipes is not None and cell.recipe not in spec.recipes):

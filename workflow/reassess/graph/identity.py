@@ -15,6 +15,7 @@ from reassess.benchmarks import module
 from reassess.decoding import Decoding
 from reassess.graph import resources
 from reassess.graph.job import Job
+from reassess.measures import Measure
 from reassess.stages import engine_args
 from reassess.steps.base import Asks
 from reassess.study.data import FromSources
@@ -109,9 +110,8 @@ def suite_spec(study: Study, model: str, suite: str) -> str:
     )
 
 
-def measure_spec(study: Study, model: str, name: str) -> str:
+def measure_spec(study: Study, model: str, spec: Measure) -> str:
     """Identity of the values of a measure on a model, besides checkpoint and examples."""
-    spec = study.measures[name]
     return canonical(
         {
             "kind": spec.kind,

@@ -9,8 +9,11 @@ from reassess import paths
 from reassess.decoding import Decoding
 from reassess.graph import identity
 from reassess.graph.job import Coordinates, Job, name
+from reassess.measures import Measure
+from reassess.measures.nll import Nll
 from reassess.prompts import Prompt
 from reassess.steps.base import Asks
+from reassess.steps.score import Score
 from reassess.study.study import Study
 
 
@@ -114,6 +117,13 @@ def sheet(study: Study, job: Job, made: ExampleSet | None) -> Sheet:
     return Sheet(f"examples.{made.name}", folders, step.decoding, prompt, step=step)
 
 
+def measure(study: Study, made: ExampleSet) -> Measure:
+    """Return what is measured for a set of examples."""
+    step = study.examples[made.name]
+    assert isinstance(step, Score)
+    return Nll(kind="nll", on=step.on)
+
+
 def jobs(study: Study, made: ExampleSet, maker: tuple[str, str] | None) -> Iterator[Job]:
     """Yield the jobs that make a set, but for what it reads.
 
@@ -128,10 +138,18 @@ def jobs(study: Study, made: ExampleSet, maker: tuple[str, str] | None) -> Itera
     inputs = (*manifests, *step.files)
     if made.model:
         makers, records = ((maker[0],), (maker[1],)) if maker else ((), ())
-        said = tuple(paths.evaluation(made.asked, f"responses.{suffix}") for suffix in ("json", "parquet"))
+        if isinstance(step, Score):
+            rule, files = (
+                "measure",
+                tuple(paths.measure(made.asked, file) for file in ("measure.json", "values.parquet")),
+            )
+            spec = identity.measure_spec(study, made.model, measure(study, made))
+        else:
+            rule = "generate"
+            files = tuple(paths.evaluation(made.asked, f"responses.{suffix}") for suffix in ("json", "parquet"))
+            spec = identity.asking_spec(study, made.name, made.model)
         at = Coordinates(model=made.model, examples=made.name)
-        spec = identity.asking_spec(study, made.name, made.model)
-        asks = Job("generate", made.asked, (*makers, *needs), (*records, *inputs), said, spec, at)
+        asks = Job(rule, made.asked, (*makers, *needs), (*records, *inputs), files, spec, at)
         yield asks
         needs, inputs = (*needs, asks.name), (*inputs, asks.record)
     outputs = tuple(paths.examples(made.key, file) for file in ("manifest.json", "shards"))

@@ -182,10 +182,13 @@ class States:
             used = (record.get("read") or {}).get(need.key) or {}
             for key in ("content_sha256", "held_out"):
                 yield from nested(f"read.{need.key}.{key}", used.get(key), manifest.get(key))
-        for _, responses in self._needed(job, "generate"):
-            used, there = (record.get("asked") or {}), (responses.get("files") or {})
-            said = used.get("responses_sha256"), there.get("responses.parquet")
-            yield from nested("asked.responses_sha256", *said)
+        for rule, file, field in (
+            ("generate", "responses.parquet", "responses_sha256"),
+            ("measure", "values.parquet", "values_sha256"),
+        ):
+            for _, made in self._needed(job, rule) if job.rule == "examples" else ():
+                used, there = (record.get("asked") or {}).get(field), (made.get("files") or {}).get(file)
+                yield from nested(f"asked.{field}", used, there)
 
     def _subset(self, job: Job, record: dict[str, Any]) -> Iterator[Difference]:
         for need, pool in self._needed(job, "pool", "examples"):

@@ -95,7 +95,7 @@ def check(files: Files, graph: Graph, name: str) -> dict[str, Any]:
         reader = Reader.of(files.directory, model, graph.study.prompt)
     asked = _check_prompts(files, reader)
     imitates = any(graph.stage(job).imitates is not None for job in graph.of("train") if job.at.model == name)
-    measures = (graph.study.measures[job.at.measure] for job in graph.of("measure") if job.at.model == name)
+    measures = (graph.measure(job)[1] for job in graph.of("measure") if job.at.model == name)
     if imitates or any(measure.READS_RESPONSES for measure in measures):
         with _said(files, "chat template", "correct it, or give another as `chat_template`"), _quiet():
             reader.completion("")

@@ -10,6 +10,7 @@ from reassess.steps.ask import Ask
 from reassess.steps.band import Band
 from reassess.steps.distill import Distill
 from reassess.steps.mix import Mix
+from reassess.steps.score import Score
 from reassess.steps.where import Where
 
-Step = Annotated[Where | Distill | Band | Ask | Mix, Field(discriminator="kind")]
+Step = Annotated[Where | Distill | Band | Ask | Score | Mix, Field(discriminator="kind")]

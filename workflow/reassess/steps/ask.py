@@ -55,7 +55,7 @@ class Ask(Asks):
         return (self.into,) if isinstance(self.into, str) else self.into
 
     def make(self, inputs: Mapping[str, Read], seed: int) -> Made:
-        for example, said in inputs[self.on]:
+        for example, said, _ in inputs[self.on]:
             for item in said:
                 if item.finish_reason != "stop":
                     why = "is cut off" if item.finish_reason == "length" else "failed"

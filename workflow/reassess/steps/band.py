@@ -52,7 +52,7 @@ class Band(Asks):
 
     def make(self, inputs: Mapping[str, Read], seed: int) -> Made:
         low, high = self.pass_rate
-        for example, said in inputs[self.on]:
+        for example, said, _ in inputs[self.on]:
             judged = [item.correct for item in said if item.correct is not None]
             if not judged:
                 yield left_out(example, "no response could be judged")

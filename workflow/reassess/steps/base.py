@@ -110,34 +110,23 @@ class AnyStep(Strict):
         """
 
 
-class Asks(AnyStep, Sampling):
-    """A step that asks a model every example of what it reads."""
+class Spoken(AnyStep):
+    """A step that needs a model: a base model or a teacher, or one that a recipe makes."""
 
     on: Name
-    """The pool, the set, or the benchmark of a pool's held-out rows, that is asked."""
+    """The pool, the set, or the benchmark of a pool's held-out rows, whose examples the model gets."""
     model: Name | None = None
-    """The base model or the teacher that is asked. Its set is made once, for all cells."""
+    """The base model or the teacher. Its set is made once, for all cells."""
     recipe: RecipeAt | None = None
-    """Or the recipe whose model is asked, at the model, pool, seed and size of the cell that reads the set, or at a
-    size of its own, as in `sft@2000`; `here` is the model that the reading step starts from."""
-    questions: Positive | None = None
-    """Ask only so many examples, the first of a shuffle; all by default."""
-    prompt: ExistingFile | None = None
-    """A text file to ask in place of the study's prompt. `{{question}}`, `{{options}}`, `{{gold}}`, `{{rationale}}` and
-    the columns that an `ask` has filled stand for the example's own."""
-    images: bool = True
-    """Whether the model is shown the pictures; without them `prompt` has to say what is in them."""
-    think: bool = False
-    """Force responses to start with `<think>`."""
+    """Or the recipe whose model it is, at the model, pool, seed and size of the cell that reads the set, or at a size
+    of its own, as in `sft@2000`; `here` is the model that the reading step starts from."""
 
     @model_validator(mode="after")
-    def _has_one_speaker(self) -> Asks:
+    def _has_one_speaker(self) -> Spoken:
         if (self.model is None) == (self.recipe is None):
             raise ValueError("give exactly one of `model` (a base model or a teacher) and `recipe`")
         if self.recipe is not None and self.recipe.startswith(f"{HERE}@"):
             raise ValueError(f"recipe: {self.recipe!r}: the model that a step starts from has no size of its own")
-        # Says what does not fit.
-        assert self.decoding
         return self
 
     @property
@@ -151,6 +140,26 @@ class Asks(AnyStep, Sampling):
         found = re.fullmatch(r"([^@]+)(?:@(\d+))?", self.recipe or "")
         assert found is not None
         return Speaker(recipe=found[1], size=int(found[2]) if found[2] else None)
+
+
+class Asks(Spoken, Sampling):
+    """A step that asks a model every example of what it reads."""
+
+    questions: Positive | None = None
+    """Ask only so many examples, the first of a shuffle; all by default."""
+    prompt: ExistingFile | None = None
+    """A text file to ask in place of the study's prompt. `{{question}}`, `{{options}}`, `{{gold}}`, `{{rationale}}` and
+    the columns that an `ask` has filled stand for the example's own."""
+    images: bool = True
+    """Whether the model is shown the pictures; without them `prompt` has to say what is in them."""
+    think: bool = False
+    """Force responses to start with `<think>`."""
+
+    @model_validator(mode="after")
+    def _draws(self) -> Asks:
+        # Says what does not fit.
+        assert self.decoding
+        return self
 
     @property
     def files(self) -> list[str]:

@@ -62,7 +62,7 @@ class Distill(Asks):
         return {"keep": self.keep, "choose": self.choose, "per_question": self.per_question}
 
     def make(self, inputs: Mapping[str, Read], seed: int) -> Made:
-        for example, said in inputs[self.on]:
+        for example, said, _ in inputs[self.on]:
             if not said:
                 continue
             wanted = [item for item in said if self.keep == "all" or item.correct]

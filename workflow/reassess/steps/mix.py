@@ -49,7 +49,7 @@ class Mix(AnyStep):
                 f"n is {self.n}, and the shares end the mixture after {len(taken)}; lower it, or change `of`"
             )
         for name in self.of:
-            for example, _ in inputs[name]:
+            for example, *_ in inputs[name]:
                 if taken.get(example.id) == name:
                     yield example
                 elif example.id not in taken:

@@ -60,7 +60,7 @@ class Where(AnyStep):
         return {key: sorted(set(values)) if key in listed else values for key, values in wanted.items()}
 
     def make(self, inputs: Mapping[str, Read], seed: int) -> Made:
-        for example, _ in inputs[self.on]:
+        for example, *_ in inputs[self.on]:
             why = self._unwanted(example)
             yield example if why is None else left_out(example, why)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from reassess.spec import near
 from reassess.steps.base import HERE, AnyStep, Asks
+from reassess.steps.score import Score
 from reassess.study.study import Study
 
 
@@ -102,6 +103,8 @@ def _of_speakers(study: Study) -> Iterator[str]:
     """Yield who cannot be asked, or not so: one model has to follow from the cell."""
     for name, step in study.examples.items():
         who = step.speaker
+        if isinstance(step, Score) and step.model in study.endpoints:
+            yield f"examples.{name}.model: {step.model} is behind an endpoint, which does not say how likely a text is"
         if isinstance(step, Asks) and (endpoint := study.endpoints.get(step.model or "")) is not None:
             yield from (f"examples.{name}.{problem}" for problem in endpoint.misfits(step))
         if who is None or not study.has_steps(who.recipe):
