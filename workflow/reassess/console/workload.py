@@ -155,8 +155,10 @@ class Workload:
 
     def _measuring(self, job: Job, load: Load) -> Load:
         """Return what a measure reads: each example once, with its response where the measure is of that."""
-        spec = self._graph.study.measures[job.at.measure]
-        read = self._graph.sets.get(spec.on) or Origin(self._graph.study.makers(spec.on)[0], spec.on)
+        graph, made = self._graph, self._graph.set_of(job)
+        _, spec = graph.measure(job)
+        # A set is measured for another one, at its own path, or for the study.
+        read = made.reads[0] if made else graph.sets.get(spec.on) or Origin(graph.study.makers(spec.on)[0], spec.on)
         prompts = self._rows(read)
         each = self._prompt(job).plus(_each(self._longest(read) if spec.READS_RESPONSES else 0))
         return load._replace(prompts=prompts, asked=each.times(prompts.known).plus(Count(0, prompts.is_all)))
