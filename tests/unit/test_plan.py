@@ -357,7 +357,7 @@ def test_sets_of_examples_are_asked_as_often_as_their_steps_say(here: Path, root
     assert rows["measure held"][2] == "64", "no more than the pool has, however many sets of it are mixed"
     assert rows["generate told"][2:5] == ["64", "64", f"{tokens(64 * 24)}+"], "its prompts it alone can count"
     assert rows["gpt"][0] == "1"
-    assert "+ of tokens: and what is as long as only reading tells" in text
+    assert "+ behind tokens: and more, in texts whose length only reading tells" in text
     assert rows["train once"][5:7] == ["5", "40"]
     assert rows["train sft"][5:] == ["12", "96", tokens(96 * (160 + 24))], "a trace is as long as a response may be"
 

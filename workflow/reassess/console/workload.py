@@ -228,7 +228,7 @@ class Workload:
         if self._unread:
             yield f"? and +: only reading tells how many rows there are in {', '.join(self._unread)}"
         if any(not load.trained.is_all or (load.prompts.is_all and not load.asked.is_all) for _, load in loads):
-            yield "+ of tokens: and what is as long as only reading tells"
+            yield "+ behind tokens: and more, in texts whose length only reading tells"
         yield from (f"cannot run as it is: {problem}" for problem in self._problems)
 
 
