@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,35 @@ def test_a_killed_distillation_goes_on_at_the_last_response(tiny: Graph, tiny_re
     Path(paths.evaluation("+traces", "responses.json")).unlink()
     make(study, "traces")
     assert manifest("traces")["content_sha256"] == made
+
+
+def test_two_cycles_of_sft_and_rl_on_the_last_models_traces(tiny: Graph, tiny_results: Path) -> None:
+    raw = tiny.study.model_dump(mode="json")
+    rollouts = {"kind": "distill", "recipe": "grpo", **DRAW}
+    raw["examples"] = {"first": rollouts, "second": {**rollouts, "recipe": "cycle-1"}}
+    raw["recipes"] = {
+        "base": [],
+        "grpo": ["grpo"],
+        "cycle-1": [{"by": "sft", "on": "first"}, "grpo"],
+        "cycle-2": [{"by": "sft", "on": "second"}, "grpo"],
+    }
+    raw |= {"sizes": [8], "exclude": [], "other_data": ["cycle-1", "cycle-2"], "evaluation": {"engine": "transformers"}}
+    raw["stages"]["sft"]["args"] = {"num_train_epochs": 1}
+    raw["stages"]["grpo"] |= {"trajectory": 0}
+    del raw["suites"]["held-out"]
+    study = graph.parse(raw, "test")
+    run = {"subset": build_subset, "train": partial(train, study), "examples": partial(build_set, study)}
+    for job in study.jobs.values():
+        if job.rule == "generate" and job.at.examples:
+            generate(study, job)
+        elif job.rule in run:
+            run[job.rule](job)
+    one, two = "toy-xs/toy/seed1/sft+first@8/grpo@8", "toy-xs/toy/seed1/sft+second@8/grpo@8"
+    prints = {key: json.loads(Path(paths.run(key, "run.json")).read_text())["fingerprint"] for key in (one, two)}
+    assert prints[one] != prints[two]
+    # Each starts from the base model again, on what the last cycle's model has said.
+    assert manifest(f"{one}/second")["asked"]["checkpoints"][0]["fingerprint"] == prints[one]
+    (parent,) = json.loads(Path(paths.run("toy-xs/toy/seed1/sft+second@8", "run.json")).read_text())["parents"]
+    assert parent["path"] == "results/models/toy-xs/model"
+    states = States(study)
+    assert {states.of(job) for job in study.jobs.values() if job.rule in ("train", "examples")} == {"done"}

@@ -81,6 +81,34 @@ def small_study(**changes: Any) -> Graph:
     return make_study(**{**fields, **changes})
 
 
+def sets_study(**changes: Any) -> Graph:
+    """Two models that SFT trains on what a teacher wrote and on the data's own rationales, and what is compared."""
+    asks = {"kind": "distill", "model": "t", "on": "pool", "samples": 2, "temperature": 1.0, "max_tokens": 8}
+    fields: dict[str, Any] = {
+        "teachers": {"t": {"toy": {"size": "s", "steps": 900}}},
+        "pools": {"pool": {"sources": [{"kind": "toy", "n": 40}], "only_with": ["traces"]}},
+        "examples": {"traces": asks, "short": {"kind": "where", "on": "traces", "words": [0, 9]}},
+        "recipes": {
+            "base": [],
+            "sft": ["sft"],
+            "distilled": [{"by": "sft", "on": "traces"}],
+            "short": [{"by": "sft", "on": "short"}],
+            "sft-grpo": ["sft", "grpo"],
+        },
+        "other_data": ["short"],
+        "contrasts": {
+            "headline": {"a": {"recipe": "sft", "size": 10}, "b": {"recipe": "sft-grpo", "size": 20}},
+            "gain": {"a": {"recipe": "distilled", "size": 20, "model": "m2"}, "b": {"recipe": "base"}},
+            "across": {
+                "a": {"recipe": "sft", "size": 10, "model": "m1"},
+                "b": {"recipe": "sft-grpo", "size": 10, "model": "m2"},
+            },
+        },
+        "report": {"resamples": 200, "in_distribution": ["vis-a"]},
+    }
+    return make_study(**{**fields, **changes})
+
+
 def random_scores(cell: str, step: int | None, benchmark: str, n: int) -> list[bool | None]:
     """Plausible scores: the base at 30%, SFT at 50%, RL at 60%, sizes and benchmarks apart by some points."""
     rng = np.random.default_rng([len(cell), sum(cell.encode()), step or 0, sum(benchmark.encode())])
@@ -101,12 +129,39 @@ def write_results(graph: Graph, correct: Correct = random_scores, n: int = 40, l
     """
     for job in graph.of("model"):
         write(job, {"fingerprint": f"base-{job.key}"})
+    for job in graph.of("examples"):
+        write_set(graph, job)
     for job in graph.of("train"):
         write_run(graph, job)
     for job in graph.of("generate"):
-        write_evaluation(graph, job, correct, n, lengths)
+        if job.at.cell:
+            write_evaluation(graph, job, correct, n, lengths)
     for job in graph.of("measure"):
         write_measure(graph, job)
+
+
+def write_set(graph: Graph, job: Job) -> None:
+    """Write the manifest of a set: of 40 questions 30 are kept where a model was asked, half of them of each family."""
+    half = {"asked": 20, "solved": 16, "samples": 40, "judged": 40, "right": 20, "tokens": 400, "kept": 15}
+    half["rationales"] = 15
+    asked = {
+        **{name: 2 * count for name, count in half.items()},
+        "cell": "t/base",
+        "costs": {"seconds": 5.0},
+        "ended": {"stop": 79, "length": 1},
+        "by": {"family": {"f0": half, "f1": half}},
+    }
+    was_asked = bool(graph.needed(job, "generate"))
+    record = {
+        "n": 30 if was_asked else 20,
+        "content_sha256": f"content {job.key}",
+        "dropped": {"no response is right": 8, "no response has reasoning before an answer": 2}
+        if was_asked
+        else {"not 0 to 9 words": 10},
+        "read": {},
+        "seconds": 2.5,
+    }
+    write(job, record | ({"asked": asked} if was_asked else {}))
 
 
 def write_run(graph: Graph, job: Job) -> None:

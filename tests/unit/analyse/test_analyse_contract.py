@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 
 import pytest
 from matplotlib.figure import Figure
-from synthetic import make_study, small_study, write_results
+from synthetic import make_study, sets_study, small_study, write_results
 
 from reassess import analyse
 from reassess.analyse.collect import collect
@@ -24,16 +24,18 @@ from reassess.graph.report import FIGURES, TABLES
 _SHARED = {"__init__", "shared", "style"}
 
 
-@pytest.fixture(params=["whole", "without results", "small", "without training"])
+@pytest.fixture(params=["whole", "without results", "small", "without training", "sets", "sets without results"])
 def estimates(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Estimates:
     monkeypatch.chdir(tmp_path)
     graph: Graph = {
         "whole": make_study,
         "without results": make_study,
         "small": lambda: small_study(measures={"loss": {"kind": "nll", "on": "pool"}}),
+        "sets": sets_study,
+        "sets without results": sets_study,
         "without training": lambda: small_study(recipes={"base": []}),
     }[request.param]()
-    if request.param != "without results":
+    if "without results" not in request.param:
         write_results(graph)
     return Estimates(collect(graph))
 
@@ -53,7 +55,10 @@ def test_a_table(name: str, estimates: Estimates) -> None:
     assert marks == set(range(1, len(table.footnotes) + 1))
     assert "model" in numbers
     assert len(set(numbers.columns)) == len(numbers.columns)
-    assert set(numbers["model"]) <= {block.title for block in table.blocks if block.rows}
+    # A block for each model, or for what compares models, with these as its rows.
+    named = {block.title for block in table.blocks if block.rows}
+    named |= {row[0].text.split(" of ")[0] for block in table.blocks for row in block.rows}
+    assert set(numbers["model"]) <= named
     assert table.caption in markdown(table)
     assert rf"\label{{tab:{name}" in latex(table)
 

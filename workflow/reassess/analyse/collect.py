@@ -83,6 +83,7 @@ class Collected:
         runs: run.json by cell key, parents included.
         models: manifest.json of base models by name, where there is one.
         metrics: logged training steps of runs that learn from rewards, by cell key, one mapping per step.
+        sets: manifest.json of sets of examples by key.
         measured: measure.json by (cell key, measure).
         values: by measure the rows of values.parquet of all cells: `cell`, `id`, and the values.
         imported: other people's results by name: scores.json, and the rows of scores.parquet.
@@ -96,6 +97,7 @@ class Collected:
     runs: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     metrics: dict[str, list[dict[str, Any]]]
+    sets: dict[str, dict[str, Any]]
     measured: dict[tuple[str, str], dict[str, Any]]
     values: dict[str, pd.DataFrame]
     imported: dict[str, tuple[dict[str, Any], pd.DataFrame]]
@@ -165,6 +167,7 @@ def collect(graph: Graph, partial: bool = False) -> Collected:
         manifest = Path(paths.model(name)) / "manifest.json"
         if manifest.is_file():
             models[name] = _json(manifest, ("fingerprint",))
+    sets = _sets(graph, states, missing)
     measured, values = _measured(graph, states, missing)
     imported = _imported(graph, states, missing)
     return Collected(
@@ -175,6 +178,7 @@ def collect(graph: Graph, partial: bool = False) -> Collected:
         runs=runs,
         models=models,
         metrics=metrics,
+        sets=sets,
         measured=measured,
         values=values,
         imported=imported,
@@ -222,6 +226,17 @@ def _runs(
                 continue
             metrics[run.key] = list(_lines(folder / "metrics.jsonl"))
     return runs, metrics
+
+
+def _sets(graph: Graph, states: States | None, missing: list[Missing]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for job in graph.of("examples"):
+        is_there = Path(job.record).is_file()
+        if not is_there or (states is not None and states.of(job) == "outdated"):
+            missing.append(Missing(f"examples {job.key}", f"{'outdated' if is_there else 'no'} manifest.json"))
+            continue
+        found[job.key] = _json(Path(job.record), ("n", "dropped", "content_sha256"))
+    return found
 
 
 def _measured(

@@ -152,6 +152,15 @@ class Estimates:
             self._known[key] = delta_interval(values, reference, *self._resampling)
         return self._known[key]
 
+    def contrast(self, pairs: Sequence[tuple[Method, Method]], benchmarks: Sequence[str]) -> Estimate | None:
+        """Return the mean over pairs of the paired difference of accuracy, the first of a pair less the second; None
+        where a benchmark lacks a side of one. Each resample has the same items for all pairs."""
+        found = {}
+        for name in benchmarks:
+            both = [[self._values(side, [name], "correct")[name] for side in pair] for pair in pairs]
+            found[name] = np.mean(np.broadcast_arrays(*(a - b for a, b in both)), axis=0)
+        return mean_interval(found, *self._resampling)
+
     def group(self, method: Method, benchmark: str, picked: pd.Series[bool]) -> Estimate | None:
         """Return the accuracy on the questions of a benchmark that are `picked` (by id)."""
         scores = self._scores("correct").get(benchmark)

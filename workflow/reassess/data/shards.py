@@ -200,6 +200,14 @@ class Shards(Sequence[Example]):
         """Return how many entries a column of lists has in each example, without reading these."""
         return self._each(lambda batch: pc.list_value_length(batch[name]).fill_null(0).to_pylist(), name)
 
+    def words(self, name: str) -> list[list[int]]:
+        """Return how many words each entry of a column of texts has, by example, keeping none of the texts."""
+
+        def count(batch: pa.RecordBatch) -> list[list[int]]:
+            return [[len(text.split()) for text in texts or ()] for texts in batch[name].to_pylist()]
+
+        return self._each(count, name)
+
     def _each(self, what: Callable[[pa.RecordBatch], list[T]], *columns: str) -> list[T]:
         values = list(_scan(self._files, what, columns))
         return [values[place] for place in self._rows]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from reassess import paths
-from reassess.graph import checks, identity, report, resources, sets
+from reassess.graph import checks, contrasts, identity, report, resources, sets
 from reassess.graph.cells import BASE, BASE_THINK, Cell, Grid, as_cell, lay_out
+from reassess.graph.contrasts import Pair
 from reassess.graph.job import Coordinates, Job, name
 from reassess.graph.recipes import Run, fixed
 from reassess.graph.sets import ExampleSet, Origin, Sheet
@@ -47,6 +48,7 @@ class Graph:
         if problems:
             raise ValueError("; ".join(problems))
         self.grid: Grid = lay_out(study)
+        self.contrasts: dict[str, tuple[Pair, ...]] = contrasts.pairs(study, self.grid.cells)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -154,10 +156,10 @@ class Graph:
         return {rule: n for rule in RULES if (n := len(self.of(rule)))}
 
     def results(self) -> list[str]:
-        """Return the records of runs, and the scores and values, that tables and figures are made from."""
+        """Return the records of sets and runs, and the scores and values, that tables and figures are made from."""
         found = [job for rule in ("score", "measure", "import") for job in self.of(rule) if _is_reported(job)]
         judged = [file for job in found for file in job.outputs[:2]]
-        return [job.record for job in self.of("train")] + judged
+        return [job.record for rule in ("examples", "train") for job in self.of(rule)] + judged
 
     @property
     def uses_gpu(self) -> bool:
@@ -258,7 +260,7 @@ def _collection(study: Study, rule: str, key: str) -> Job:
 
 def _is_reported(job: Job) -> bool:
     """Whether tables read a job's result."""
-    return job.rule in ("train", "score", "import") or (job.rule == "measure" and bool(job.at.cell))
+    return job.rule in ("examples", "train", "score", "import") or (job.rule == "measure" and bool(job.at.cell))
 
 
 def _folder(rule: str, key: str, file: str) -> str:

@@ -145,6 +145,7 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
     for job in jobs:
         made.update(f"{job.name} {job.spec}\n".encode())
     whose = {name: spec.by for name, spec in study.imported.items()}
+    contrasts = [[name, spec.model_dump(mode="json", exclude_none=True)] for name, spec in study.contrasts.items()]
     return canonical(
         {
             "version": VERSIONS["tables"],
@@ -155,8 +156,9 @@ def report_spec(study: Study, jobs: Iterable[Job]) -> str:
             "recipes": [
                 [name, recipe.model_dump(mode="json", exclude_defaults=True)] for name, recipe in study.recipes.items()
             ],
-            "report": study.report.model_dump(mode="json"),
+            "report": study.report.model_dump(mode="json", exclude_none=True),
             **({"imported": whose} if whose else {}),
+            **({"contrasts": contrasts} if contrasts else {}),
             "asked": made.hexdigest(),
         }
     )

@@ -16,6 +16,9 @@ TABLES = {
     "scale": "reassess.analyse.tables.scale:build",
     "transfer": "reassess.analyse.tables.transfer:build",
     "families": "reassess.analyse.tables.families:build",
+    "contrasts": "reassess.analyse.tables.contrasts:build",
+    "sources": "reassess.analyse.tables.sources:build",
+    "examples": "reassess.analyse.tables.examples:build",
     "lengths": "reassess.analyse.tables.lengths:build",
     "cost": "reassess.analyse.tables.cost:build",
     "sampling": "reassess.analyse.tables.sampling:build",
@@ -32,9 +35,15 @@ FIGURE_FORMATS = ("svg", "pdf")
 
 
 def tables(study: Study) -> dict[str, str]:
-    """Return the tables of a study: `measures` where it has some, `imported` where it has results of others."""
-    asked = {"measures": study.measures, "imported": study.imported}
-    return {name: where for name, where in TABLES.items() if asked.get(name, True)}
+    """Return the tables of a study: some only where it has what they are about."""
+    about = {
+        "contrasts": study.contrasts,
+        "sources": study.examples,
+        "examples": study.examples,
+        "measures": study.measures,
+        "imported": study.imported,
+    }
+    return {name: where for name, where in TABLES.items() if about.get(name, True)}
 
 
 def files(study: Study, kind: Kind) -> list[str]:

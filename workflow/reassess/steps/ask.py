@@ -43,6 +43,10 @@ class Ask(Asks):
     def fills(self) -> tuple[str, ...]:
         return tuple(name for name in self.names if name not in _REPLACED)
 
+    @property
+    def writes(self) -> bool:
+        return "rationale" in self.names
+
     def longest(self, read: int | None) -> int | None:
         return self.max_tokens if "rationale" in self.names else read
 

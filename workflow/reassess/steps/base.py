@@ -74,6 +74,11 @@ class AnyStep(Strict):
         return None
 
     @property
+    def writes(self) -> bool:
+        """Whether the rationales of the set are what the asked model said."""
+        return False
+
+    @property
     def files(self) -> list[str]:
         """The user's files that it reads."""
         return []

@@ -55,6 +55,10 @@ class Distill(Asks):
     def count(self) -> int:
         return self.samples
 
+    @property
+    def writes(self) -> bool:
+        return True
+
     def longest(self, read: int | None) -> int | None:
         return self.max_tokens
 

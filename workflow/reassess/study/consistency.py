@@ -30,6 +30,7 @@ def problems_of(study: Study) -> Iterable[str]:
     if not wrong:
         yield from _of_trajectories(study)
         yield from _of_filters(study)
+    yield from _of_report(study)
     yield from _of_values("", study.model_dump())
 
 
@@ -227,16 +228,38 @@ def _of_filters(study: Study) -> Iterator[str]:
                     axes[key].append(value)
     for key in ("exclude", "only"):
         for i, item in enumerate(getattr(study, key)):
-            wanted = {axis: getattr(item, axis) for axis in Filter.model_fields} | (item.__pydantic_extra__ or {})
-            for axis, values in (wanted | item.varied).items():
-                if axis not in axes:
-                    yield f"{key}[{i}].{axis}: unknown key; {near(axis, axes, n=1)}valid keys: {_names(axes)}"
-                elif values is not None and not values:
-                    yield f"{key}[{i}].{axis}: empty, so that it matches nothing; leave it out"
-                for value in values or () if axis in axes else ():
-                    if value not in axes[axis]:
-                        hint = near(value, map(str, axes[axis])) if isinstance(value, str) else ""
-                        yield f"{key}[{i}].{axis}: {value!r} is not in the study; {hint}valid: {_names(axes[axis])}"
+            yield from _of_filter(f"{key}[{i}]", item, axes)
+    # A difference is over all seeds.
+    compared = {axis: values for axis, values in axes.items() if axis != "seed"}
+    compared["recipe"] = list(dict.fromkeys((*study.recipes, "base", "base-think")))
+    for name, spec in study.contrasts.items():
+        for side in ("a", "b"):
+            yield from _of_filter(f"contrasts.{name}.{side}", getattr(spec, side), compared)
+
+
+def _of_filter(where: str, item: Filter, axes: dict[str, list[Any]]) -> Iterator[str]:
+    wanted = {axis: getattr(item, axis) for axis in Filter.model_fields} | (item.__pydantic_extra__ or {})
+    for axis, values in (wanted | item.varied).items():
+        if axis not in axes and (values is not None or axis not in Filter.model_fields):
+            yield f"{where}.{axis}: unknown key; {near(axis, axes, n=1)}valid keys: {_names(axes)}"
+        elif values is not None and not values:
+            yield f"{where}.{axis}: empty, so that it matches nothing; leave it out"
+        for value in values or () if axis in axes else ():
+            if value not in axes[axis]:
+                hint = near(value, map(str, axes[axis])) if isinstance(value, str) else ""
+                yield f"{where}.{axis}: {value!r} is not in the study; {hint}valid: {_names(axes[axis])}"
+
+
+def _of_report(study: Study) -> Iterator[str]:
+    """Yield benchmarks that the report names and no finished model is asked."""
+    final = [suite for suite in study.suites.values() if suite.checkpoints == "final"]
+    asked = [name for suite in final for name in suite.benchmarks]
+    for name in study.report.in_distribution or ():
+        if name not in asked:
+            yield (
+                f"report.in_distribution: no suite of finished models asks {name!r}; {near(name, asked)}known: "
+                f"{_names(asked)}"
+            )
 
 
 def _names(values: Iterable[Any]) -> str:

@@ -62,9 +62,21 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]*\d\.?[eE][-+]?\d+", value) else value
 
 
+class Contrast(Strict):
+    """Two cells, as `{recipe: sft, size: 2000}`, that are compared on every model that has both."""
+
+    a: Filter
+    """The one: its recipe, and its size where there are several; `model` and `pool` too, where not all are meant."""
+    b: Filter
+    """The other; its accuracy is taken from that of `a`."""
+
+
 class Report(Strict):
     """How results are summarised."""
 
+    in_distribution: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Benchmarks that are like what is trained on, which the table `sources` sets against the others; by default the
+    held-out parts of pools."""
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Bootstrap resamples behind each 95% interval."""
 
@@ -113,6 +125,9 @@ class Study(Strict):
     """Cells taken out of the product of the axes."""
     only: tuple[Filter, ...] = ()
     """Where given, cells that match none of these are taken out."""
+    contrasts: dict[Name, Contrast] = {}
+    """What the study asks, by name: pairs of cells, of which a table has the difference on each model and on average.
+    `base` and `base-think` are recipes here, too."""
     report: Report = Report()
     """How results are summarised."""
 
