@@ -46,8 +46,11 @@ def _share(drawn: Sequence[tuple[Axes, Axes]]) -> None:
     for side in zip(*drawn, strict=True):
         used = [panel for panel in side if panel.has_data()]
         limits = [end for panel in used for end in panel.get_ylim()]
+        low, high = min(limits, default=0.0), max(limits, default=1.0)
+        # A panel whose own values are close together has hardly any room for the marker of the largest.
+        room = 0.03 * (high - low)
         for panel in used:
-            panel.set_ylim(min(limits), max(limits))
+            panel.set_ylim(low - room, high + room)
 
 
 def _size(group: Group) -> int:
