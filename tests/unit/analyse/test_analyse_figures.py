@@ -79,3 +79,37 @@ def test_a_study_without_trajectories_and_with_one_size() -> None:
     graph = small_study()
     write_results(graph)
     assert len(figures(graph)) == 5
+
+
+def test_methods_of_one_size_stand_side_by_side_below_a_legend_that_fits() -> None:
+    recipes = {name: {"steps": steps, "label": f"{name} with a name that is rather long"} for name, steps in (
+        ("sft", ["sft"]), ("sft-grpo", ["sft", "grpo"]), ("grpo", ["grpo"]), ("again", ["sft", "sft"]))}  # fmt: skip
+    graph = make_study(recipes={"base": [], **recipes}, exclude=[{"size": 10, "recipe": ["grpo", "again"]}])
+    write_results(graph, scores)
+    figure = scale.draw(Estimates(collect(graph)))
+    lines = {line.get_label().split()[0]: list(line.get_xdata()) for line in figure.axes[0].get_lines()}
+    assert lines["sft"] == lines["sft-grpo"] == [10, 20]
+    assert len(lines["grpo"]) == len(lines["again"]) == 1
+    assert abs(lines["grpo"][0] / lines["again"][0] - 1) > 0.04
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 <= box.x1 <= figure.bbox.width
+
+
+def test_reward_and_accuracy_have_one_scale_in_all_panels() -> None:
+    recipes = {"base": [], "grpo": {"steps": ["grpo"], "label": "RL alone"}, "sft-grpo": ["sft", "grpo"]}
+    graph = make_study(recipes=recipes)
+    write_results(graph, scores)
+    for model in ("m1", "m2"):
+        file = Path(paths.run(f"{model}/pool/seed1/grpo@20", "metrics.jsonl"))
+        file.write_text(file.read_text().replace('"reward": ', '"reward": 9'))
+    axes = reward.draw(Estimates(collect(graph))).axes
+    assert [axis.get_title() for axis in axes if axis.get_title()][:2] == [
+        "m1, RL alone, 20 examples", "m1, sft-grpo, 20 examples"
+    ]  # fmt: skip
+    for name in ("Training reward", "Held-out accuracy (%)"):
+        limits = {axis.get_ylim() for axis in axes if axis.get_ylabel() == name}
+        assert len(limits) == 1
+        (low, high) = limits.pop()
+        assert low < high

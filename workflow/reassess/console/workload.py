@@ -161,8 +161,10 @@ class Workload:
 
     def _measuring(self, job: Job, load: Load) -> Load:
         """Return what a measure reads: each example once, with its response where the measure is of that."""
-        spec = self._graph.study.measures[job.at.measure]
-        read = self._graph.sets.get(spec.on) or Origin(self._graph.study.makers(spec.on)[0], spec.on)
+        graph, made = self._graph, self._graph.set_of(job)
+        _, spec = graph.measure(job)
+        # A set is measured for another one, at its own path, or for the study.
+        read = made.reads[0] if made else graph.sets.get(spec.on) or Origin(graph.study.makers(spec.on)[0], spec.on)
         prompts = self._rows(read)
         each = self._prompt(job).plus(_each(self._longest(read) if spec.READS_RESPONSES else 0))
         return load._replace(prompts=prompts, asked=each.times(prompts.known).plus(Count(0, prompts.is_all)))
@@ -236,7 +238,7 @@ class Workload:
             yield f"? and +: only reading tells how many rows there are in {', '.join(self._unread)}"
         open_ended = [load for _, load in loads if not load.trained.is_all and load.trained.known]
         if open_ended or any(load.prompts.is_all and not load.asked.is_all for _, load in loads):
-            yield "+ of tokens: and what is as long as only reading tells"
+            yield "+ behind tokens: and more, in texts whose length only reading tells"
         yield from (f"cannot run as it is: {problem}" for problem in self._problems)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -10,6 +12,9 @@ from reassess.analyse.estimates import Estimates
 from reassess.analyse.figures.style import GREY, legend, look, panels
 from reassess.analyse.runs import Group
 from reassess.analyse.trajectories import Point, trajectories
+
+# Letters of a title that stand over a panel in one line.
+_WIDEST = 48
 
 
 def draw(estimates: Estimates) -> Figure:
@@ -23,20 +28,35 @@ def draw(estimates: Estimates) -> Figure:
     if not largest:
         found[0].text(0.5, 0.5, "no kept checkpoint with scores", ha="center", va="center", color=GREY)
         found[0].set_axis_off()
+    drawn = []
     for panel, ((model, pool, recipe), (group, points)) in zip(found, largest.items(), strict=False):
-        named = f"{recipe} ({pool})" if len(estimates.study.pools) > 1 else recipe
-        _panel(panel, points)
-        panel.set_title(f"{model}, {named}, {_size(group):,} examples")
+        spec = estimates.study.recipes.get(recipe)
+        shown = spec.label if spec and spec.label else recipe
+        named = f"{shown} ({pool})" if len(estimates.study.pools) > 1 else shown
+        drawn.append((panel, _panel(panel, points)))
+        title = f"{model}, {named}, {_size(group):,} examples"
+        panel.set_title(title if len(title) <= _WIDEST else f"{model}, {_size(group):,} examples\n{named}")
+    _share(drawn)
     legend(figure, found)
     return figure
+
+
+def _share(drawn: Sequence[tuple[Axes, Axes]]) -> None:
+    """Give all panels the same two scales: RL from the base model and after a cold start are to be compared."""
+    for side in zip(*drawn, strict=True):
+        used = [panel for panel in side if panel.has_data()]
+        limits = [end for panel in used for end in panel.get_ylim()]
+        for panel in used:
+            panel.set_ylim(min(limits), max(limits))
 
 
 def _size(group: Group) -> int:
     return group.runs[0].size or 0
 
 
-def _panel(panel: Axes, points: list[Point]) -> None:
-    """Reward on the left axis, held-out accuracy on the right, each axis in the colour of its line."""
+def _panel(panel: Axes, points: list[Point]) -> Axes:
+    """Draw the reward on the left axis and held-out accuracy on the right one, each axis in the colour of its line, and
+    return the right one."""
     rewarded = [(point.step, point.rewards["reward"]) for point in points if "reward" in point.rewards]
     scored = [(point.step, point.accuracy) for point in points if point.accuracy is not None]
     colour, marker = look(0)
@@ -63,3 +83,4 @@ def _panel(panel: Axes, points: list[Point]) -> None:
     panel.patch.set_visible(False)
     right.set_ylabel("Held-out accuracy (%)" if scored else "no held-out accuracy yet", color=colour)
     right.tick_params(axis="y", colors=colour)
+    return right

@@ -11,6 +11,9 @@ from reassess.analyse.estimates import Estimates, Method, control, label, method
 from reassess.analyse.figures.style import GREY, left, legend, look, panels
 from reassess.graph import BASE, BASE_THINK
 
+# The factor between the places of two methods that have one size alone.
+_APART = 1.05
+
 
 def draw(estimates: Estimates) -> Figure:
     """Return mean accuracy against training size, one panel per model."""
@@ -47,10 +50,12 @@ def _panel(panel: Axes, estimates: Estimates, model: str) -> None:
         colour, marker = look(labels.index(name))
         sizes = np.array([size for size, _ in known], dtype=float)
         means, low, high = (np.array([100 * getattr(e, end) for _, e in known]) for end in ("mean", "lo", "hi"))
+        if len(known) == 1:
+            # Side by side, where lines would lie on each other.
+            sizes = sizes * _APART ** (labels.index(name) - (len(labels) - 1) / 2)
+            panel.vlines(sizes, low, high, color=colour)
         panel.plot(sizes, means, color=colour, marker=marker, label=name)
         panel.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-        if len(known) == 1:
-            panel.vlines(sizes, low, high, color=colour)
     for name, style in ((BASE, "-"), (BASE_THINK, "--")):
         if estimate := estimates.mean(control(found, name), lead):
             panel.axhline(100 * estimate.mean, color=GREY, linestyle=style, linewidth=1, label=name)

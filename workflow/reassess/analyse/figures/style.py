@@ -59,11 +59,14 @@ def left(found: list[Axes]) -> list[Axes]:
 
 
 def legend(figure: Figure, found: list[Axes]) -> None:
-    """Draw one legend above all panels."""
+    """Draw one legend above all panels, in as many columns as fit."""
     handles = {name: handle for panel in found for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
-    if handles:
-        columns = min(len(handles), 4 if len(found) == 1 else 7)
-        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=columns, frameon=False)
+    for columns in range(min(len(handles), 7), 0, -1):
+        lines, names = list(handles.values()), list(handles)
+        made = figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False)
+        if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return
+        made.remove()
 
 
 def look(index: int) -> tuple[str, str]:
