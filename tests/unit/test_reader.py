@@ -145,7 +145,7 @@ def test_special_tokens_in_a_text_put_it_aside(family: Family, stored: Stored, n
     # Where it is text, it is no place of an image: of Idefics3 the place is the model's own token.
     told = replace(good[1], id="told", rationales=(f"In {IMAGE} it is so.",))
     rows = data.Rows(stored([*good, asked, offered, taught, told]), found)
-    kept, out, counted = data.put_aside(rows, share=0.5)
+    kept, out, counted, _ = data.put_aside(rows, share=0.5)
     expected = [(name, f"the text has the model's special token {token}") for name in ("asked", "offered", "taught")]
     expected += [("told", "the text has the model's special token <image>")] if name == "idefics3" else []
     assert [(item.id, item.reason) for item in out] == expected

@@ -155,7 +155,10 @@ def test_the_parse_imports_nothing_heavy(root: Path) -> None:
 def test_a_stage_on_a_set_of_examples_trains_on_that_alone(tmp_path: Path) -> None:
     # YAML 1.1 takes a bare `on` for true, and so does Snakemake's own reader.
     text = (ROOT / "studies/tiny.yaml").read_text(encoding="utf-8")
-    text = text.replace("stages:\n", "examples:\n  hard: {kind: where, on: toy, difficulty: [2]}\n\nstages:\n")
+    text = text.replace(
+        "stages:\n",
+        "other_data: [sft, sft-grpo]\n\nexamples:\n  hard: {kind: where, on: toy, difficulty: [2]}\n\nstages:\n",
+    )
     text = text.replace("  sft:\n    kind: sft\n", "  sft:\n    kind: sft\n    on: hard\n")
     file = tmp_path / "hard.yaml"
     file.write_text(text, encoding="utf-8")
