@@ -103,7 +103,7 @@ def result(stage: str) -> dict[str, Any]:
     return {
         "metrics": [{name: value for name, value in line.items() if name not in TIMING} for line in lines],
         "adapter": run["files"].get("adapter/adapter_model.safetensors"),
-        **{key: run[key] for key in ("fingerprint", "trajectory", "steps_done", "samples_seen", "tokens_seen")},
+        **{key: run[key] for key in ("fingerprint", "trajectory", "steps_done", "samples_seen", "tokens_seen", "work")},
     }
 
 

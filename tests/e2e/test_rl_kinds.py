@@ -69,7 +69,7 @@ def result(name: str) -> dict[str, Any]:
     root = Path(paths.run(key(name)))
     record = json.loads((root / "run.json").read_text())
     lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
-    kept = ("fingerprint", "parents", "steps_done", "samples_seen", "tokens_seen", "rollouts")
+    kept = ("fingerprint", "parents", "steps_done", "samples_seen", "tokens_seen", "work", "weights", "rollouts")
     metrics = [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
     return {**{name: record[name] for name in kept}, "metrics": metrics}
 
@@ -117,6 +117,21 @@ def test_every_kind_trains_and_is_recorded(name: str, made: dict[str, Any]) -> N
     assert found["samples_seen"] == G * prompts
     asked = {key: value for key, value in KINDS[name]["args"].items() if key != "scale_rewards"}
     assert {key: getattr(trainer.args, key) for key in asked} == asked
+
+
+# Forward passes of a completion beside sampling: the reference model, and the model before its update, which RLOO
+# always wants, and GRPO where a draw serves several steps.
+@pytest.mark.parametrize(("name", "passes"), [("grpo", 1), ("dr-grpo", 0), ("gspo", 1), ("rloo", 2)])
+def test_what_every_kind_has_cost(name: str, passes: int, made: dict[str, Any]) -> None:
+    found = made[name][0]
+    cost, tokens, draws = found["work"], found["tokens_seen"], [line for line in found["metrics"] if "reward" in line]
+    assert (cost["samples"], cost["tokens"]) == (found["samples_seen"], tokens)
+    forward, rest = divmod(cost["flops"] - 6 * found["weights"]["total"] * tokens, 2 * found["weights"]["total"])
+    assert rest == 0
+    each = found["samples_seen"] // len(draws)
+    completions = round(sum(each * line["completions/mean_length"] for line in draws))
+    # A prompt is read once for all of its completions.
+    assert forward == passes * tokens + completions + (tokens - completions) // G
 
 
 def test_every_kind_makes_of_rewards_what_its_paper_says(made: dict[str, Any]) -> None:

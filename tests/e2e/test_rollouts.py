@@ -121,7 +121,7 @@ def metrics(folder: Path, key: str) -> list[dict[str, Any]]:
 
 def result(folder: Path, key: str) -> dict[str, Any]:
     """Return what must be equal between a run and the same one that was stopped."""
-    kept = ("fingerprint", "steps_done", "samples_seen", "tokens_seen", "rollouts")
+    kept = ("fingerprint", "steps_done", "samples_seen", "tokens_seen", "work", "rollouts")
     return {"metrics": metrics(folder, key), **{name: record(folder, key)[name] for name in kept}}
 
 

@@ -73,7 +73,10 @@ def result(job: Job) -> dict[str, Any]:
     lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
     return {
         "metrics": [{name: value for name, value in line.items() if name not in TIMING} for line in lines],
-        **{key: record[key] for key in ("fingerprint", "trajectory", "steps_done", "samples_seen", "tokens_seen")},
+        **{
+            key: record[key]
+            for key in ("fingerprint", "trajectory", "steps_done", "samples_seen", "tokens_seen", "work")
+        },
     }
 
 

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,10 @@ from PIL import Image
 from chat_server import Chat, Reply, refused, said, serving
 from once import once
 from reassess import graph, paths
+from reassess.analyse.collect import collect
+from reassess.analyse.estimates import Estimates
+from reassess.analyse.tables import examples, sources
+from reassess.console.workload import Workload
 from reassess.data.examples import build_set
 from reassess.data.pool import build_examples
 from reassess.data.shards import Shards, stream
@@ -124,6 +129,14 @@ def test_what_is_asked_recorded_and_made_of_it(
         name: found[name] for name in ("served", "usage", "reproducible", "endpoint")
     }
     assert {item.rationales for item in stream(paths.examples("traces"))} == {("It is so.",)}
+
+    # What tables say of it.
+    estimates = Estimates(collect(of, partial=True))
+    table, _ = examples.build(estimates)
+    (row,) = [row for block in table.blocks for row in block.rows if row[1].text == "all"]
+    assert [entry.text for entry in row[:3]] == ["traces", "all", "64"]
+    assert "from an endpoint, so that nobody can make it again: gpt-0-dated fp_1" in table.footnotes[row[0].mark - 1]
+    assert [item.by for item in sources._written(estimates, of.sets["traces"])] == ["gpt"]
 
     # Nothing is asked again, and what is there is what the study asks for.
     assert States(of).of(of["examples", "traces"]) == "done"
@@ -442,6 +455,9 @@ def test_no_job_makes_the_model_and_none_asks_for_a_gpu(root: Path) -> None:
     assert job.needs == ("pool toy",)
     asked = graph.resources.of(of.study, job)
     assert (asked.gpu, asked.threads) == (0, 1)
+    # The tokens of its prompts only the server can count.
+    planned = "\n".join(Workload(of, of.jobs).lines())
+    assert re.search(r"^  gpt +1 +- +64 +64 +131k\+", planned, re.MULTILINE), planned
     # What a job reads is what was written.
     again = graph.parse(json.loads(of.study.model_dump_json()), "results/study.json")
     assert again.study == of.study

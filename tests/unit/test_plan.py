@@ -346,16 +346,18 @@ def test_sets_of_examples_are_asked_as_often_as_their_steps_say(here: Path, root
     data["examples"]["union"] = {"kind": "mix", "of": {"few": 1, "all": 1}}
     data["teachers"] = {"gpt": {"endpoint": "http://localhost:1/v1", "name": "gpt"}}
     data["examples"]["told"] = {"kind": "distill", "on": "toy", "model": "gpt", "max_tokens": 24}
-    data["pools"]["toy"]["only_with"].append("told")
+    data["examples"]["likely"] = {"kind": "score", "on": "few", "model": "toy-xs"}
+    data["pools"]["toy"]["only_with"] += ["told", "likely"]
     found = graph.parse(data, "test")
     text = overview(found)
     rows = counted(text)
     assert [rows[f"generate {name}"][2:4] for name in ("few", "all")] == [["40", "120"], ["40", "80"]]
     assert rows["measure nll"][2:5] == ["32", "-", tokens(32 * (160 + 24))], "a question with its answer is read once"
+    assert rows["measure likely"][2:5] == ["40", "-", tokens(40 * (160 + 24))]
     assert rows["measure held"][2] == "64", "no more than the pool has, however many sets of it are mixed"
     assert rows["generate told"][2:5] == ["64", "64", f"{tokens(64 * 24)}+"], "its prompts it alone can count"
     assert rows["gpt"][0] == "1"
-    assert "+ of tokens: and what is as long as only reading tells" in text
+    assert "+ behind tokens: and more, in texts whose length only reading tells" in text
     assert rows["train once"][5:7] == ["5", "40"]
     assert rows["train sft"][5:] == ["12", "96", tokens(96 * (160 + 24))], "a trace is as long as a response may be"
 

@@ -184,6 +184,7 @@ def write_run(graph: Graph, job: Job) -> None:
         "steps_done": 20,
         "samples_seen": (run.size or 0) * run.seed,
         "tokens_seen": 1000 * (run.size or 0),
+        "work": {"samples": (run.size or 0) * run.seed, "tokens": 1000 * (run.size or 0), "flops": 10**12},
         "seconds": 100.0,
         "cpu_seconds": 200.0,
         "device": "cpu",

@@ -264,8 +264,9 @@ def test_cost_cumulates_over_the_lineage_and_averages_over_seeds() -> None:
     numbers = csv("cost").query("model == 'm1'").set_index("lineage")
     both = numbers.loc["sft@20/grpo@20"]
     # Samples are 20 for seed 1 and 40 for seed 2, in either stage.
-    assert (both["samples_seen"], both["lineage_samples_seen"], both["lineage_seconds"]) == (30, 60, 200)
-    assert numbers.loc["sft@20", "lineage_samples_seen"] == 30
+    assert (both["samples"], both["lineage_samples"], both["lineage_seconds"]) == (30, 60, 200)
+    assert (both["flops"], both["lineage_flops"]) == (1e12, 2e12)
+    assert numbers.loc["sft@20", "lineage_samples"] == 30
     assert row("cost", "sft@20/grpo@20")[0] == "30 (Σ 60)"
 
 

@@ -43,7 +43,7 @@ def test_a_long_prompt_is_put_aside_with_its_reason(rows: data.Rows, stored: Sto
     long = changed(rows.examples[3], id="long", question=rows.examples[3].question + " really" * 200)
     broken = changed(rows.examples[4], id="broken", images=(b"not a picture",))
     more = rows._replace(examples=stored([*rows.examples[:5], long, *rows.examples[5:], broken]))
-    kept, out, _ = data.put_aside(more, share=0.2)
+    kept, out, *_ = data.put_aside(more, share=0.2)
     assert list(kept.examples) == list(rows.examples)
     assert [(item.id, item.reason) for item in out] == [
         ("long", "prompt longer than max_prompt_length"),
@@ -62,13 +62,17 @@ def test_processes_share_the_reading(rows: data.Rows, stored: Stored, monkeypatc
     for number in range(2):
         monkeypatch.setattr(ranks, "number", lambda number=number: number)
         monkeypatch.setattr(ranks, "gather", lambda part: parts.append(part) or [part])
-        data.put_aside(more, share=0.5)
-    assert [sorted(out) for out, _ in parts] == [[4, 6], [5]]
+        data.put_aside(more, share=0.5, measured=True)
+    assert [sorted(out) for out, *_ in parts] == [[4, 6], [5]]
     monkeypatch.setattr(ranks, "gather", lambda part: parts)
     together = data.put_aside(more, share=0.5)
     assert together.out == alone.out
     assert together.image_tokens.record() == alone.image_tokens.record()
     assert together.rows.examples.column("id") == alone.rows.examples.column("id")
+    dataset, reader = data.sft_dataset(together.rows), rows.reader
+    read = [reader.encode([row["prompt"]], [row["images"]])["input_ids"][0] for row in dataset]
+    learnt = [reader.encode([row["completion"]], [])["input_ids"][0] for row in dataset]
+    assert (alone.tokens, together.tokens) == (0, sum(map(len, [*read, *learnt])))
 
 
 def test_lengths_at_the_limit_are_exact(rows: data.Rows) -> None:
@@ -92,7 +96,7 @@ def test_what_is_imitated(rows: data.Rows, stored: Stored) -> None:
 
     def said(per_question: int) -> list[str]:
         its = data.imitated(found, per_question)
-        return [data.response(item, its, its.rationale(i)) for i, item in enumerate(its.examples)]
+        return [its.reader.response(item, its.rationale(i)) for i, item in enumerate(its.examples)]
 
     reference = f"<think>{first.rationales[0]}</think><answer>{first.gold}</answer>"
     assert said(1) == [reference, "<think>a</think><answer>1</answer>"]
@@ -102,6 +106,20 @@ def test_what_is_imitated(rows: data.Rows, stored: Stored) -> None:
     assert [row["completion"] for row in data.sft_dataset(data.imitated(found, 2))] == [
         rows.reader.completion(text) for text in said(2)
     ]
+
+
+@pytest.mark.parametrize("imitates", [0, 1, 2, 9])
+def test_the_tokens_of_an_epoch_are_those_of_all_that_is_imitated(
+    rows: data.Rows, stored: Stored, imitates: int
+) -> None:
+    second = changed(rows.examples[1], rationales=("a", "b b", "c c c"), answers=("1", "2", "3"))
+    found = rows._replace(examples=stored([rows.examples[0], second, *rows.examples[2:4]]))
+    usable = data.put_aside(found, share=0, imitates=imitates, measured=True)
+    imitated, reader = data.sft_dataset(data.imitated(usable.rows, imitates)), rows.reader
+    assert len(imitated) == 4 + {2: 1, 9: 2}.get(imitates, 0)
+    asked = [reader.encode([row["prompt"]], [row["images"]])["input_ids"][0] for row in imitated]
+    said = [reader.encode([row["completion"]], [])["input_ids"][0] for row in imitated]
+    assert usable.tokens == sum(map(len, [*asked, *said]))
 
 
 def test_grpo_refuses_mixed_rows(rows: data.Rows, stored: Stored) -> None:

@@ -100,7 +100,8 @@ class Durations:
         what = job.at.what
         found: list[tuple[str, ...]] = [(job.rule, job.at.model, what), (job.rule, f"any {kind}", what)]
         stage = self._study.all_stages.get(job.at.stage)
-        if stage is not None:
+        # How long one trains that matches the cost of a recipe says nothing of others of its kind, nor they of it.
+        if stage is not None and stage.matches is None:
             # Another variant, or another stage of the kind.
             found += [(job.rule, where, f"kind {stage.kind}") for where in (job.at.model, f"any {kind}")]
         return found

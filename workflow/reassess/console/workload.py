@@ -72,6 +72,12 @@ class Load(NamedTuple):
         counts = (one.plus(another) for one, another in zip(self[2:], other[2:], strict=True))
         return Load(gpus, self.jobs + other.jobs, *counts)
 
+    def unknown(self, samples: bool) -> Load:
+        """Return what is known where nobody can tell how long one trains, which samples what it learns from or not."""
+        nothing = Count(is_all=False)
+        found = self._replace(steps=nothing, sequences=nothing, trained=nothing)
+        return found._replace(prompts=nothing, completions=nothing, asked=nothing) if samples else found
+
     def row(self) -> list[str]:
         """Return what it says under the columns."""
         fewest, most = self.gpus
@@ -124,14 +130,14 @@ class Workload:
         stage, run, prompt = self._graph.stage(job), self._graph.runs[job.key], self._prompt(job)
         examples = self._examples(run)
         if not examples.is_all:
-            unknown = Count(0, False)
-            load = load._replace(steps=unknown, sequences=unknown, trained=unknown)
-            return load._replace(prompts=unknown, completions=unknown, asked=unknown) if stage.REWARDED else load
+            return load.unknown(stage.REWARDED)
         try:
             work = stage.work(examples.known, processes)
         except ValueError as error:
             self._problems[f"stages.{job.at.stage}: {error}"] = None
             return load
+        if stage.matches:
+            return load.unknown(stage.REWARDED)
         answers = work.longest if work.completions else 0 if stage.imitates == 0 else self._longest(run.on)
         return load._replace(
             prompts=Count(work.prompts),
@@ -155,8 +161,10 @@ class Workload:
 
     def _measuring(self, job: Job, load: Load) -> Load:
         """Return what a measure reads: each example once, with its response where the measure is of that."""
-        spec = self._graph.study.measures[job.at.measure]
-        read = self._graph.sets.get(spec.on) or Origin(self._graph.study.makers(spec.on)[0], spec.on)
+        graph, made = self._graph, self._graph.set_of(job)
+        _, spec = graph.measure(job)
+        # A set is measured for another one, at its own path, or for the study.
+        read = made.reads[0] if made else graph.sets.get(spec.on) or Origin(graph.study.makers(spec.on)[0], spec.on)
         prompts = self._rows(read)
         each = self._prompt(job).plus(_each(self._longest(read) if spec.READS_RESPONSES else 0))
         return load._replace(prompts=prompts, asked=each.times(prompts.known).plus(Count(0, prompts.is_all)))
@@ -221,12 +229,16 @@ class Workload:
         yield "at most: with every row usable, prompts of max_prompt_length, and responses as long as they may be"
         stages = dict.fromkeys(job.at.stage for job, _ in loads if job.rule == "train")
         for name in stages:
-            if drawing := self._graph.study.all_stages[name].drawing:
-                yield f"train {name}: {', '.join(drawing)} (prompts and completions counted at their most)"
+            stage = self._graph.study.all_stages[name]
+            if stage.drawing:
+                yield f"train {name}: {', '.join(stage.drawing)} (prompts and completions counted at their most)"
+            if stage.matches:
+                yield f"? and +: train {name} takes as long as {stage.matches} costs, which is known once that has run"
         if self._unread:
             yield f"? and +: only reading tells how many rows there are in {', '.join(self._unread)}"
-        if any(not load.trained.is_all or (load.prompts.is_all and not load.asked.is_all) for _, load in loads):
-            yield "+ of tokens: and what is as long as only reading tells"
+        open_ended = [load for _, load in loads if not load.trained.is_all and load.trained.known]
+        if open_ended or any(load.prompts.is_all and not load.asked.is_all for _, load in loads):
+            yield "+ behind tokens: and more, in texts whose length only reading tells"
         yield from (f"cannot run as it is: {problem}" for problem in self._problems)
 
 

@@ -139,6 +139,10 @@ class Graph:
         """Return the jobs that make the models which a run starts from, in the order of its recipe."""
         return [self.checkpoint(key) for key in self.runs[job.key].parents]
 
+    def matched(self, job: Job) -> list[Job]:
+        """Return the jobs whose cost decides how long a run trains."""
+        return [self["train", key] for key in self.runs[job.key].matched]
+
     def by_cell(self, rule: str, cell: str) -> list[Job]:
         """Return the jobs of a rule that work on one cell."""
         return self._by_cell.get((rule, cell), [])
@@ -337,6 +341,7 @@ def _train(study: Study, run: Run, spec: str) -> Job:
     if stage.chooses_by is not None:
         key = f"{run.parents[0]}/{stage.chooses_by}"
         reads.append((name("score", key), paths.evaluation(key, "scores.json")))
+    reads += [_checkpoint(key) for key in run.matched]
     if run.size is not None:
         subset = _subset_key(run)
         reads.append((name("subset", subset), paths.subset(subset)))

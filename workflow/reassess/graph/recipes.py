@@ -31,6 +31,7 @@ class Run(NamedTuple):
         on: the set of examples that the stage reads, None for the pool itself.
         takes_all: whether it trains on all that there is.
         parents: the cells whose models it starts from, in the order of the recipe; `{model}/base` is the base model.
+        matched: the runs whose cost decides how long it trains, parents first.
         recipe: the recipe that ends here, or the names of its stages where it only leads to one.
         is_asked: whether suites may be asked of its checkpoints.
     """
@@ -45,6 +46,7 @@ class Run(NamedTuple):
     on: ExampleSet | None
     takes_all: bool
     parents: tuple[str, ...]
+    matched: tuple[str, ...]
     recipe: str
     is_asked: bool = True
 
@@ -66,7 +68,7 @@ class Place(NamedTuple):
 
 
 def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
-    """Return what is made for a recipe at a size, parents first.
+    """Return what is made for a recipe at a size, parents first, and before them the runs whose cost they match.
 
     Args:
         study: the study.
@@ -102,16 +104,28 @@ def unfold(study: Study, place: Place, recipe: str, size: int) -> list[Run]:
             on, before = resolve(study, place, item, size if step.all else number, parents[0])
             for run in before:
                 add(made, run)
+        others = unfold(study, place, kind.matches, number) if kind.matches else []
+        for run in others:
+            add(made, run)
         at = f"@{ALL if step.all else number}" if kind.READS_EXAMPLES else ""
         own = f"{stage}{f'+{on.name}' if on and on.name != kind.reads else ''}{at}"
         name = root or (f"{end.name}/{own}" if end else own)
         lineage = method or (f"{end.recipe}-{stage}" if end else stage)
         key = paths.cell(place.model, place.pool, place.seed, name)
         examples = number if kind.READS_EXAMPLES else None
-        end = Run(key, place.model, place.pool, place.seed, name, stage, examples, on, step.all, parents, lineage)
+        matched = _way(others)
+        end = Run(key, *place[:3], name, stage, examples, on, step.all, parents, matched, lineage)
         add(made, end)
         parents, root, method = (key,), "", ""
     return list(made.values())
+
+
+def _way(runs: list[Run]) -> tuple[str, ...]:
+    """Return the last of some runs and those that it is made from; not those that only decide how long others train."""
+    wanted = {run.key for run in runs[-1:]}
+    for run in reversed(runs):
+        wanted |= set(run.parents) if run.key in wanted else set()
+    return tuple(run.key for run in runs if run.key in wanted)
 
 
 def resolve(study: Study, place: Place, name: str, size: int, here: str) -> tuple[ExampleSet, list[Run]]:

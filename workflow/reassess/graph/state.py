@@ -21,7 +21,7 @@ Look = Callable[[Job], Record | None]
 # Without one of these, what was made from it cannot be compared with anything.
 _CHECKED = ("model", "train", "generate", "score", "measure", "import")
 # What is compared inside of records, by its shape: objects, objects of objects, and lists of objects.
-_OBJECTS = ("subset", "files", "made_from", "base", "asked", "only_with", "checkpoint")
+_OBJECTS = ("subset", "files", "made_from", "base", "asked", "only_with", "checkpoint", "work", "match")
 _NESTED = ("read", "benchmarks")
 _LISTS = ("parents", "checkpoints", "trajectory")
 
@@ -208,6 +208,10 @@ class States:
                 yield from nested(f"parents[{i}].fingerprint (of {maker.record})", used, expected)
         if self._graph.stage(job).needs_base and (base := look(self._graph["model", job.at.model or ""])) is not None:
             yield from nested("base.fingerprint", (record.get("base") or {}).get("fingerprint"), base["fingerprint"])
+        by = json.loads(job.spec).get("match")
+        costs = [((look(need) or {}).get("work") or {}).get(by) for need in self._graph.matched(job)]
+        if costs and all(isinstance(cost, int) for cost in costs):
+            yield from nested("match.wanted", (record.get("match") or {}).get("wanted"), sum(costs))
         for _, subset in self._needed(job, "subset"):
             used = record.get("subset") or {}
             yield from nested("subset.ids_sha256", used.get("ids_sha256"), subset.get("ids_sha256"))

@@ -66,6 +66,19 @@ class Variant(NamedTuple):
     values: dict[str, Any]
 
 
+class Match(Strict):
+    """Trains a stage for as long as costs what another recipe has cost."""
+
+    recipe: Name
+    """The recipe, taken at the same model, pool, seed and size. All stages on its way count; what models write for the
+    sets of examples that these train on does not."""
+    by: Literal["samples", "tokens", "flops"]
+    """What is to be equal. `samples`: sequences that are trained on, in SFT rows, in RL completions that are learnt
+    from. `tokens`: of prompts and responses that go through a training step. `flops`: 6 per weight and token of
+    these, and 2 per weight and token that goes forward alone, as in sampling (arXiv 2001.08361, section 2.1). A stage
+    of RL can be given samples alone."""
+
+
 class AnyStage(Strict):
     """A step that makes a model from models."""
 
@@ -145,6 +158,11 @@ class AnyStage(Strict):
         return None
 
     @property
+    def matches(self) -> str | None:
+        """The recipe whose cost decides how long it trains, None where its own options do."""
+        return None
+
+    @property
     def keeps(self) -> int:
         """Intermediate checkpoints that it keeps."""
         return 0
@@ -211,7 +229,8 @@ class AnyStage(Strict):
         return ()
 
     def work(self, examples: int, processes: int) -> Work:
-        """Return what a run does at most; nothing that counts where it trains nothing.
+        """Return what a run does at most; nothing that counts where it trains nothing, or as long as costs what
+        another recipe has cost: then the checkpoints that it keeps alone.
 
         Args:
             examples: its training examples.
@@ -248,6 +267,8 @@ class Trained(AnyStage):
     """The set of `examples` that it trains on, in place of the cell's pool."""
     batch_size: Positive
     args: dict[str, Any] = {}
+    match: Match | None = None
+    """What another recipe has cost, in place of `num_train_epochs` and `max_steps`."""
     trajectory: Annotated[int, Field(ge=0)] = 0
     """Intermediate checkpoints to keep, evenly spaced, the last step included."""
     lora: dict[str, Any] | None = None
@@ -261,6 +282,19 @@ class Trained(AnyStage):
     @model_validator(mode="after")
     def _args(self) -> Trained:
         object.__setattr__(self, "args", check_args(self.CONFIG, self.args, self.batch_size))
+        return self
+
+    @model_validator(mode="after")
+    def _matches(self) -> Trained:
+        if self.match is None:
+            return self
+        if given := [key for key in ("num_train_epochs", "max_steps") if key in self.args]:
+            raise ValueError(f"match: decides how long it trains, and so does args.{given[0]}; leave one of them out")
+        if self.REWARDED and self.match.by != "samples":
+            raise ValueError(
+                f"match.by: {self.match.by!r}: how long completions are is not known before they are sampled, so that "
+                "a stage of RL can be given `samples` alone; to compare by this, match the other recipe to this one"
+            )
         return self
 
     @model_validator(mode="after")
@@ -288,6 +322,10 @@ class Trained(AnyStage):
     @property
     def reads(self) -> str | None:
         return self.on
+
+    @property
+    def matches(self) -> str | None:
+        return self.match.recipe if self.match else None
 
     @property
     def keeps(self) -> int:
@@ -324,7 +362,10 @@ class Trained(AnyStage):
 
     def work(self, examples: int, processes: int) -> Work:
         args = self.options(processes)
-        _, steps, samples = length(args, self.epoch(args, examples * (self.imitates or 1), processes))
+        epoch = self.epoch(args, examples * (self.imitates or 1), processes)
+        if self.match is not None:
+            return Work(kept=self.trajectory)
+        _, steps, samples = length(args, epoch)
         return Work(sequences=samples, steps=steps, kept=len(trajectory(steps, self.trajectory)))
 
     def misfit_of_processes(self, count: int) -> str | None:
@@ -347,6 +388,8 @@ class Trained(AnyStage):
             "batch_size": self.batch_size,
             "args": changed(self.CONFIG, self.args, self.batch_size, processes),
         }
+        # Of which recipe: a run depends on what that has cost, not on its name.
+        fields |= {"match": self.match.by} if self.match else {}
         fields |= {"trajectory": self.trajectory} if self.trajectory else {}
         fields |= {"freeze": sorted(self.freeze)} if self.freeze else {}
         return fields | ({} if self.lora is None else {"lora": changed_lora(self.lora)})

@@ -69,12 +69,16 @@ def length(args: Any, epoch: Epoch) -> Length:
         args: has the trainer's options as attributes.
         epoch: what the trainer makes of the examples.
     """
-    accumulation = args.gradient_accumulation_steps
-    per_epoch = math.ceil(epoch.batches / accumulation)
+    accumulation, per_epoch = args.gradient_accumulation_steps, steps_per_epoch(args, epoch)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     whole, rest = divmod(steps, per_epoch)
     draws = math.ceil(min(rest * accumulation, epoch.batches) / epoch.uses)
     return Length(per_epoch, steps, whole * epoch.samples + min(draws * epoch.drawn, epoch.samples))
+
+
+def steps_per_epoch(args: Any, epoch: Epoch) -> int:
+    """Return the optimizer steps of an epoch; see `length`."""
+    return math.ceil(epoch.batches / int(args.gradient_accumulation_steps))
 
 
 def trajectory(steps: int, n: int) -> tuple[int, ...]:

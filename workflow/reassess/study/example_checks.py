@@ -59,7 +59,10 @@ def _of_reads(study: Study) -> Iterator[str]:
 
 
 def _of_circles(study: Study) -> Iterator[str]:
-    """Yield sets and recipes that need themselves: a recipe that trains on what its own model would have to say."""
+    """Yield sets and recipes that need themselves: a recipe that trains on what its own model would have to say.
+
+    A recipe needs those whose cost it matches, too.
+    """
     needs: dict[str, list[str]] = {}
     for name, step in study.examples.items():
         who = step.speaker
@@ -71,6 +74,7 @@ def _of_circles(study: Study) -> Iterator[str]:
         needs[f"recipes.{recipe}"] = [
             *starts,
             *(f"examples.{on}" for on in study.sets_of(recipe) if on in study.examples),
+            *(f"recipes.{matched}" for matched in study.matched_by(recipe)),
         ]
     try:
         graphlib.TopologicalSorter(needs).prepare()

@@ -27,6 +27,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from (*names, *unknown)
     if names or unknown:
         return
+    yield from _of_matches(study)
     yield from _of_rows(study)
     for recipe, spec in study.recipes.items():
         yield from _of_steps(study, f"recipes.{recipe}", spec)
@@ -97,6 +98,31 @@ def _of_circles(study: Study) -> Iterator[str]:
     except graphlib.CycleError as error:
         circle: list[str] = error.args[1]
         yield f"recipes.{circle[0]}.start: starts from itself: {' -> '.join(circle)}"
+
+
+def _of_matches(study: Study) -> Iterator[str]:
+    """Yield stages that match a recipe which has no cost, or several, or whose own cost needs theirs."""
+    for named in study.stages:
+        for name, stage in study.runnable(named).items():
+            recipe, where = stage.matches, f"stages.{name}.match.recipe"
+            if recipe is None:
+                continue
+            if recipe == "base":
+                yield f"{where}: the base model costs nothing; name a recipe with stages"
+            elif recipe not in study.recipes:
+                known = ", ".join(item for item in study.recipes if item != "base")
+                yield f"{where}: unknown recipe {recipe!r}; {near(recipe, study.recipes)}known: {known}"
+            elif varied := study.variants(recipe):
+                yield f"{where}: {recipe} stands for several models (stages.{next(iter(varied))} varies); name another"
+    needed = {
+        recipe: [*(start.recipe for start in spec.start), *study.matched_by(recipe)]
+        for recipe, spec in study.recipes.items()
+    }
+    try:
+        graphlib.TopologicalSorter(needed).prepare()
+    except graphlib.CycleError as error:
+        circle: list[str] = error.args[1]
+        yield f"recipes.{circle[0]}: a recipe whose cost needs itself, by `match`: {' -> '.join(circle)}"
 
 
 def _unknown(study: Study, where: str, spec: Recipe) -> Iterator[str]:

@@ -211,6 +211,11 @@ class Study(Strict):
                     found[on] = step.by
         return found
 
+    def matched_by(self, recipe: str) -> list[str]:
+        """Return the recipes whose cost decides how long steps of a recipe train."""
+        stages = [stage for step in self.recipes[recipe].steps for stage in self.runnable(step.by).values()]
+        return list(dict.fromkeys(stage.matches for stage in stages if stage.matches))
+
     def own_size(self, recipe: str) -> int | None:
         """Return the training examples of a recipe whose steps all have a size of their own, None where one follows the
         cell's."""

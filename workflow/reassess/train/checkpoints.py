@@ -149,9 +149,13 @@ def logged(checkpoint: Path, rank: int = 0) -> dict[str, Any]:
 
 
 def tokens_seen(metrics: Path) -> int:
-    """Return the trainer's count of tokens in the last line of a metrics file, 0 without one."""
+    """Return the trainer's last count of tokens in a metrics file, 0 without one.
+
+    In RL a line has one only where completions were sampled since the line before.
+    """
     lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
-    return int(json.loads(lines[-1]).get("num_tokens", 0)) if lines else 0
+    counts = (json.loads(line).get("num_tokens") for line in reversed(lines))
+    return next((int(count) for count in counts if count is not None), 0)
 
 
 def clean(root: Path) -> None:

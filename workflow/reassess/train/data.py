@@ -48,14 +48,16 @@ class Usable(NamedTuple):
         rows: the usable ones.
         out: the others, with the reason.
         image_tokens: what the images of the usable ones take.
+        tokens: of the prompts and responses of the usable ones, 0 where they were not measured.
     """
 
     rows: Rows
     out: list[PutAside]
     image_tokens: Counted
+    tokens: int = 0
 
 
-def put_aside(rows: Rows, share: float, per_question: int = 1) -> Usable:
+def put_aside(rows: Rows, share: float, imitates: int = 1, measured: bool = False) -> Usable:
     """Take out what no method can train on: see `Reader.read`, and a response with a special token of the model.
 
     Each of several processes reads a part of the examples, and none holds any.
@@ -63,17 +65,19 @@ def put_aside(rows: Rows, share: float, per_question: int = 1) -> Usable:
     Args:
         rows: the examples of a subset.
         share: the largest share of them that may be taken out.
-        per_question: how many rationales of each are imitated.
+        imitates: how many rationales of each are imitated, 0 where the gold alone is.
+        measured: whether to count the tokens of what is imitated, and of the prompts before it.
 
     Raises:
         TrainError: more than `share`, or every example, would be taken out.
     """
     by_index: dict[int, PutAside] = {}
-    counted = Counted()
+    counted, tokens = Counted(), 0
     mine = range(ranks.number(), len(rows.examples), ranks.world().processes)
-    for found, theirs in ranks.gather(_unusable(rows, mine, per_question)):
+    for found, theirs, many in ranks.gather(_unusable(rows, mine, imitates, measured)):
         by_index.update(found)
         counted.join(theirs)
+        tokens += many
     out = [by_index[index] for index in sorted(by_index)]
     kept = [index for index in range(len(rows.examples)) if index not in by_index]
     if len(out) > share * len(rows.examples) or not kept:
@@ -83,27 +87,32 @@ def put_aside(rows: Rows, share: float, per_question: int = 1) -> Usable:
             f"{len(out)} of {len(rows.examples)} examples cannot be used ({reasons or 'the subset is empty'}{first}), "
             f"more than the pool's max_put_aside {share}; {_advice(rows.reader, out)}"
         )
-    return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted)
+    return Usable(rows._replace(examples=rows.examples.take(kept)), out, counted, tokens)
 
 
-def _unusable(rows: Rows, indices: Sequence[int], per_question: int) -> tuple[dict[int, PutAside], Counted]:
-    """Return what of some rows is put aside, by index, and what the images of the others take."""
+def _unusable(
+    rows: Rows, indices: Sequence[int], imitates: int, measured: bool
+) -> tuple[dict[int, PutAside], Counted, int]:
+    """Return what of some rows is put aside, by index, what the images of the others take, and their tokens of SFT."""
     out: dict[int, PutAside] = {}
-    counted = Counted()
+    counted, tokens = Counted(), 0
     progress = Progress("reading examples", len(indices), "examples")
     for index in indices:
         progress.update(1)
         example = rows.examples[index]
         try:
             read = rows.reader.read(example)
-            if problem := rows.reader.special(*example.rationales[:per_question], example.gold, *example.answers):
+            if problem := rows.reader.special(*example.rationales[: imitates or 1], example.gold, *example.answers):
                 raise Unreadable(problem)
         except Unreadable as reason:
             out[index] = PutAside(example.id, example.source, str(reason))
         else:
             counted.add(read)
+            for which in _imitated(len(example.rationales), imitates) if measured else ():
+                completion = rows.reader.completion(rows.reader.response(example, which))
+                tokens += read.length + len(rows.reader.encode([completion], [])["input_ids"][0])
     progress.close()
-    return out, counted
+    return out, counted, tokens
 
 
 def _advice(reader: Reader, out: Sequence[PutAside]) -> str:
@@ -162,9 +171,14 @@ def imitated(rows: Rows, per_question: int) -> Rows:
         )
     if per_question == 1:
         return rows
-    chosen = [(index, which) for index, n in enumerate(counts) for which in range(min(n, per_question))]
+    chosen = [(index, which) for index, n in enumerate(counts) for which in _imitated(n, per_question)]
     examples = rows.examples.take([index for index, _ in chosen])
     return rows._replace(examples=examples, rationales=[which for _, which in chosen])
+
+
+def _imitated(rationales: int, per_question: int) -> Sequence[int | None]:
+    """Return which of the rationales of an example are imitated, None standing for the gold alone."""
+    return range(min(rationales, per_question)) if per_question else (None,)
 
 
 def rl_dataset(rows: Rows, by_engine: bool) -> Dataset:

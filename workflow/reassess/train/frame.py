@@ -15,11 +15,11 @@ from reassess.graph.choice import chosen
 from reassess.judge import JUDGE_VERSION
 from reassess.models.load import fingerprint
 from reassess.prompts import prompt_sha256
-from reassess.stages.base import AnyStage
+from reassess.stages.base import AnyStage, Trained
 from reassess.study.models import Model
 from reassess.train import checkpoints, launch, published, ranks
 from reassess.train.launch import World
-from reassess.train.plan import TrainError
+from reassess.train.plan import TrainError, work
 from reassess.work import records, turns
 from reassess.work.provenance import costs, provenance
 
@@ -58,6 +58,7 @@ class Task(NamedTuple):
         base: the base model, where the stage reads it beside them.
         subset: the record of the subset file; empty where the stage reads no examples.
         examples: the directory of the pool, or the set, that the subset was drawn from; says nothing without a subset.
+        cost: what the stage is to cost, None where its options decide.
     """
 
     graph: Graph
@@ -68,6 +69,7 @@ class Task(NamedTuple):
     base: Parent | None
     subset: dict[str, Any]
     examples: Path
+    cost: int | None = None
 
     @property
     def run(self) -> Run:
@@ -94,6 +96,7 @@ class Task(NamedTuple):
             "ids": self.subset.get("ids_sha256"),
             "content": self.subset.get("pool_content_sha256"),
             "seed": self.run.seed,
+            **({} if self.cost is None else {"match": self.cost}),
         }
         return records.digest(records.canonical(depends))
 
@@ -183,7 +186,24 @@ def _check(graph: Graph, job: Job, turn: Turn) -> Task:
             what = f"{need.record} was drawn from another state of {run.on or run.pool!r}"
             raise TrainError(f"{what}; make it again: {changes.again(graph, need)}")
     world = launch.wanted(graph.study, job)
-    return Task(graph, job, turn, world, parents, base, subset, Path(drawn_from).parent)
+    return Task(graph, job, turn, world, parents, base, subset, Path(drawn_from).parent, _cost(graph, job))
+
+
+def _cost(graph: Graph, job: Job) -> int | None:
+    """Return what the recipe has cost that a stage matches, None where it matches none."""
+    stage = graph.stage(job)
+    if not isinstance(stage, Trained) or stage.match is None:
+        return None
+    cost = 0
+    for need in graph.matched(job):
+        _be_there(need.record, f"run of recipe {stage.match.recipe}, which is matched,")
+        found = (records.read(need.record, work=dict) or {})["work"].get(stage.match.by)
+        if not isinstance(found, int):
+            raise TrainError(
+                f"{need.record}: has no `work.{stage.match.by}`; make it again: {changes.again(graph, need)}"
+            )
+        cost += found
+    return cost
 
 
 def _be_there(file: str, what: str) -> None:
@@ -317,6 +337,12 @@ def _finish(task: Task, made: Made, clock: Clock) -> None:
         "costs": costs(task.job.rule, task.job.key),
         "fingerprint": fingerprint(model),
     }
+    if task.cost is not None:
+        assert isinstance(task.stage, Trained)
+        assert task.stage.match is not None
+        # `wanted` and `actual` differ by half a step at most, and by what single rows have more or less than the mean.
+        actual = {"wanted": task.cost, "actual": record["work"][task.stage.match.by], "steps": record["steps_done"]}
+        record["match"] = {**task.stage.match.model_dump(), **actual}
     published.finish(task.checkpoints, record)
     published.publish(task.checkpoints, task.job.record, record)
     published.clean(task.checkpoints)
@@ -330,6 +356,7 @@ _TRAINED_NOTHING: dict[str, Any] = {
     "weights": None,
     "trained_ids_sha256": None,
     **dict.fromkeys(("steps_planned", "steps_done", "samples_seen", "tokens_seen"), 0),
+    "work": work(0, 0, 0, 0),
     "trajectory": [],
     "device": "cpu",
 }

@@ -16,13 +16,14 @@ from reassess.data.subset import ids_sha256
 from reassess.models import load, parts
 from reassess.models.reader import Reader
 from reassess.stages.base import Trained
+from reassess.stages.epochs import steps_per_epoch
 from reassess.stages.sft import TRAINING_BYTES
 from reassess.stages.trainer_args import accumulation
 from reassess.train import adapter, callbacks, checkpoints, data, published, ranks
 from reassess.train.checkpoints import Checkpoint, Clock
 from reassess.train.export import check, check_answers, export, load_exactly
 from reassess.train.frame import Made, Task
-from reassess.train.plan import Plan, Resumed, TrainError, plan
+from reassess.train.plan import Plan, Resumed, TrainError, epoch_of, matched_steps, plan, work
 from reassess.work import records, turns
 
 # Bytes per second at which a checkpoint is thought to be written until one was: a busy network file system.
@@ -113,15 +114,14 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], **fixed: Any) ->
     ranks.check(args)
     _check_optimizer(args, f"stages.{task.run.stage}.args.optim")
     rows = data.Rows(Shards(task.examples, task.subset["ids"]), Reader.of(parent, spec, task.graph.study.prompt))
-    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside, stage.imitates or 1)
+    measured = stage.match is not None and stage.match.by != "samples"
+    imitates = 1 if stage.imitates is None else stage.imitates
+    usable = data.put_aside(rows, task.graph.study.pools[task.run.pool].max_put_aside, imitates, measured)
     if stage.imitates is not None:
-        usable = usable._replace(rows=data.imitated(usable.rows, stage.imitates))
+        usable = usable._replace(rows=data.imitated(usable.rows, imitates))
     if ranks.is_first():
         task.checkpoints.mkdir(parents=True, exist_ok=True)
         records.write_lines(task.checkpoints / published.PUT_ASIDE, (item._asdict() for item in usable.out))
-    planned = plan(stage, args, len(usable.rows.examples), world.processes)
-    args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
-
     checkpoint, tokens = ranks.share(_look_back(task) if ranks.is_first() else (None, 0))
     resumed = Resumed()
     # Optimizer and reference model work in float32 whatever the study's precision: updates as small as those of RL
@@ -130,6 +130,7 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], **fixed: Any) ->
         model = load.load_model(parent, spec.model_copy(update={"dtype": "float32"}))
     except ImportError as error:
         raise TrainError(f"models.{task.run.model}.attn_implementation: {error}") from None
+    planned = _plan(task, stage, args, usable, _count(model.parameters()))
     if checkpoint:
         clock.add(checkpoint.seconds, checkpoint.cpu_seconds)
         # DeepSpeed's engine loads its own files.
@@ -143,6 +144,19 @@ def start(task: Task, clock: Clock, config: Callable[..., Any], **fixed: Any) ->
     task.turn.record.begin(resumed.step, world.nodes)
     _announce(task, stage, planned, len(usable.out), resumed)
     return Started(task, stage, clock, usable, args, planned, resumed, model, lora, _count(model.parameters()))
+
+
+def _plan(task: Task, stage: Trained, args: Any, usable: data.Usable, weights: int) -> Plan:
+    """Return what a run will do, and have TRL's config say so."""
+    rows, processes = len(usable.rows.examples), ranks.world().processes
+    if task.cost is not None:
+        assert stage.match is not None
+        epoch = epoch_of(stage, args, rows, processes)
+        cost = work(epoch.samples, usable.tokens, 0, weights)[stage.match.by]
+        args.max_steps = matched_steps(task.cost, cost, steps_per_epoch(args, epoch))
+    planned = plan(stage, args, rows, processes)
+    args.save_steps, args.logging_steps = planned.save_steps, planned.logging_steps
+    return planned
 
 
 def finish(started: Started, trainer: Any, ends_early: bool = False) -> Made:
@@ -307,6 +321,8 @@ def _announce(task: Task, stage: Trained, planned: Plan, out: int, resumed: Resu
     ]
     if stage.REWARDED:
         parts.append(f"{planned.samples} {stage.BATCH} to generate")
+    if stage.match is not None:
+        parts.append(f"as {stage.match.recipe} cost {task.cost} {stage.match.by}")
     if planned.left_over:
         parts.append(f"{planned.left_over} examples left over by each epoch of {planned.steps_per_epoch} steps")
     if ranks.world().processes > 1:
@@ -342,6 +358,7 @@ def _facts(started: Started, model: Any, steps: int) -> dict[str, Any]:
     task, planned = started.task, started.plan
     root = task.checkpoints / checkpoints.TRAJECTORY
     kept = [(step, root / f"step-{step}") for step in planned.trajectory]
+    tokens = checkpoints.tokens_seen(task.attempt / checkpoints.METRICS)
     is_cuda = next(model.parameters()).is_cuda
     return {
         "device": torch.cuda.get_device_name() if is_cuda else "cpu",
@@ -353,7 +370,8 @@ def _facts(started: Started, model: Any, steps: int) -> dict[str, Any]:
         "steps_planned": steps,
         "steps_done": steps,
         "samples_seen": planned.samples,
-        "tokens_seen": checkpoints.tokens_seen(task.attempt / checkpoints.METRICS),
+        "tokens_seen": tokens,
+        "work": work(planned.samples, tokens, 0, started.weights),
         "trajectory": [
             {"step": step, "path": path.as_posix(), "fingerprint": load.fingerprint(path)} for step, path in kept
         ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reassess.stages.base import Trained
-from reassess.stages.epochs import length, trajectory
+from reassess.stages.epochs import Epoch, length, trajectory
 
 # Logged steps and checkpoints of a run whose stage does not say: enough for a curve, and at most a tenth is lost.
 LOGS = 25
@@ -77,10 +78,7 @@ def plan(stage: Trained, args: Any, rows: int, processes: int) -> Plan:
         TrainError: there would be no step, its options do not fit together, or `save_steps` is not a multiple of the
             boundary.
     """
-    try:
-        epoch = stage.epoch(args, rows, processes)
-    except ValueError as error:
-        raise TrainError(str(error)) from None
+    epoch = epoch_of(stage, args, rows, processes)
     per_epoch, steps, samples = length(args, epoch)
     if steps == 0:
         raise TrainError("args.num_train_epochs and args.max_steps leave no step to train")
@@ -97,6 +95,41 @@ def plan(stage: Trained, args: Any, rows: int, processes: int) -> Plan:
         logging_steps=logging,
         trajectory=trajectory(steps, stage.trajectory),
     )
+
+
+def epoch_of(stage: Trained, args: Any, rows: int, processes: int) -> Epoch:
+    """Return what a stage's trainer makes of its rows; see `plan`. Raises TrainError where they do not fit together."""
+    try:
+        return stage.epoch(args, rows, processes)
+    except ValueError as error:
+        raise TrainError(str(error)) from None
+
+
+def work(samples: int, tokens: int, forward: int, weights: int) -> dict[str, int]:
+    """Return what training has cost, as a record says it.
+
+    A token costs 2 FLOPs per weight forward and 4 backward (arXiv 2001.08361, section 2.1; attention, which grows with
+    the length, is left out there). Every weight counts for every token: also those of a vision tower that sees image
+    tokens alone, and those that are frozen or have an adapter. What gradient checkpointing computes again does not.
+
+    Args:
+        samples: sequences that were trained on.
+        tokens: their tokens that went through training steps.
+        forward: tokens of forward passes alone.
+        weights: those of the model.
+    """
+    return {"samples": samples, "tokens": tokens, "flops": weights * (6 * tokens + 2 * forward)}
+
+
+def matched_steps(wanted: int, epoch: int, steps: int) -> int:
+    """Return how many optimizer steps cost nearest to what is wanted, at least one.
+
+    Args:
+        wanted: the cost.
+        epoch: what an epoch costs.
+        steps: optimizer steps of an epoch.
+    """
+    return max(1, round(Fraction(wanted * steps, epoch)))
 
 
 def _save_steps(stage: Trained, steps: int, boundary: int, logging: float) -> int:

@@ -14,7 +14,7 @@ from reassess.rewards import Batch, Reward
 from reassess.train import data
 from reassess.train.group_trainer import Counts
 from reassess.train.loop import Started
-from reassess.train.plan import TrainError
+from reassess.train.plan import TrainError, work
 
 # What TRL calls with the completions of a step and the columns of their rows.
 RewardFunction = Callable[..., list[float | None]]
@@ -50,8 +50,10 @@ def sampled(started: Started, counts: Counts, engine: str, **facts: Any) -> dict
         engine: what sampled it.
         facts: what else is to be said of the engine.
     """
+    per_prompt = int(started.args.num_generations)
     return {
-        "samples_seen": counts.prompts * int(started.args.num_generations),
+        "samples_seen": counts.prompts * per_prompt,
+        "work": work(counts.groups * per_prompt, counts.trained, counts.forward, started.weights),
         "rollouts": {
             "engine": engine,
             "version": version(engine),

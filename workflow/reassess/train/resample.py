@@ -97,6 +97,9 @@ class Resampling(Trainer):
     def _note_drawn(self, groups: int) -> None:
         """Count nothing here: prompts are counted as they are drawn, and groups by what is to be learnt of them."""
 
+    def _note_sampled(self, prompt_ids: list[list[int]], ids: list[list[int]]) -> None:
+        """Count nothing here: what is learnt from was sampled, and counted, before."""
+
     def _draw(self, wanted: int) -> list[Group]:
         """Return the next prompts of the stream with their completions, sampled and judged; every process has all."""
         assert self.rollouts is not None
@@ -107,6 +110,7 @@ class Resampling(Trainer):
         share = len(every) // ranks.world().processes
         rows = self._look_up(every[ranks.number() * share : (ranks.number() + 1) * share])
         sampled = self.rollouts.roll(rows, self)
+        super()._note_sampled(sampled.prompt_ids, sampled.ids)
         columns = {name: [row[name] for row in rows] for name in ("gold", "kind", "options")}
         scores = self.accuracy(completion_ids=sampled.ids, log_metric=_unlogged, log_extra=_unlogged, **columns)
         parts = ranks.gather((sampled, scores))

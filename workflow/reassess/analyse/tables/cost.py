@@ -12,8 +12,9 @@ from reassess.analyse.tables.shared import Built, frame, mean
 from reassess.graph import Run
 
 _COSTS = {
-    "samples_seen": "Samples",
-    "tokens_seen": "Tokens",
+    "samples": "Samples",
+    "tokens": "Tokens",
+    "flops": "FLOPs",
     "steps_done": "Steps",
     "seconds": "Time (s)",
     "cpu_seconds": "CPU time (s)",
@@ -34,12 +35,12 @@ def build(estimates: Estimates) -> Built:
     blocks: dict[str, list[list[Entry]]] = {}
     for group in run_groups(collected):
         there = [run for run in group.runs if run.key in collected.runs]
-        own = {name: mean([collected.runs[run.key].get(name) for run in there]) for name in _COSTS}
+        own = {name: mean([_cost(collected, run, name) for run in there]) for name in _COSTS}
         total = {name: mean([_total(collected, run, name) for run in there]) for name in _COSTS}
         devices = ", ".join(dict.fromkeys(str(collected.runs[run.key].get("device")) for run in there))
         aside = mean([sum((collected.runs[run.key].get("put_aside") or {}).values()) for run in there])
         row = [Entry(title(collected, group), mark=table.mark(lacking(collected, group)))]
-        row += [_costs(chain(collected, group.runs[0]), own[name], total[name]) for name in _COSTS]
+        row += [_costs(chain(collected, group.runs[0]), name, own[name], total[name]) for name in _COSTS]
         row += [number(aside), Entry(f"{len(there)} of {len(group.runs)}"), Entry(devices or DASH)]
         blocks.setdefault(group.model, []).append(row)
         who = {"model": group.model, "pool": group.pool, "lineage": group.name, "seeds": len(there)}
@@ -47,21 +48,30 @@ def build(estimates: Estimates) -> Built:
         records.append({**who, **own, **summed, "put_aside": aside, "device": devices})
     table.blocks = [Block(model, rows) for model, rows in blocks.items()]
     table.notes = [
-        "Samples: prompts x epochs for SFT, completions for RL, those included that dynamic sampling throws away. "
-        "Tokens: as the trainer counts them, of prompts and of completions that reached the loss. Time is wall-clock "
-        "time of one job; put aside: training rows that could not be used.",
+        "Samples: sequences trained on, rows x epochs for SFT, completions learnt from for RL. Tokens: of prompts and "
+        "responses that went through training steps. FLOPs: 6 per weight and token of these, 2 per weight and token "
+        "that went forward alone (sampling, reference model), frozen weights and those under adapters counted alike. "
+        "Of dynamic sampling samples have neither what is thrown away nor what only fills a batch, tokens have what "
+        "fills, FLOPs have both. Time is wall-clock time of one job; put aside: training rows that could not be used.",
         f"Study {collected.study.name}, seeds {', '.join(map(str, collected.study.seeds))}.",
     ]
     return table, frame(records, _COLUMNS)
 
 
-def _costs(links: list[Run], own: float | None, total: float | None) -> Entry:
-    """Return the cost of the last stage and, where there are stages before it, of the whole lineage."""
-    entry = number(own)
-    return replace(entry, rest=f"(Σ {number(total).text})") if len(links) > 1 else entry
+def _costs(links: list[Run], name: str, own: float | None, total: float | None) -> Entry:
+    """Return a cost of the last stage and, where there are stages before it, of the whole lineage."""
+    last, whole = (Entry(f"{cost:.3g}") if cost and name == "flops" else number(cost) for cost in (own, total))
+    return replace(last, rest=f"(Σ {whole.text})") if len(links) > 1 else last
+
+
+def _cost(collected: Collected, run: Run, name: str) -> float | None:
+    """Return a cost of a run, None where it is not known."""
+    record = collected.runs.get(run.key, {})
+    found: float | None = {**record, **(record.get("work") or {})}.get(name)
+    return found
 
 
 def _total(collected: Collected, run: Run, name: str) -> float | None:
     """Return a cost summed over a run and the runs before it, None where one is not known."""
-    values = [collected.runs.get(link.key, {}).get(name) for link in chain(collected, run)]
+    values = [_cost(collected, link, name) for link in chain(collected, run)]
     return None if None in values else float(sum(value for value in values if value is not None))

@@ -61,6 +61,8 @@ def _whole(table: Table, made: ExampleSet, manifest: Mapping[str, Any]) -> list[
     why = ", ".join(f"{reason} {count:,}" for reason, count in manifest["dropped"].items())
     ended = ", ".join(f"{how} {n:,}" for how, n in found["ended"].items() if how != "stop") if found else ""
     said = [f"left out: {why}" if why else "", f"responses that did not come to their end: {ended}" if ended else ""]
+    if found and found.get("reproducible") is False:
+        said.append(f"from an endpoint, so that nobody can make it again: {', '.join(found.get('served', ()))}")
     mark = table.mark("; ".join(filter(None, said)))
     row = [Entry(made.key, mark=mark), Entry("all")]
     row += _entries(found) if found else [Entry(DASH)] * 3 + [number(manifest["n"])]

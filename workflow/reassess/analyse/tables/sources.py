@@ -135,4 +135,5 @@ def _written(estimates: Estimates, made: ExampleSet) -> Iterator[_Written]:
 
 def _speaker(made: ExampleSet) -> str:
     """Return the base model or the teacher that wrote a set, or the cell."""
-    return made.speaker.removesuffix(f"/{BASE}")
+    # Behind an endpoint there is no cell.
+    return made.speaker.removesuffix(f"/{BASE}") or made.model
