@@ -156,6 +156,7 @@ def test_a_stage_on_a_set_of_examples_trains_on_that_alone(tmp_path: Path) -> No
     # YAML 1.1 takes a bare `on` for true, and so does Snakemake's own reader.
     text = (ROOT / "studies/tiny.yaml").read_text(encoding="utf-8")
     text = text.replace("stages:\n", "examples:\n  hard: {kind: where, on: toy, difficulty: [2]}\n\nstages:\n")
+    text += "\nother_data: [sft, sft-grpo]\n"
     text = text.replace("  sft:\n    kind: sft\n", "  sft:\n    kind: sft\n    on: hard\n")
     file = tmp_path / "hard.yaml"
     file.write_text(text, encoding="utf-8")
