@@ -36,9 +36,10 @@ def command(
 
 
 def tables(directory: Path) -> dict[str, str]:
-    """Return the tables by name, but for the one that has times in it."""
+    """Return the tables by name, but for those that have times in them."""
     found = sorted((directory / "results/tables").glob("*"))
-    return {file.name: file.read_text(encoding="utf-8") for file in found if file.stem != "cost"}
+    timed = ("cost", "sampling", "examples")
+    return {file.name: file.read_text(encoding="utf-8") for file in found if file.stem not in timed}
 
 
 def planned(directory: Path, *targets: str, study: Path = ROOT / "config.yaml") -> dict[str, int]:

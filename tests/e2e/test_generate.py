@@ -393,7 +393,7 @@ def test_changed_checkpoint_is_refused(work: Graph) -> None:
 
 def test_cell_that_is_not_there_is_named(work: Graph) -> None:
     cell = "toy-xs/toy/seed1/grpo@32"
-    with pytest.raises(EvaluationError, match=rf"run.json: not there; {cell} has to be made"):
+    with pytest.raises(EvaluationError, match=rf"run.json: not there; it has to be made before {cell}/main is asked"):
         ask(work, f"{cell}/main")
     record = Path(paths.run(cell, "run.json"))
     record.parent.mkdir(parents=True)

@@ -261,6 +261,7 @@ def test_a_stage_trains_on_a_set_of_examples_in_the_order_of_its_pool(tiny_resul
     raw["examples"] = {"bars": {"kind": "where", "on": "toy", "family": ["bars", "sum"], "difficulty": [2]}}
     raw["stages"]["sft"].update(on="bars", args={"max_steps": 1})
     raw.update(sizes=[8], recipes={"sft": ["sft"]}, exclude=[], suites={"main": raw["suites"]["main"]})
+    raw["other_data"] = ["sft"]
     study = parse(raw, "set")
     build_set(study, study["examples", "bars"])
     key = "toy-xs/toy/seed1/sft@8"

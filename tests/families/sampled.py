@@ -30,7 +30,7 @@ from reassess.cli import main as reassess
 from reassess.engines import vllm
 from reassess.engines.base import Question, sample_seed
 from reassess.graph import load
-from reassess.train import checkpoints, loop, reinforced
+from reassess.train import checkpoints, loop
 from reassess.train.frame import _check
 from reassess.train.grpo_trainer import GRPOConfig
 from reassess.train.plan import TrainError
@@ -72,7 +72,7 @@ class Bench:
             assert reassess([job.rule, job.key, "--study", "study.yaml"]) == 0
         job = graph["train", f"{name}/pool/seed1/grpo@{len(self.examples)}"]
         with turns.take(job.rule, job.key) as turn:
-            started = loop.start(_check(graph, job, turn), checkpoints.Clock(), GRPOConfig, reinforced.epoch)
+            started = loop.start(_check(graph, job, turn), checkpoints.Clock(), GRPOConfig)
         self.model, self.reader = started.model.eval(), started.rows.reader
         self.model.generation_config = self.reader.generation_config
         self.rollouts = Rollouts(started)

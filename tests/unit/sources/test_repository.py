@@ -146,7 +146,15 @@ def test_a_killed_job_goes_on_with_the_next_file(hub: Hub, tmp_path: Path) -> No
     hub.held = FILES[1]
     process = subprocess.Popen([sys.executable, "-m", "reassess.cli", "benchmark", "chartqa", "--study", "study.json"])
     deadline = time.monotonic() + 120
-    while not any(file.stat().st_size >= PIECE for file in (tmp_path / "home").rglob("*.incomplete")):
+
+    def has_begun() -> bool:
+        try:
+            return any(file.stat().st_size >= PIECE for file in (tmp_path / "home").rglob("*.incomplete"))
+        # The client has removed a file of its own meanwhile.
+        except FileNotFoundError:
+            return False
+
+    while not has_begun():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -108,7 +108,8 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
         reasons = _take(task, values, turn)
     if len(reasons) == len(examples):
         said = ", ".join(f"{n} x {reason}" for reason, n in Counter(reasons.values()).most_common(3))
-        raise EvaluationError(f"{job.key}: not one of {len(examples)} examples has a value ({said})")
+        where = f"examples.{made.name}" if made else f"measures.{name}"
+        raise EvaluationError(f"{where}: not one of {len(examples)} examples has a value ({said})")
     out = [PutAside(examples[i].id, examples[i].source, reasons[i]) for i in sorted(reasons)]
     aside, parquet = Path(job.record).with_name(PUT_ASIDE), Path(job.outputs[1])
     records.write_lines(aside, [item._asdict() for item in out])
