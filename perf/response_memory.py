@@ -1,12 +1,13 @@
-"""How much memory and time the jobs take that read many long responses: writing them out of the store, and scoring.
+"""How much memory and time the jobs take that read many long responses: writing them out of the store, scoring, and
+making a set of examples of them.
 
     python perf/response_memory.py --n 20000 --samples 4 --characters 2000
     python perf/response_memory.py --n 20000 --samples 4 --characters 16000
 
 Makes a benchmark of `n` questions, and fills the store of a toy model with `samples` responses to each, as a killed
-evaluation would leave it that had answered all of them: `generate` then starts no engine. Runs `generate` and `score`
-as processes of their own and prints their peaks of resident memory and their seconds. The folder, about three times the
-size of the responses, is removed at the end.
+evaluation would leave it that had answered all of them: `generate` then starts no engine. Runs `generate` and `score`,
+and the same questions as a pool of which traces are distilled, as processes of their own, and prints their peaks of
+resident memory and their seconds. The folder, about four times the size of the responses, is removed at the end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 from pool_memory import run, study, write
 
 from reassess import engines, graph, paths
+from reassess.data.asked import questions
 from reassess.engines.base import Response
 from reassess.evaluate import generate
 from reassess.evaluate.store import Store
@@ -44,6 +46,11 @@ def asked_study(n: int, samples: int) -> dict[str, Any]:
     found = study(n, is_text=True)
     decoding = {"n": samples, "temperature": 1.0, "max_tokens": 4}
     found["suites"] = {"main": {"benchmarks": ["big"], "decoding": decoding}}
+    # The same prompts, and so the same responses.
+    drawn = {"samples": samples, "temperature": 1.0, "max_tokens": 4}
+    found["examples"] = {"traces": {"kind": "distill", "model": "toy-xs", "on": "big", "keep": "all", **drawn}}
+    found["stages"]["sft"]["on"] = "traces"
+    found["other_data"] = ["sft"]
     return found
 
 
@@ -63,7 +70,7 @@ def fill(characters: int) -> None:
     decoding = parsed.suites["main"].decoding
     reader = Reader.of(found[0].path, parsed.models["toy-xs"], parsed.prompt)
     asking = generate._Asking(parsed, info, decoding, found)
-    wanted = generate._read(asking, reader, ("big",), study.cell(CELL).think).rows
+    wanted = generate._read(asking, reader, questions(study.sheet(job), parsed.seed), study.cell(CELL).think).rows
     words = [hashlib.sha256(bytes([i % 256, i // 256])).hexdigest()[: 3 + i % 5] for i in range(WORDS)]
     with Store(paths.store(found[0].fingerprint)) as store:
         for start in range(0, len(wanted), APPENDED):
@@ -94,9 +101,11 @@ def main() -> None:
         filling.join()
         size = sum(file.stat().st_size for file in folder.glob("results/responses/*/*.jsonl"))
         print(f"{args.n} x {args.samples} responses, {size / 1e9:.2f} GB; {os.cpu_count()} cores", flush=True)
-        for name in ("generate", "score"):
-            peak, seconds = run(folder, name, f"{CELL}/main")
-            print(f"{name:10}{peak / 2**30:8.2f} GiB{seconds:10.1f} s", flush=True)
+        run(folder, "pool", "big")
+        asked = f"{CELL}/main"
+        for name, key in (("generate", asked), ("score", asked), ("generate", "+traces"), ("examples", "traces")):
+            peak, seconds = run(folder, name, key)
+            print(f"{name:10}{key:18}{peak / 2**30:8.2f} GiB{seconds:10.1f} s", flush=True)
         scored = paths.evaluation(f"{CELL}/main", "scores.parquet")
         print(f"scores.parquet has SHA-256 {file_sha256(scored)}")
     finally:

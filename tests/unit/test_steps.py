@@ -293,6 +293,14 @@ def test_a_mixture_has_its_shares_and_no_example_twice() -> None:
         made(n=99)
 
 
+def test_a_pool_is_read_also_where_a_benchmark_is_called_like_it(root: Path) -> None:
+    data = read_yaml(root / "studies/tiny.yaml")
+    data["benchmarks"]["toy"] = {"sources": [{"kind": "toy", "n": 8, "split": "test"}]}
+    data["stages"]["sft"]["on"] = "hard"
+    sets = {"examples": {"hard": {"kind": "where", "on": "toy", "difficulty": [2]}}, "other_data": ["sft", "sft-grpo"]}
+    assert graph.parse({**data, **sets}, "test")["examples", "hard"].needs == ("pool toy",)
+
+
 def test_a_set_is_made_of_a_pool_and_a_set_of_a_set(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ def _of_sets(study: Study) -> Iterator[str]:
         elif on not in study.examples:
             known = f"{near(on, study.examples)}known: {', '.join(study.examples) or 'none'}"
             yield f"{where}: no set of examples is called {on!r}; {known}"
-        elif held_out := sorted(origins(study, on) & study.benchmarks.keys()):
+        elif held_out := sorted(origins(study, on) - study.pools.keys()):
             yield f"{where}: {on!r} is made from held-out rows ({held_out[0]}), which nothing is trained on"
         elif others := [pool for pool in study.pools if {pool} != (pools := origins(study, on))]:
             yield (

@@ -39,7 +39,7 @@ def _of_reads(study: Study) -> Iterator[str]:
     recipes = [HERE, "base", *study.recipes]
     for name, step in study.examples.items():
         for read in step.INPUTS:
-            if read in study.benchmarks and read not in held_out:
+            if read in study.benchmarks and read not in known:
                 yield f"examples.{name}: {read!r} is a benchmark, and not one of a pool's held-out rows (`pool: ...`)"
             elif read not in known:
                 yield (
