@@ -293,7 +293,7 @@ def ours(setting: Setting) -> dict[str, Any]:
     """Train the study's run with an engine, without writing its model."""
     from transformers.trainer_utils import SaveStrategy
 
-    from reassess.train import checkpoints, grpo, loop
+    from reassess.train import checkpoints, grpo, loop, reinforced
     from reassess.train.frame import _check
     from reassess.train.grpo_trainer import GRPOConfig
     from reassess.work import turns
@@ -302,10 +302,8 @@ def ours(setting: Setting) -> dict[str, Any]:
     job = graph["train", key(setting, setting.arm)]
     with turns.take(job.rule, job.key) as turn:
         task = _check(graph, job, turn)
-        rewards = task.stage.rewards.chosen
-        weights = [reward.weight for reward in rewards.values()]
-        started = loop.start(task, checkpoints.Clock(), GRPOConfig, reward_weights=weights)
-        trainer = grpo.build(started, rewards)
+        started = reinforced.start(task, checkpoints.Clock(), GRPOConfig)
+        trainer = grpo.build(started)
         # After the last step, where nothing is measured: it would fill the disk.
         trainer.args.save_strategy = SaveStrategy.NO
         watch = Watch(setting.gpu)

@@ -106,4 +106,4 @@ def built(
         plan=SimpleNamespace(**{"samples": 8, "boundary": 1, **(plan or {})}),
     )
     with mock.patch.object(grpo, "Rollouts", Played):
-        return grpo.build(started, started.stage.rewards.chosen)
+        return grpo.build(started)

@@ -1,4 +1,4 @@
-"""Generation with real engines on a toy checkpoint: both engines agree, and a killed evaluation loses nothing."""
+"""Generation with real engines on a toy checkpoint: both engines agree."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-import snake
+from interrupted import stored
 from reassess import engines, paths
 from reassess.decoding import Decoding
 from reassess.engines import transformers as transformers_engine
@@ -26,19 +24,13 @@ from reassess.engines import vllm as vllm_engine
 from reassess.engines.base import EngineError, EngineInfo, Given, Likelihood, Origin, Request, Response, Setting
 from reassess.engines.transformers import SeededSampling
 from reassess.evaluate.generate import EvaluationError, generate
-from reassess.evaluate.store import Store
 from reassess.example import Example
 from reassess.graph import Graph, parse
 from reassess.models.load import fingerprint, load_model
 from reassess.models.reader import TOO_LONG, Reader
 from reassess.sources.toy import ToySource
-from reassess.study import read
 from reassess.study.read import StudyError
-from reassess.work import attempts
-from reassess.work.turns import TRY_AGAIN
 from sft_loss import sft_losses
-from slurm_cluster import Cluster, wait_for
-from snake import ROOT
 
 GREEDY = Decoding(max_tokens=24)
 SAMPLED = Decoding(temperature=1.0, top_p=0.9, max_tokens=24)
@@ -78,11 +70,6 @@ def records(key: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     root = Path(paths.evaluation(key))
     rows: list[dict[str, Any]] = pq.read_table(root / "responses.parquet").to_pylist()
     return json.loads((root / "responses.json").read_text()), rows
-
-
-def stored() -> int:
-    """Return the number of complete lines in all stores."""
-    return sum(file.read_bytes().count(b"\n") for file in Path("results/responses").glob("*/*.jsonl"))
 
 
 # Engines
@@ -415,102 +402,3 @@ def test_cell_that_is_not_there_is_named(work: Graph) -> None:
 def test_evaluation_that_the_study_has_not_is_named(tiny: Graph, key: str, hint: str) -> None:
     with pytest.raises(StudyError, match=rf"^study tiny: no job of rule generate has the key '{key}'; {hint}"):
         ask(tiny, key)
-
-
-# A killed evaluation
-
-# Of each of 64 prompts. Responses come to the disk once a second, and two such moments have to be far from the end.
-SAMPLES = 12
-TOTAL = 64 * SAMPLES
-RUN = """
-import os, sys
-from reassess import graph
-from reassess.evaluate.generate import generate
-study = graph.load(sys.argv[1])
-for directory in sys.argv[2:]:
-    os.chdir(directory)
-    generate(study, study["generate", "toy-xs/base/main"])
-"""
-
-
-@pytest.fixture(scope="module")
-def slow(tiny: Graph) -> Graph:
-    """The tiny study with an engine that takes seconds: few sequences at a time, many samples."""
-    evaluation: dict[str, Any] = {"engine": "transformers", "batch_size": 8}
-    if importlib.util.find_spec("vllm") is not None:
-        evaluation = {"engine": "vllm", "engine_args": {"max_num_seqs": 2}}
-    return edited(tiny, evaluation=evaluation, suites=suite(n=SAMPLES, temperature=1.0, max_tokens=24))
-
-
-@pytest.fixture(scope="module")
-def unbroken(slow: Graph, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The responses of an evaluation that nothing happened to."""
-    folder = tmp_path_factory.mktemp("unbroken") / "work"
-    shutil.copytree(tiny_base, folder)
-    read.dump(slow.study, folder / "study.json")
-    subprocess.run([sys.executable, "-c", RUN, str(folder / "study.json"), str(folder)], check=True)
-    return folder / paths.evaluation("toy-xs/base/main") / "responses.parquet"
-
-
-def test_killed_evaluation_continues(slow: Graph, tiny_results: Path, unbroken: Path) -> None:
-    read.dump(slow.study, "study.json")
-    command = [sys.executable, "-c", RUN, str(tiny_results / "study.json")]
-    process = subprocess.Popen([*command, str(tiny_results)])
-    while stored() == 0 and process.poll() is None:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    assert process.returncode == -9, "it ended before it could be killed"
-    before = stored()
-    assert 0 < before < TOTAL
-    assert not Path(paths.evaluation("toy-xs/base/main"), "responses.parquet").exists()
-    # What a kill in the middle of a write leaves.
-    (file,) = Path("results/responses").glob("*/*.jsonl")
-    with file.open("ab") as handle:
-        handle.write(b'{"key": "torn')
-
-    subprocess.run([*command, str(tiny_results)], check=True)
-    record, _ = records("toy-xs/base/main")
-    assert (record["reused"], record["generated"]) == (before, TOTAL - before)
-    assert len(Store(paths.store(record["checkpoints"][0]["fingerprint"]))) == TOTAL
-    responses = Path(paths.evaluation("toy-xs/base/main")) / "responses.parquet"
-    assert pq.read_table(responses).equals(pq.read_table(unbroken))
-
-
-def test_an_evaluation_that_is_asked_to_stop_continues(slow: Graph, tiny_results: Path, unbroken: Path) -> None:
-    read.dump(slow.study, "study.json")
-    command = [sys.executable, "-m", "reassess.cli", "generate", "toy-xs/base/main", "--study", "study.json"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while stored() == 0 and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate()
-    assert process.returncode == TRY_AGAIN
-    assert "stopped by SIGTERM; what was done is saved, and the same command continues" in said
-    assert not Path(paths.evaluation("toy-xs/base/main"), "responses.parquet").exists()
-    before = stored()
-    assert 0 < before < TOTAL
-    subprocess.run(command, check=True)
-    first, second = attempts.read("generate", "toy-xs/base/main")
-    assert (first.why, first.start_step, first.end_step) == ("terminated", 0, before)
-    assert (second.why, second.start_step, second.end_step) == ("finished", before, TOTAL)
-    responses = Path(paths.evaluation("toy-xs/base/main")) / "responses.parquet"
-    assert pq.read_table(responses).equals(pq.read_table(unbroken))
-
-
-def test_a_preempted_evaluation_continues(slow: Graph, tiny_results: Path, unbroken: Path, slurm: Cluster) -> None:
-    """Slurm tells only the first process of a job step, which has to be the one that knows what to do."""
-    read.dump(slow.study, "study.json")
-    target = paths.evaluation("toy-xs/base/main", "responses.parquet")
-    options = ["--set-resources", "generate:slurm_partition=low", "--retries", "0", "--", target]
-    line = snake.command(tiny_results, *options, study=tiny_results / "study.json", profile=ROOT / "profiles/slurm")
-    with Path("head.log").open("wb") as log:
-        head = subprocess.Popen(line, env=slurm.environment, stdout=log, stderr=log)
-    wait_for("responses", lambda: stored() > 0 or head.poll() is not None, 180)
-    (job,) = (job for job in slurm.jobs() if job["comment"].startswith("rule_generate") and job["state"] == "RUNNING")
-    slurm.run("sbatch", "-p", "high", "-w", job["node"], "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
-    assert head.wait(300) == 0, Path("head.log").read_text()
-    first, second = attempts.read("generate", "toy-xs/base/main")
-    assert (first.why, second.why, first.job) == ("terminated", "finished", second.job)
-    assert 0 < (first.end_step or 0) == second.start_step < second.end_step == TOTAL
-    assert pq.read_table(target).equals(pq.read_table(unbroken))

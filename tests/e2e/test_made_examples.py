@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from interrupted import signalled_while_it_answers, stored
 from reassess import graph, paths
 from reassess.console import verify
 from reassess.data.examples import build_set
@@ -158,18 +159,13 @@ def test_a_teacher_that_is_never_right_is_an_error(tiny: Graph, tiny_results: Pa
 
 def test_a_killed_distillation_goes_on_at_the_last_response(tiny: Graph, tiny_results: Path) -> None:
     raw = study_of(tiny).study.model_dump(mode="json")
-    raw["evaluation"]["batch_size"] = 4
+    # So slow that it cannot end between two looks at the store.
+    raw["evaluation"]["batch_size"] = 2
     study = graph.parse(raw, "test")
     read.dump(study.study, "study.json")
     command = [sys.executable, "-m", "reassess.cli", "generate", "+traces", "--study", "study.json", "--threads", "1"]
     process = subprocess.Popen(command)
-
-    def stored() -> int:
-        return sum(file.read_bytes().count(b"\n") for file in Path("results/responses").glob("*/*.jsonl"))
-
-    while stored() == 0 and process.poll() is None:
-        time.sleep(0.02)
-    process.kill()
+    signalled_while_it_answers(process, signal.SIGKILL)
     process.wait()
     assert process.returncode == -9, "it ended before it could be killed"
     before = stored()

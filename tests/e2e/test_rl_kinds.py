@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from interrupted import stop_at
 from reassess import paths
 from reassess.graph import Graph, parse
-from reassess.train.callbacks import Checkpointing
 from reassess.train.frame import train
 from reassess.train.group_trainer import GroupTrainer
 from reassess.work.turns import Interrupted
@@ -185,15 +183,8 @@ def test_a_stopped_run_of_rloo_ends_like_one_that_was_not(
     tiny: Graph, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in its first epoch and in its second, whose order of prompts and penalty must be those of one run."""
-    graph, moments, on_step_end = study(tiny), [3, 6], Checkpointing.on_step_end
-
-    def stop(self: Checkpointing, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if moments and state.global_step == moments[0]:
-            moments.pop(0)
-            os.kill(os.getpid(), signal.SIGTERM)
-        on_step_end(self, args, state, control, **kwargs)
-
-    monkeypatch.setattr(Checkpointing, "on_step_end", stop)
+    graph, moments = study(tiny), [3, 6]
+    stop_at(monkeypatch, moments)
     job = graph["train", key("rloo")]
     for _ in range(2):
         with pytest.raises(Interrupted, match="stopped by SIGTERM"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from interrupted import stop_at
 from reassess.graph import Graph, Job, parse
 from reassess.study import read
 from reassess.train.frame import TrainError, train
@@ -154,21 +155,11 @@ def test_asked_to_stop_at_any_step(
     name: str, tiny: Graph, unbroken: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped twice by a signal, between two logged lines too: weights and every logged value are those of one run."""
-    from reassess.train.callbacks import Checkpointing
-
     graph, job = case(tiny, name)
     last = unbroken[name]["steps_done"]
     rng = random.Random(f"stop {name}")
     moments = sorted(rng.sample(range(2, last - 1), 2))
-    on_step_end = Checkpointing.on_step_end
-
-    def stop(self: Checkpointing, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if moments and state.global_step == moments[0]:
-            moments.pop(0)
-            os.kill(os.getpid(), signal.SIGTERM)
-        on_step_end(self, args, state, control, **kwargs)
-
-    monkeypatch.setattr(Checkpointing, "on_step_end", stop)
+    stop_at(monkeypatch, moments)
     for _ in range(2):
         with pytest.raises(Interrupted, match="stopped by SIGTERM"):
             train(graph, job)

@@ -72,7 +72,7 @@ def read_of(rows: Iterable[Example | Scored]) -> Listed:
 
 
 def said(text: str, correct: bool | None = True, n_tokens: int = 5, finish: str = "stop") -> Said:
-    return Said(text, finish, n_tokens, correct, None)
+    return Said(text, finish, n_tokens, correct)
 
 
 def thought(words: str, answer: str = "1") -> str:

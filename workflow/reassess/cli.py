@@ -184,9 +184,9 @@ def _add_for_rules(commands: Commands) -> None:
         ),
         ("model", _model, "make a base model: build a toy, or fetch a pinned checkpoint", "a model of the study"),
         ("train", _train, "train one cell; continues where a stopped run left off", "such as toy-xs/toy/seed1/sft@200"),
-        ("generate", _generate, "answer a suite with a cell's checkpoint(s)", "cell and suite: toy-xs/base/main"),
+        ("generate", _ask, "answer a suite with a cell's checkpoint(s)", "cell and suite: toy-xs/base/main"),
         ("score", _score, "judge the responses of a cell to a suite; needs no GPU", "cell and suite: toy-xs/base/main"),
-        ("measure", _measure, "take a measure of a cell's model", "cell and measure: toy-xs/base/loss"),
+        ("measure", _ask, "take a measure of a cell's model", "cell and measure: toy-xs/base/loss"),
         ("import", _import, "read and judge other people's responses", "a name of the study's `imported`"),
     ):
         job(name, command, text).add_argument("key", help=key)
@@ -378,30 +378,24 @@ def _train(args: argparse.Namespace) -> None:
         train(args.graph, args.work, args.turn)
 
 
-def _generate(args: argparse.Namespace) -> None:
+def _ask(args: argparse.Namespace) -> None:
+    """Run a job that asks a model, to say something or how likely something is."""
     _without_scikit_learn()
     asked = resources.of(args.graph.study, args.work)
     with gpus.lease(asked.gpu):
+        # As of training.
         args.turn.stop.listen()
-        from reassess.evaluate.generate import generate
-
-        generate(args.graph, args.work, asked.gpu, args.turn)
+        if args.work.rule == "measure":
+            from reassess.evaluate.measure import measure as ask
+        else:
+            from reassess.evaluate.generate import generate as ask
+        ask(args.graph, args.work, asked.gpu, args.turn)
 
 
 def _score(args: argparse.Namespace) -> None:
     from reassess.evaluate.score import score
 
     score(args.graph, args.work, args.threads)
-
-
-def _measure(args: argparse.Namespace) -> None:
-    _without_scikit_learn()
-    asked = resources.of(args.graph.study, args.work)
-    with gpus.lease(asked.gpu):
-        args.turn.stop.listen()
-        from reassess.evaluate.measure import measure
-
-        measure(args.graph, args.work, asked.gpu, args.turn)
 
 
 def _import(args: argparse.Namespace) -> None:

@@ -113,14 +113,12 @@ class Said(NamedTuple):
         finish_reason: as in `engines.base.Response`.
         n_tokens: generated tokens.
         correct: whether it is right; None where it was not judged, or could not be.
-        answer: the final answer that the judge read, None where it found none.
     """
 
     text: str
     finish_reason: str
     n_tokens: int
     correct: bool | None = None
-    answer: str | None = None
 
 
 class Scored(NamedTuple):

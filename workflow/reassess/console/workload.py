@@ -8,6 +8,7 @@ from functools import cache, reduce
 from typing import NamedTuple
 
 from reassess.graph import Graph, Job, Run, resources
+from reassess.graph.recipes import measured
 from reassess.graph.sets import ExampleSet, Origin
 from reassess.work import records
 
@@ -164,7 +165,7 @@ class Workload:
         graph, made = self._graph, self._graph.set_of(job)
         _, spec = graph.measure(job)
         # A set is measured for another one, at its own path, or for the study.
-        read = made.reads[0] if made else graph.sets.get(spec.on) or Origin(graph.study.makers(spec.on)[0], spec.on)
+        read = made.reads[0] if made else measured(graph.study, job.at.measure)
         prompts = self._rows(read)
         each = self._prompt(job).plus(_each(self._longest(read) if spec.READS_RESPONSES else 0))
         return load._replace(prompts=prompts, asked=each.times(prompts.known).plus(Count(0, prompts.is_all)))

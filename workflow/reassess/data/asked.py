@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from reassess.data.held_out import not_trained_on
+from reassess.data.held_out import trainable
 from reassess.data.parquet import read_parquet
 from reassess.data.shards import Shards
 from reassess.data.subset import shuffled
@@ -19,6 +19,8 @@ from reassess.judge import Case, Judges
 from reassess.steps.base import Asks
 from reassess.work.progress import Progress
 
+# Beside the record of responses, or of a measure: one JSON line per row that the model could not be asked.
+PUT_ASIDE = "put_aside.jsonl"
 # Responses that are judged at a time: of 4,096 tokens, 16 KB each, 16 MB.
 BATCH = 1024
 _COLUMNS = ("id", "response", "finish_reason", "n_tokens")
@@ -63,13 +65,12 @@ def questions(sheet: Sheet, seed: int) -> dict[str, Questions]:
 
 def asked_of(folder: str | Path, step: Asks, seed: int) -> Shards:
     """Return the examples of a pool, set or benchmark that a step asks, in the order of the files."""
-    found = Shards(folder)
-    ids, kept_back = found.column("id"), not_trained_on(Path(folder))
-    there = [index for index, id_ in enumerate(ids) if id_ not in kept_back]
-    if step.questions is not None:
-        first = set(shuffled(step.on, seed, (ids[index] for index in there))[: step.questions])
-        there = [index for index in there if ids[index] in first]
-    return found.take(there)
+    found = trainable(folder)
+    if step.questions is None:
+        return found
+    ids = found.column("id")
+    first = set(shuffled(step.on, seed, ids)[: step.questions])
+    return found.take([index for index, id_ in enumerate(ids) if id_ in first])
 
 
 class Answered:
@@ -132,8 +133,7 @@ class Answered:
         for index, found in waiting:
             said = []
             for row in found:
-                judged = next(verdicts) if self._is_judged and row["finish_reason"] != "error" else None
-                told = (judged.correct, judged.answer) if judged else (None, None)
-                said.append(Said(row["response"], row["finish_reason"], row["n_tokens"], *told))
+                correct = next(verdicts).correct if self._is_judged and row["finish_reason"] != "error" else None
+                said.append(Said(row["response"], row["finish_reason"], row["n_tokens"], correct))
             progress.update(len(found))
             yield Scored(self._examples[index], tuple(said))

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from reassess.data.asked import Answered, asked_of
+from reassess.data.asked import PUT_ASIDE, Answered, asked_of
 from reassess.data.collection import Collection, made_from, read_manifest
-from reassess.data.held_out import not_trained_on, training
+from reassess.data.held_out import trainable, training
 from reassess.data.parquet import read_parquet
-from reassess.data.shards import Shards
 from reassess.data.tally import ASKED, Tally
 from reassess.example import DataError, PutAside, Scored
 from reassess.graph import Graph, Job
@@ -71,8 +70,7 @@ class Unasked:
 
     def ids(self) -> list[str]:
         """Return their ids."""
-        kept_back = not_trained_on(self._folder)
-        return [id_ for id_ in Shards(self._folder).column("id") if id_ not in kept_back]
+        return trainable(self._folder).column("id")
 
 
 def build_set(graph: Graph, job: Job, workers: int = 1) -> None:
@@ -154,7 +152,7 @@ def _told(asks: Job, fields: Sequence[str], named: str) -> dict[str, Any]:
 
 def _put_aside(asks: Job) -> Iterator[PutAside]:
     """Yield the examples that the model could not be asked."""
-    file = Path(asks.record).with_name("put_aside.jsonl")
+    file = Path(asks.record).with_name(PUT_ASIDE)
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reassess.data.same_text import normalised
-from reassess.data.shards import stream
+from reassess.data.shards import Shards, stream
 from reassess.example import DataError, Example, images_sha256
 from reassess.work import records
 
@@ -76,6 +76,19 @@ def not_trained_on(directory: Path) -> frozenset[str]:
     """
     found = records.read(directory / FILE, ids=list, rest=list)
     return frozenset() if found is None else frozenset([*found["ids"], *found["rest"]])
+
+
+def trainable(directory: str | Path) -> Shards:
+    """Return the examples of a pool that may be trained on, or all of a set or benchmark, in the order of the files.
+
+    Raises:
+        DataError: the directory has no shards, or one cannot be read.
+        RecordError: the list of what is held out is broken.
+    """
+    found, left_out = Shards(directory), not_trained_on(Path(directory))
+    if not left_out:
+        return found
+    return found.take([index for index, id_ in enumerate(found.column("id")) if id_ not in left_out])
 
 
 def training(directory: Path) -> Iterator[Example]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reassess.data.collection import COUNTED, counted_as, read_manifest
-from reassess.data.held_out import not_trained_on
+from reassess.data.held_out import trainable
 from reassess.data.shards import Shards
 from reassess.example import DataError
 from reassess.graph import Job
@@ -61,8 +61,7 @@ def usable(job: Job) -> list[str]:
     """Return the ids that a subset may have: those of a pool that are not held out, or of a set, which stand in each of
     the sets that have to have them too."""
     first, *others = (Path(file).parent for file in job.inputs)
-    kept_back = not_trained_on(first)
-    there = [id_ for id_ in Shards(first).column("id") if id_ not in kept_back]
+    there = trainable(first).column("id")
     for folder in others:
         shared = set(Shards(folder).column("id"))
         there = [id_ for id_ in there if id_ in shared]

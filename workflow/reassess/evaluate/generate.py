@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from reassess import engines, paths
-from reassess.data.asked import Questions, questions
+from reassess.data.asked import PUT_ASIDE, Questions, questions
 from reassess.data.circular import question_id
 from reassess.data.collection import described
 from reassess.data.parquet import write_parquet
@@ -30,15 +30,13 @@ from reassess.stages import engine_args
 from reassess.study.study import Study
 from reassess.work import records
 from reassess.work.progress import Progress
-from reassess.work.provenance import costs, provenance
+from reassess.work.provenance import Stopwatch, costs, provenance
 from reassess.work.records import file_sha256
 from reassess.work.turns import Interrupted
 
 if TYPE_CHECKING:
     from reassess.work.turns import Turn
 
-# Beside responses.json: one JSON line per row that the model could not be asked.
-PUT_ASIDE = "put_aside.jsonl"
 RESPONSES = pa.schema(
     [
         ("benchmark", pa.string()),
@@ -109,7 +107,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         EvaluationError: a checkpoint is missing, is not the one that its record describes, or fails on every prompt.
         EngineError: the engine cannot run here.
     """
-    started, cpu_started = time.monotonic(), time.process_time()
+    watch = Stopwatch()
     study, sheet = graph.study, graph.sheet(job)
     think = sheet.step.think if sheet.step else graph.cell(job.at.cell).think
     speaker = _speaker(graph, job, think, gpus)
@@ -151,8 +149,7 @@ def generate(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) ->
         "files": {**files, PUT_ASIDE: file_sha256(aside)},
         "provenance": provenance(),
         "costs": costs(job.rule, job.key),
-        "seconds": round(time.monotonic() - started, 2),
-        "cpu_seconds": round(time.process_time() - cpu_started, 2),
+        **watch.spent(),
     }
     records.write(job.record, record)
     print(f"{job.key}: {len(missing)} generated, {len(errors)} failed, {record['seconds']} s", flush=True)

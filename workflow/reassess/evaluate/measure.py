@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reassess import engines
+from reassess.data.asked import PUT_ASIDE
 from reassess.data.collection import counted_as, made_from, read_manifest
-from reassess.data.held_out import not_trained_on
+from reassess.data.held_out import trainable
 from reassess.data.parquet import write_parquet
 from reassess.data.shards import Shards
 from reassess.engines.base import Engine, Setting
-from reassess.evaluate.generate import PUT_ASIDE, EvaluationError, final
+from reassess.evaluate.generate import EvaluationError, final
 from reassess.evaluate.speaker import Checkpoint
 from reassess.evaluate.values import Values
 from reassess.example import Example, PutAside
@@ -31,7 +31,7 @@ from reassess.prompts import prompt_sha256
 from reassess.stages import engine_args
 from reassess.work import records
 from reassess.work.progress import Progress
-from reassess.work.provenance import costs, provenance
+from reassess.work.provenance import Stopwatch, costs, provenance
 from reassess.work.records import file_sha256
 from reassess.work.turns import Interrupted
 
@@ -83,7 +83,7 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
         EvaluationError: a checkpoint is missing, is not the one that its record describes, or no example has a value.
         EngineError: the engine cannot run here.
     """
-    started, cpu_started = time.monotonic(), time.process_time()
+    watch = Stopwatch()
     study, made, (name, spec) = graph.study, graph.set_of(job), graph.measure(job)
     assert job.at.model is not None
     checkpoint = final(graph, job)
@@ -129,8 +129,7 @@ def measure(graph: Graph, job: Job, gpus: int = 0, turn: Turn | None = None) -> 
         "files": {**files, PUT_ASIDE: file_sha256(aside)},
         "provenance": provenance(),
         "costs": costs(job.rule, job.key),
-        "seconds": round(time.monotonic() - started, 2),
-        "cpu_seconds": round(time.process_time() - cpu_started, 2),
+        **watch.spent(),
     }
     records.write(job.record, record)
     values.remove()
@@ -141,11 +140,7 @@ def _examples(graph: Graph, job: Job) -> tuple[Shards, dict[str, Any]]:
     """Return what is measured on, of a pool what may be trained on, and what records say of it."""
     need = graph.jobs[job.needs[1]]
     folder = Path(need.record).parent
-    manifest = read_manifest(folder)
-    found, left_out = Shards(folder), not_trained_on(folder)
-    if left_out:
-        found = found.take([i for i, id_ in enumerate(found.column("id")) if id_ not in left_out])
-    return found, made_from({need.key: manifest})
+    return trainable(folder), made_from({need.key: read_manifest(folder)})
 
 
 def _args(graph: Graph, gpus: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from reassess.graph import checks, contrasts, identity, report, resources, sets
 from reassess.graph.cells import BASE, BASE_THINK, Cell, Grid, as_cell, lay_out
 from reassess.graph.contrasts import Pair
 from reassess.graph.job import Coordinates, Job, name
-from reassess.graph.recipes import Run, fixed
+from reassess.graph.recipes import Run, fixed, measured
 from reassess.graph.sets import ExampleSet, Origin, Sheet
 from reassess.measures import Measure
 from reassess.spec import near
@@ -208,8 +208,7 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
     for run in grid.runs.values():
         if not any(made.speaker in grid.runs for made in (run.on.tree() if run.on else ())):
             yield from examples.of(run)
-    measured = _measured(study)
-    for made in measured.values():
+    for made in examples.measured.values():
         if isinstance(made, ExampleSet):
             yield from examples.made(made)
     stages = {
@@ -224,7 +223,7 @@ def _work(study: Study, grid: Grid) -> Iterator[Job]:
         yield _train(study, run, stages[run.model, run.stage])
     for cell, suite in _pairs(study, grid):
         yield from evaluations.of(cell, suite)
-    for item, made in measured.items():
+    for item, made in examples.measured.items():
         yield from _measures(study, grid, item, made)
     for item in study.imported:
         yield _import(study, item)
@@ -236,8 +235,8 @@ def _collections(study: Study, grid: Grid, examples: _Sets) -> Iterator[Job]:
     asked = [item for suite in study.suites.values() for item in suite.benchmarks]
     read = [item for spec in study.imported.values() for item in spec.files]
     wanted += [("benchmark", item) for item in (*asked, *read)]
-    wanted += [(read.rule, read.key) for made in examples.all for read in made.reads if isinstance(read, Origin)]
-    wanted += [(read.rule, read.key) for read in _measured(study).values() if isinstance(read, Origin)]
+    sources = itertools.chain(examples.measured.values(), *(made.reads for made in examples.all))
+    wanted += [(read.rule, read.key) for read in sources if isinstance(read, Origin)]
     found: dict[tuple[str, str], None] = {}
 
     def add(which: tuple[str, str]) -> None:
@@ -257,8 +256,8 @@ def _collection(study: Study, rule: str, key: str) -> Job:
     files = (study.pools if is_pool else study.benchmarks)[key].files
     spec = (identity.pool_spec if is_pool else identity.benchmark_spec)(study, key)
     reads = study.reads(rule, key)
-    manifests = [_folder(*read, "manifest.json") for read in reads]
-    outputs = (_folder(rule, key, "manifest.json"), _folder(rule, key, "shards"))
+    manifests = [f"{Origin(*read).folder}/manifest.json" for read in reads]
+    outputs = tuple(f"{Origin(rule, key).folder}/{file}" for file in ("manifest.json", "shards"))
     return Job(rule, key, tuple(name(*read) for read in reads), (*files, *manifests), outputs, spec)
 
 
@@ -267,26 +266,23 @@ def _is_reported(job: Job) -> bool:
     return job.rule in ("examples", "train", "score", "import") or (job.rule == "measure" and bool(job.at.cell))
 
 
-def _folder(rule: str, key: str, file: str) -> str:
-    return (paths.pool if rule == "pool" else paths.benchmark)(key, file)
-
-
 class _Sets:
-    """Makes the jobs of sets of examples and of the subsets of them and of pools, each once."""
+    """Makes the jobs of sets of examples and of the subsets of them and of pools, each once.
+
+    Attributes:
+        measured: what measures are taken on, by their names.
+        all: the sets that are made, each after those that it is made from.
+    """
 
     def __init__(self, study: Study, grid: Grid) -> None:
         self._study = study
         self._done: set[str] = set()
         pools = dict.fromkeys(run.pool for run in grid.runs.values())
-        self._required = {pool: list(map(self._fixed, study.pools[pool].only_with)) for pool in pools}
-        measured = [made for made in _measured(study).values() if isinstance(made, ExampleSet)]
-        read = itertools.chain((run.on for run in grid.runs.values() if run.on), *self._required.values(), measured)
-        self.all = tuple({made.key: made for top in read for made in top.tree()}.values())
-
-    def _fixed(self, name: str) -> ExampleSet:
-        made = fixed(self._study, name)
-        assert made is not None
-        return made
+        self._required = {pool: [fixed(study, name) for name in study.pools[pool].only_with] for pool in pools}
+        self.measured = {name: measured(study, name) for name in study.measures}
+        read = itertools.chain((run.on for run in grid.runs.values()), *self._required.values(), self.measured.values())
+        tops = (made for made in read if isinstance(made, ExampleSet))
+        self.all = tuple({made.key: made for top in tops for made in top.tree()}.values())
 
     def of(self, run: Run) -> Iterator[Job]:
         """Yield what has to be made for a run to read its examples, what was yielded before left out."""
@@ -393,15 +389,6 @@ def _pairs(study: Study, grid: Grid) -> Iterator[tuple[Cell, str]]:
             for suite, spec in watching.items():
                 if spec.sizes is None or run.size in spec.sizes:
                     yield as_cell(run), suite
-
-
-def _measured(study: Study) -> dict[str, Origin | ExampleSet]:
-    """Return what measures are taken on, by their names."""
-    found: dict[str, Origin | ExampleSet] = {}
-    for item, spec in study.measures.items():
-        made = fixed(study, spec.on) if spec.on in study.examples else None
-        found[item] = made or Origin(study.makers(spec.on)[0], spec.on)
-    return found
 
 
 def _measures(study: Study, grid: Grid, item: str, read: Origin | ExampleSet) -> Iterator[Job]:

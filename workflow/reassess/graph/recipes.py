@@ -147,7 +147,7 @@ def resolve(study: Study, place: Place, name: str, size: int, here: str) -> tupl
             runs += before
             reads.append(made)
         else:
-            reads.append(Origin("pool" if item in study.pools else "benchmark", item))
+            reads.append(Origin(study.makers(item)[0], item))
     prefixes = [read.prefix for read in reads if isinstance(read, ExampleSet)]
     model = speaker = ""
     if who := step.speaker:
@@ -167,11 +167,15 @@ def resolve(study: Study, place: Place, name: str, size: int, here: str) -> tupl
     return ExampleSet(f"{prefix}/{name}" if found else name, name, model, speaker, tuple(reads)), runs
 
 
-def fixed(study: Study, name: str) -> ExampleSet | None:
-    """Return a set that is made once for all cells, None where it is made for each."""
-    if not study.is_fixed(name):
-        return None
+def fixed(study: Study, name: str) -> ExampleSet:
+    """Return a set that is made once for all cells."""
     return resolve(study, Place("", "", 0, {}), name, 0, "")[0]
+
+
+def measured(study: Study, name: str) -> Origin | ExampleSet:
+    """Return what a measure of a study is taken on."""
+    on = study.measures[name].on
+    return fixed(study, on) if on in study.examples else Origin(study.makers(on)[0], on)
 
 
 def add(runs: dict[str, Run], run: Run) -> None:

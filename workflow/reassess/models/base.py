@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from reassess.models.pretraining import Pretraining
 from reassess.study.models import Model
 from reassess.work import records, turns
 from reassess.work.progress import Progress
-from reassess.work.provenance import provenance
+from reassess.work.provenance import Stopwatch, provenance
 from reassess.work.turns import Turn
 
 __all__ = ["ModelError", "build_base"]
@@ -71,7 +70,7 @@ def build_base(graph: Graph, job: Job, turn: Turn | None = None) -> None:
 
 
 def _build(graph: Graph, job: Job, turn: Turn | None) -> None:
-    start, cpu = time.monotonic(), time.process_time()
+    watch = Stopwatch()
     root = Path(job.record).parent
     aside = root / ASIDE
     # A killed attempt leaves its own.
@@ -93,8 +92,7 @@ def _build(graph: Graph, job: Job, turn: Turn | None) -> None:
         **made,
         **found,
         "provenance": provenance(),
-        "seconds": round(time.monotonic() - start, 2),
-        "cpu_seconds": round(time.process_time() - cpu, 2),
+        **watch.spent(),
     }
     _put(aside, root / published.CHECKPOINTS / identity, record)
     published.publish(root / published.CHECKPOINTS / identity, job.record, record)

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from reassess.engines import version
-from reassess.rewards import Reward
 from reassess.stages.grpo import GrpoStage
 from reassess.stages.rollouts import SEEDS
 from reassess.train import data, loop, reinforced
@@ -27,13 +26,10 @@ def run(task: Task, clock: Clock) -> Made:
         TrainError: the run cannot start, continue, or count as finished.
         Interrupted: it was asked to stop, and has saved a checkpoint.
     """
-    assert isinstance(task.stage, GrpoStage)
-    rewards = task.stage.rewards.chosen
-    weights = [reward.weight for reward in rewards.values()]
-    started = loop.start(task, clock, GRPOConfig, reward_weights=weights)
+    started = reinforced.start(task, clock, GRPOConfig)
     budget, counts = _budget(started), Counts.of(started.resumed.checkpoint)
     left = started.is_unfinished and (budget is None or counts.prompts < budget)
-    trainer = build(started, rewards) if left else None
+    trainer = build(started) if left else None
     made = loop.finish(started, trainer, budget is not None)
     return made._replace(facts={**made.facts, **_sampled(started, trainer.counts if trainer else counts)})
 
@@ -65,12 +61,8 @@ def _sampled(started: Started, counts: Counts) -> dict[str, Any]:
     return reinforced.sampled(started, counts, engine, **(of_vllm if engine == "vllm" else {}))
 
 
-def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
+def build(started: Started) -> Trainer:
     """Return the trainer, the prompts of its first rows checked.
-
-    Args:
-        started: the run.
-        rewards: the rewards by name.
 
     Raises:
         TrainError: training and evaluation see different prompts, or completions cannot be sampled as the study says.
@@ -81,7 +73,7 @@ def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
     assert isinstance(stage, GrpoStage)
     by_engine = _sampler(started, stage) == "vllm"
     reinforced.prepare(started, by_engine)
-    functions = reinforced.functions(rewards, rows.reader, started.args.max_completion_length)
+    functions = reinforced.functions(started)
     resample, dataset = stage.resample, data.rl_dataset(rows, by_engine)
     trainer: Trainer = started.trainer(
         Trainer if resample is None else Resampling,

@@ -11,13 +11,23 @@ from reassess.engines import version
 from reassess.engines.base import text
 from reassess.models.reader import Reader
 from reassess.rewards import Batch, Reward
-from reassess.train import data
+from reassess.stages.reinforced import Reinforced
+from reassess.train import data, loop
+from reassess.train.checkpoints import Clock
+from reassess.train.frame import Task
 from reassess.train.group_trainer import Counts
 from reassess.train.loop import Started
 from reassess.train.plan import TrainError, work
 
 # What TRL calls with the completions of a step and the columns of their rows.
 RewardFunction = Callable[..., list[float | None]]
+
+
+def start(task: Task, clock: Clock, config: Callable[..., Any]) -> Started:
+    """Begin a run, its rewards weighted as the stage says; see `loop.start`."""
+    assert isinstance(task.stage, Reinforced)
+    weights = [reward.weight for reward in task.stage.rewards.chosen.values()]
+    return loop.start(task, clock, config, reward_weights=weights)
 
 
 def prepare(started: Started, by_engine: bool) -> None:
@@ -106,9 +116,11 @@ def ban(generation_kwargs: dict[str, Any] | None, placeholders: list[int]) -> di
     return chosen
 
 
-def functions(rewards: dict[str, Reward], reader: Reader, limit: int | None) -> dict[str, RewardFunction]:
-    """Return rewards as TRL calls them, by name; see `function`."""
-    return {name: function(name, reward, reader, limit) for name, reward in rewards.items()}
+def functions(started: Started) -> dict[str, RewardFunction]:
+    """Return the rewards of a run as TRL calls them, by name; see `function`."""
+    assert isinstance(started.stage, Reinforced)
+    reader, limit = started.rows.reader, started.args.max_completion_length
+    return {name: function(name, reward, reader, limit) for name, reward in started.stage.rewards.chosen.items()}
 
 
 def function(name: str, reward: Reward, reader: Reader, limit: int | None) -> RewardFunction:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from unittest import mock
 
-from reassess.rewards import Reward
-from reassess.stages.rloo import RlooStage
 from reassess.train import data, loop, reinforced
 from reassess.train.checkpoints import Clock
 from reassess.train.frame import Made, Task
@@ -31,30 +29,23 @@ def run(task: Task, clock: Clock) -> Made:
         TrainError: the run cannot start, continue, or count as finished.
         Interrupted: it was asked to stop, and has saved a checkpoint.
     """
-    assert isinstance(task.stage, RlooStage)
-    rewards = task.stage.rewards.chosen
-    weights = [reward.weight for reward in rewards.values()]
-    started = loop.start(task, clock, RLOOConfig, reward_weights=weights)
+    started = reinforced.start(task, clock, RLOOConfig)
     counts = Counts.of(started.resumed.checkpoint)
-    trainer = build(started, rewards) if started.is_unfinished else None
+    trainer = build(started) if started.is_unfinished else None
     made = loop.finish(started, trainer)
     sampled = reinforced.sampled(started, trainer.counts if trainer else counts, "transformers")
     return made._replace(facts={**made.facts, **sampled})
 
 
-def build(started: Started, rewards: dict[str, Reward]) -> Trainer:
+def build(started: Started) -> Trainer:
     """Return the trainer, the prompts of its first rows checked.
-
-    Args:
-        started: the run.
-        rewards: the rewards by name.
 
     Raises:
         TrainError: training and evaluation see different prompts, or TRL cannot take them.
     """
     rows = started.rows
     reinforced.prepare(started, by_engine=False)
-    functions = reinforced.functions(rewards, rows.reader, started.args.max_completion_length)
+    functions = reinforced.functions(started)
     dataset = data.rl_dataset(rows, by_engine=False)
     trainer: Trainer = started.trainer(Trainer, reward_funcs=list(functions.values()), train_dataset=dataset)
     trainer.epochs_before, trainer.counts = started.resumed.epochs, Counts.of(started.resumed.checkpoint)

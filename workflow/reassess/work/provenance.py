@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,20 @@ PACKAGES = (
 _CODE = ("Snakefile", "rules", "workflow", "envs")
 # git on a busy network file system must not hold up a job.
 _PATIENCE_SECONDS = 2
+
+
+class Stopwatch:
+    """Measures what a process spends from here on."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu_started = time.monotonic(), time.process_time()
+
+    def spent(self) -> dict[str, float]:
+        """Return what a record says of it: `seconds` and `cpu_seconds`."""
+        return {
+            "seconds": round(time.monotonic() - self._started, 2),
+            "cpu_seconds": round(time.process_time() - self._cpu_started, 2),
+        }
 
 
 def provenance() -> dict[str, Any]:
